@@ -1,0 +1,1 @@
+"""Innkeeper: an AI agent for every customer, from one control plane."""

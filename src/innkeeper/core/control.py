@@ -1,0 +1,357 @@
+"""The use cases: what the API, the CLI and other loops ask for. Each is one transaction that says what should be.
+
+Nothing here acts on a runtime: a change is written down, told to the bus, and the reconciler does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from innkeeper.core.access import Actor
+from innkeeper.core.audit import Entry
+from innkeeper.core.errors import (
+    Conflict,
+    IdempotencyMismatch,
+    Invalid,
+    TenantExists,
+    TenantLeaving,
+    UnitExists,
+    UnknownAgent,
+    UnknownOperation,
+    UnknownTenant,
+)
+from innkeeper.core.events import Bus, OperationChanged, Subscription, TenantChanged
+from innkeeper.core.ids import new_id
+from innkeeper.core.instance import State
+from innkeeper.core.operations import DEADLINES, Operation, OperationKind
+from innkeeper.core.ports import Agent, Clock, Receipt, Store, Transaction, Units
+from innkeeper.core.releases import Releases
+from innkeeper.core.specs import SpecPatch, changed_spec, new_spec
+from innkeeper.core.tenant import Tenant, Wanted, check_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Once:
+    """An Idempotency-Key, and a hash of the request that came with it."""
+
+    key: str
+    fingerprint: str
+
+
+RUNGS: Mapping[str, State] = {"pause": State.PAUSED, "stop": State.STOPPED}
+"""How deep `sleep` can go."""
+
+
+class Control:
+    """Changes what should be, and tells what is."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        agents: Mapping[str, Agent],
+        units: Units,
+        releases: Releases,
+        bus: Bus,
+        clock: Clock,
+        domain: str,
+    ) -> None:
+        self.store = store
+        self.agents = agents
+        self._units = units
+        self._releases = releases
+        self._bus = bus
+        self._clock = clock
+        self._domain = domain
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def agent(self, name: str) -> Agent:
+        """The adapter of that name, or UnknownAgent."""
+        if name not in self.agents:
+            known = ", ".join(sorted(self.agents))
+            raise UnknownAgent(f"There is no agent {name[:60]!r}.", field="agent", hint=f"There are: {known}.")
+        return self.agents[name]
+
+    async def tenant(self, name: str) -> Tenant:
+        """The tenant, or UnknownTenant."""
+        async with self.store.look() as tx:
+            return _found(await tx.tenant(name), name)
+
+    async def operation(self, operation_id: str) -> Operation:
+        """The operation, or UnknownOperation."""
+        async with self.store.look() as tx:
+            operation = await tx.operation(operation_id)
+        if operation is None:
+            raise UnknownOperation(f"There is no operation {operation_id[:60]!r}.")
+        return operation
+
+    async def wait(self, operation_id: str, *, timeout_s: float) -> Operation:
+        """The operation when it has ended, or as it stands after `timeout_s`."""
+        with self._bus.subscribe() as events:
+            operation = await self.operation(operation_id)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    while not operation.status.ended:
+                        operation = await self._moved(operation, events)
+            except TimeoutError:
+                pass
+        return operation
+
+    async def _moved(self, operation: Operation, events: Subscription) -> Operation:
+        """The operation after its next event, or looked up after a second: another control plane may be at work."""
+        try:
+            async with asyncio.timeout(1):
+                while True:
+                    event = await events.get()
+                    if isinstance(event, OperationChanged) and event.operation.id == operation.id:
+                        return event.operation
+        except TimeoutError:
+            return await self.operation(operation.id)
+
+    # --- changing -----------------------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        name: str,
+        agent_name: str,
+        patch: SpecPatch,
+        *,
+        actor: Actor,
+        wanted: Wanted = Wanted.AUTO,
+        adopt: bool = False,
+        once: Once | None = None,
+    ) -> tuple[Tenant, Operation]:
+        """A new tenant, to be provisioned. `adopt` takes over a folder that a former tenant of the name left."""
+        check_name(name)
+        agent = self.agent(agent_name)
+        if wanted is Wanted.GONE:
+            raise Invalid("A tenant can't be created gone.", field="wanted")
+        release = await self._releases.choose(agent, patch)
+        spec = new_spec(agent, release, patch, domain=self._domain)
+        left_over = await self._units.exists(name)
+        async with self.store.begin() as tx:
+            if (again := await self._again(tx, actor, once)) is not None:
+                return _found(await tx.tenant(name), name), again
+            there = await tx.tenant(name)
+            if there is not None:
+                _still_there(there)
+            if left_over and not adopt:
+                raise UnitExists(f"A folder of a former tenant {name} is still there.", field="name")
+            now = self._clock.now()
+            tenant = Tenant(
+                id=new_id("tn"), name=name, spec=spec, slot=await tx.free_slot(), created_at=now, wanted=wanted
+            )
+            await tx.add_tenant(tenant)
+            operation = await self._begin(tx, OperationKind.PROVISION, tenant, actor, once)
+            await tx.audit(_entry(now, actor, "tenant.create", tenant, agent=agent_name, release=spec.release))
+        return self._tell(tenant, operation)
+
+    async def update(
+        self,
+        name: str,
+        patch: SpecPatch,
+        *,
+        actor: Actor,
+        wanted: Wanted | None = None,
+        once: Once | None = None,
+    ) -> tuple[Tenant, Operation]:
+        """A new revision of the spec, or another wanted state; the instance is made anew where that needs it."""
+        if wanted is Wanted.GONE:
+            raise Invalid("`wanted` becomes gone by DELETE.", field="wanted", hint="Use DELETE /v1/tenants/NAME.")
+        before = await self.tenant(name)
+        agent = self.agent(before.spec.agent)
+        release = await self._releases.choose(agent, patch, now=before)
+        async with self.store.begin() as tx:
+            tenant = _found(await tx.tenant(name), name)
+            if (again := await self._again(tx, actor, once)) is not None:
+                return tenant, again
+            _not_leaving(tenant)
+            if tenant.revision != before.revision:
+                raise Conflict(f"{name} was changed by somebody else just now.", hint="Look again, then repeat.")
+            spec = changed_spec(tenant.spec, agent, release, patch, domain=self._domain)
+            renewed = spec != tenant.spec
+            changed = replace(
+                tenant,
+                spec=spec,
+                wanted=wanted or tenant.wanted,
+                revision=tenant.revision + renewed,
+                # A frozen instance of the old revision is of no use; it is made anew when it wakes.
+                rung=State.STOPPED if renewed and tenant.rung is State.PAUSED else tenant.rung,
+            )
+            changed = _retried(changed, tenant)
+            fields = [key for key, value in vars(patch).items() if value is not None]
+            operation = await self._change(tx, OperationKind.UPDATE, changed, tenant, actor, once, fields=fields)
+        return self._tell(changed, operation)
+
+    async def restart(self, name: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
+        """A fresh instance of the same spec: a new revision that differs in nothing else."""
+        return await self._steer(
+            name,
+            OperationKind.RESTART,
+            lambda t: replace(t, revision=t.revision + 1, rung=State.RUNNING, wanted=_awake(t.wanted)),
+            actor=actor,
+            once=once,
+        )
+
+    async def wake(self, name: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
+        """Up the ladder to running, also from a sleep that was ordered."""
+        return await self._steer(
+            name,
+            OperationKind.WAKE,
+            lambda t: replace(t, rung=State.RUNNING, wanted=_awake(t.wanted)),
+            actor=actor,
+            once=once,
+        )
+
+    async def rouse(self, name: str) -> None:
+        """The same for a request that waits: no operation, and only where the tenant may be woken by requests."""
+        async with self.store.begin() as tx:
+            tenant = await tx.tenant(name)
+            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is State.RUNNING:
+                return
+            roused = replace(tenant, rung=State.RUNNING)
+            await tx.change_tenant(roused, from_revision=tenant.revision)
+        self._bus.publish(TenantChanged(tenant=name, now=roused))
+
+    async def sleep(self, name: str, tier: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
+        """Down the ladder to `tier`; the next request wakes it again."""
+        if tier not in RUNGS:
+            raise Invalid(f"There is no tier {tier[:40]!r}.", field="tier", hint=f"There are: {', '.join(RUNGS)}.")
+
+        def down(tenant: Tenant) -> Tenant:
+            if tenant.wanted is Wanted.AWAKE:
+                raise Conflict(f"{name} is to be always awake.", hint="Set `wanted` to `auto` first.")
+            return replace(tenant, rung=RUNGS[tier])
+
+        return await self._steer(name, OperationKind.SLEEP, down, actor=actor, once=once, tier=tier)
+
+    async def delete(
+        self, name: str, *, purge: bool, actor: Actor, once: Once | None = None
+    ) -> tuple[Tenant, Operation]:
+        """Away with it; its folder stays unless `purge`. Asking twice is fine, and may add the purge."""
+        async with self.store.begin() as tx:
+            if (again := await self._again(tx, actor, once)) is not None:
+                gone = await tx.tenant(name)
+                if gone is not None:
+                    return gone, again
+                raise UnknownTenant(f"{name} is gone already.")
+            tenant = _found(await tx.tenant(name), name)
+            changed = replace(tenant, wanted=Wanted.GONE, purge=tenant.purge or purge)
+            operation = await self._change(tx, OperationKind.DELETE, changed, tenant, actor, once, purge=purge)
+        return self._tell(changed, operation)
+
+    # --- shared steps -------------------------------------------------------------------------------------------------
+
+    async def _steer(
+        self,
+        name: str,
+        kind: OperationKind,
+        change: Callable[[Tenant], Tenant],
+        *,
+        actor: Actor,
+        once: Once | None,
+        **detail: object,
+    ) -> tuple[Tenant, Operation]:
+        async with self.store.begin() as tx:
+            tenant = _found(await tx.tenant(name), name)
+            if (again := await self._again(tx, actor, once)) is not None:
+                return tenant, again
+            _not_leaving(tenant)
+            changed = _retried(change(tenant), tenant)
+            operation = await self._change(tx, kind, changed, tenant, actor, once, **detail)
+        return self._tell(changed, operation)
+
+    async def _change(
+        self,
+        tx: Transaction,
+        kind: OperationKind,
+        changed: Tenant,
+        tenant: Tenant,
+        actor: Actor,
+        once: Once | None,
+        **detail: object,
+    ) -> Operation:
+        await tx.change_tenant(changed, from_revision=tenant.revision)
+        if changed.seen != tenant.seen:
+            await tx.reset_seen(tenant.name, changed.seen)
+        operation = await self._begin(tx, kind, changed, actor, once)
+        await tx.audit(_entry(self._clock.now(), actor, f"tenant.{kind}", changed, **detail))
+        return operation
+
+    async def _begin(
+        self, tx: Transaction, kind: OperationKind, tenant: Tenant, actor: Actor, once: Once | None
+    ) -> Operation:
+        now = self._clock.now()
+        operation = Operation(
+            id=new_id("op"),
+            kind=kind,
+            tenant=tenant.name,
+            tenant_id=tenant.id,
+            revision=tenant.revision,
+            created_at=now,
+            updated_at=now,
+            deadline=now + DEADLINES[kind],
+        )
+        await tx.add_operation(operation)
+        if once is not None:
+            await tx.add_receipt(
+                Receipt(
+                    key=once.key,
+                    actor=actor.name,
+                    fingerprint=once.fingerprint,
+                    operation_id=operation.id,
+                    created_at=now,
+                )
+            )
+        return operation
+
+    async def _again(self, tx: Transaction, actor: Actor, once: Once | None) -> Operation | None:
+        """The operation that this very request began before, or None where it is new."""
+        receipt = await tx.receipt(actor.name, once.key) if once else None
+        if receipt is None or once is None:
+            return None
+        if receipt.fingerprint != once.fingerprint:
+            raise IdempotencyMismatch("This Idempotency-Key was used for another request.", field="Idempotency-Key")
+        return await tx.operation(receipt.operation_id)
+
+    def _tell(self, tenant: Tenant, operation: Operation) -> tuple[Tenant, Operation]:
+        self._bus.publish(TenantChanged(tenant=tenant.name, now=tenant))
+        self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))
+        return tenant, operation
+
+
+def _retried(changed: Tenant, tenant: Tenant) -> Tenant:
+    """What is known of a tenant that was just changed: who failed is tried again, who gets a new instance must wait."""
+    if tenant.seen.state is State.FAILED:
+        return replace(changed, seen=replace(tenant.seen, state=State.ABSENT, error=None, crashes=()))
+    if changed.revision != tenant.revision:
+        return replace(changed, seen=replace(tenant.seen, ready=False))
+    return changed
+
+
+def _awake(wanted: Wanted) -> Wanted:
+    return Wanted.AUTO if wanted is Wanted.ASLEEP else wanted
+
+
+def _found(tenant: Tenant | None, name: str) -> Tenant:
+    if tenant is None:
+        raise UnknownTenant(f"There is no tenant {name[:60]!r}.")
+    return tenant
+
+
+def _still_there(tenant: Tenant) -> None:
+    _not_leaving(tenant)
+    raise TenantExists(f"There is a tenant {tenant.name} already.", field="name")
+
+
+def _not_leaving(tenant: Tenant) -> None:
+    if tenant.wanted is Wanted.GONE:
+        raise TenantLeaving(f"{tenant.name} is being deleted.")
+
+
+def _entry(at: datetime, actor: Actor, action: str, tenant: Tenant, **detail: object) -> Entry:
+    return Entry(at=at, actor=actor.name, action=action, tenant=tenant.name, tenant_id=tenant.id, detail=detail)

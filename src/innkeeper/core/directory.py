@@ -1,0 +1,140 @@
+"""The directory: every tenant and key in memory, for those who must answer at once.
+
+It follows the bus, so within one process it is never behind; `load` repairs what another control plane changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from innkeeper.core.access import TenantKey
+from innkeeper.core.events import Bus, Event, KeysChanged, StateChanged, TenantChanged, TenantGone
+from innkeeper.core.hosting import Hosting
+from innkeeper.core.ports import Store
+from innkeeper.core.tenant import Tenant
+
+
+class Directory:
+    """Tenants by name and host, keys by digest, and when each tenant was last active."""
+
+    def __init__(self, *, store: Store, bus: Bus, hosting: Hosting) -> None:
+        self._store = store
+        self._hosting = hosting
+        self._suffix = "." + hosting.domain
+        self._tenants: dict[str, Tenant] = {}
+        self._custom_hosts: dict[str, str] = {}
+        self._keys: dict[str, TenantKey] = {}
+        self._digests: dict[str, tuple[str, ...]] = {}
+        self._watchers: dict[str, set[Callable[[Tenant | None], None]]] = {}
+        self._active: dict[str, datetime] = {}
+        self._unsaved: set[str] = set()
+        bus.on_event(self._follow)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._tenants)
+
+    def __iter__(self) -> Iterator[Tenant]:
+        return iter(tuple(self._tenants.values()))
+
+    def tenant(self, name: str) -> Tenant | None:
+        """The tenant of that name."""
+        return self._tenants.get(name)
+
+    def at_host(self, host: str) -> Tenant | None:
+        """Who answers at `host` (lower case, no port, no final dot): a label below the domain, or a custom name."""
+        if host.endswith(self._suffix):
+            return self._tenants.get(host[: -len(self._suffix)])
+        name = self._custom_hosts.get(host)
+        return self._tenants.get(name) if name else None
+
+    def key(self, digest: str) -> TenantKey | None:
+        """The key with that digest."""
+        return self._keys.get(digest)
+
+    # --- following ----------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read everything anew."""
+        async with self._store.look() as tx:
+            tenants, keys = await tx.tenants(), await tx.keys()
+        gone = self._tenants.keys() - {tenant.name for tenant in tenants}
+        for name in gone:
+            self._drop(name)
+        for tenant in tenants:
+            if self._tenants.get(tenant.name) != tenant:
+                self._put(tenant)
+        by_tenant: dict[str, list[TenantKey]] = {}
+        for key in keys:
+            by_tenant.setdefault(key.tenant, []).append(key)
+        for name in self._digests.keys() | by_tenant.keys():
+            self._replace_keys(name, by_tenant.get(name, ()))
+
+    def _follow(self, event: Event) -> None:
+        match event:
+            case TenantChanged(now=tenant) | StateChanged(now=tenant):
+                self._put(tenant)
+            case TenantGone(tenant=name):
+                self._drop(name)
+            case KeysChanged(tenant=name, keys=keys):
+                self._replace_keys(name, keys)
+
+    def _put(self, tenant: Tenant) -> None:
+        before = self._tenants.get(tenant.name)
+        self._tenants[tenant.name] = tenant
+        for host in before.spec.hostnames if before else ():
+            self._custom_hosts.pop(host, None)
+        for host in tenant.spec.hostnames:
+            self._custom_hosts[host] = tenant.name
+        self._notify(tenant.name, tenant)
+
+    def _drop(self, name: str) -> None:
+        tenant = self._tenants.pop(name, None)
+        for host in tenant.spec.hostnames if tenant else ():
+            self._custom_hosts.pop(host, None)
+        self._replace_keys(name, ())
+        self._active.pop(name, None)
+        self._notify(name, None)
+
+    def _replace_keys(self, tenant: str, keys: Sequence[TenantKey]) -> None:
+        for digest in self._digests.pop(tenant, ()):
+            del self._keys[digest]
+        if keys:
+            self._digests[tenant] = tuple(key.digest for key in keys)
+            self._keys.update((key.digest, key) for key in keys)
+
+    # --- watching -----------------------------------------------------------------------------------------------------
+
+    def watch(self, name: str, watcher: Callable[[Tenant | None], None]) -> Callable[[], None]:
+        """Call `watcher` with the tenant after each change, with None when it is gone; the answer ends the watch."""
+        watchers = self._watchers.setdefault(name, set())
+        watchers.add(watcher)
+
+        def end() -> None:
+            watchers.discard(watcher)
+            if not watchers and self._watchers.get(name) is watchers:
+                del self._watchers[name]
+
+        return end
+
+    def _notify(self, name: str, tenant: Tenant | None) -> None:
+        for watcher in tuple(self._watchers.get(name, ())):
+            watcher(tenant)
+
+    # --- activity -----------------------------------------------------------------------------------------------------
+
+    def touch(self, name: str, at: datetime) -> None:
+        """A request of somebody's passed the gate."""
+        self._active[name] = at
+        self._unsaved.add(name)
+
+    def last_activity(self, tenant: Tenant) -> datetime | None:
+        """When somebody last used the tenant."""
+        return self._active.get(tenant.name, tenant.last_activity)
+
+    def take_activity(self) -> dict[str, datetime]:
+        """What was touched since the last call, to be written down."""
+        unsaved, self._unsaved = self._unsaved, set()
+        return {name: self._active[name] for name in unsaved if name in self._active}

@@ -1,0 +1,100 @@
+"""The door: who is asking, for which tenant, may they in, and where to?
+
+All answers for a tenant that is awake come from memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from innkeeper.core.access import Actor, Role, allow, digest, same
+from innkeeper.core.activate import Activator, is_open
+from innkeeper.core.directory import Directory
+from innkeeper.core.instance import Place
+from innkeeper.core.ports import Clock, Runtime
+from innkeeper.core.seating import Seating
+from innkeeper.core.tenant import Access, Tenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upstream:
+    """Where a request goes, and which headers it gets on the way."""
+
+    address: str
+    """`10.64.0.17:18789`"""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """Lower-case names; each takes the place of what the client sent."""
+
+
+class Door:
+    """What the gate asks about every request."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        activator: Activator,
+        seating: Seating,
+        runtime: Runtime,
+        clock: Clock,
+        admin_digest: str,
+        deadline_s: float,
+    ) -> None:
+        self._directory = directory
+        self._activator = activator
+        self._seating = seating
+        self._runtime = runtime
+        self._clock = clock
+        self._admin_digest = admin_digest
+        self._deadline_s = deadline_s
+        self._upstreams: dict[str, tuple[str, int, Upstream]] = {}
+
+    def find(self, host: str) -> Tenant | None:
+        """Who answers at `host`: lower case, without port and trailing dot."""
+        return self._directory.at_host(host)
+
+    def identify(self, bearer: str) -> Actor | None:
+        """Whose credential it is; None: nobody's."""
+        found = digest(bearer)
+        if (key := self._directory.key(found)) is not None:
+            return Actor(role=Role.TENANT, name=key.id, tenant=key.tenant)
+        if same(found, self._admin_digest):
+            return Actor(role=Role.ADMIN, name="admin")
+        return None
+
+    def admits(self, actor: Actor | None, tenant: Tenant) -> bool:
+        """Whether the request may pass."""
+        if tenant.spec.access is Access.OPEN:
+            return True
+        return actor is not None and allow(actor, tenant.name)
+
+    def upstream(self, tenant: Tenant) -> Upstream | None:
+        """Where the tenant answers right now; None: it has to be woken, or isn't known well enough yet."""
+        if not is_open(tenant):
+            return None
+        known = self._upstreams.get(tenant.name)
+        if known is None or known[0] != tenant.id or known[1] != tenant.revision:
+            return None
+        return known[2]
+
+    async def enter(self, tenant: Tenant) -> Upstream:
+        """Wake the tenant if need be and wait until it is ready; raises a Problem when it can't be, or not in time."""
+        ready = await self._activator.ready(tenant.name, deadline_s=self._deadline_s)
+        place = await self._runtime.place(ready.slot)
+        upstream = self._upstream(ready, place)
+        self._upstreams[ready.name] = (ready.id, ready.revision, upstream)
+        return upstream
+
+    def touched(self, tenant: Tenant) -> None:
+        """Note that somebody uses the tenant."""
+        self._directory.touch(tenant.name, self._clock.now())
+
+    def _upstream(self, tenant: Tenant, place: Place) -> Upstream:
+        entrance = self._seating.entrance(tenant)
+        headers = {name.lower(): value for name, value in entrance.headers.items()}
+        if tenant.spec.access is Access.OPEN:
+            headers.pop("authorization", None)  # strangers get in as strangers: the agent's own login decides
+        return Upstream(
+            address=f"{place.address}:{entrance.port}",
+            headers=tuple((name.encode(), value.encode()) for name, value in headers.items()),
+        )

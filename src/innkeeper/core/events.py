@@ -1,0 +1,137 @@
+"""What happened, told to whoever listens: a bus of frozen dataclasses within one process.
+
+Nobody's correctness may hang on an event: whoever listens also looks by itself from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from innkeeper.core.access import TenantKey
+from innkeeper.core.instance import State
+from innkeeper.core.operations import Operation
+from innkeeper.core.plan import Step
+from innkeeper.core.tenant import Tenant
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware of its zone."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened to a tenant."""
+
+    kind: ClassVar[str] = "event"
+    tenant: str
+    at: datetime = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantChanged(Event):
+    """A tenant was created or its spec, wanted state or rung was changed; `now` is the whole of it."""
+
+    kind: ClassVar[str] = "tenant.changed"
+    now: Tenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateChanged(Event):
+    """What was seen of a tenant changed."""
+
+    kind: ClassVar[str] = "tenant.state"
+    now: Tenant
+    before: State
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantGone(Event):
+    """A tenant and its rows are no more."""
+
+    kind: ClassVar[str] = "tenant.gone"
+    tenant_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeysChanged(Event):
+    """A tenant's API keys changed; `keys` are all that there are now."""
+
+    kind: ClassVar[str] = "tenant.keys"
+    keys: tuple[TenantKey, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationChanged(Event):
+    """An operation moved on or ended."""
+
+    kind: ClassVar[str] = "operation"
+    operation: Operation
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTaken(Event):
+    """The reconciler took a step, or failed to; `seconds` is what it took."""
+
+    kind: ClassVar[str] = "tenant.step"
+    step: Step
+    seconds: float
+    problem: str | None = None
+    """The code of what went wrong."""
+
+
+class Subscription:
+    """One listener's queue; when it lags by more than its size, the oldest events are dropped and counted."""
+
+    def __init__(self, size: int) -> None:
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=size)
+        self.dropped = 0
+
+    def put(self, event: Event) -> None:
+        """Take the event, making room when the listener is too slow."""
+        if self._queue.full():
+            self._queue.get_nowait()
+            self.dropped += 1
+        self._queue.put_nowait(event)
+
+    async def get(self) -> Event:
+        """The next event, waiting for it."""
+        return await self._queue.get()
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        while True:
+            yield await self.get()
+
+
+class Bus:
+    """Hands every event to every listener, without ever waiting for one."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[Event], None]] = []
+        self._subscriptions: set[Subscription] = set()
+
+    def on_event(self, listener: Callable[[Event], None]) -> None:
+        """Call `listener` with every event, at once and for ever: for quick work that must see events in order."""
+        self._listeners.append(listener)
+
+    def publish(self, event: Event) -> None:
+        """Tell everybody."""
+        for listener in self._listeners:
+            listener(event)
+        for subscription in tuple(self._subscriptions):
+            subscription.put(event)
+
+    @contextmanager
+    def subscribe(self, size: int = 1024) -> Iterator[Subscription]:
+        """Listen from now on until the block ends."""
+        subscription = Subscription(size)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)

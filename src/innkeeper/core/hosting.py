@@ -1,0 +1,33 @@
+"""Which hosts a tenant answers at, and as which URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from innkeeper.core.tenant import Tenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosting:
+    """The edge as the public sees it."""
+
+    domain: str
+    port: int
+    scheme: str = "http"
+
+    def host(self, name: str) -> str:
+        """The canonical host of the tenant of that name."""
+        return f"{name}.{self.domain}"
+
+    def origin(self, host: str) -> str:
+        """`http://alice.localhost:8080`: without the port where it is the scheme's own."""
+        usual = {"http": 80, "https": 443}[self.scheme]
+        return f"{self.scheme}://{host}" + ("" if self.port == usual else f":{self.port}")
+
+    def origins(self, tenant: Tenant) -> tuple[str, ...]:
+        """Every origin of the tenant, the canonical one first."""
+        return tuple(self.origin(host) for host in (self.host(tenant.name), *tenant.spec.hostnames))
+
+    def url(self, tenant: Tenant) -> str:
+        """Where a person goes."""
+        return self.origin(self.host(tenant.name)) + "/"

@@ -1,0 +1,146 @@
+"""Operations: long pieces of work on a tenant, told from the store alone, so that a crash loses none.
+
+An operation does nothing by itself. It names a goal (a revision and a state to be reached); the reconciler
+brings the tenant there for its own reasons, and after each step the open operations are compared with what is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from innkeeper.core.instance import Instance, State
+from innkeeper.core.plan import Step, decide
+from innkeeper.core.tenant import Tenant
+
+
+class OperationKind(StrEnum):
+    """What was asked for."""
+
+    PROVISION = "provision"
+    UPDATE = "update"
+    RESTART = "restart"
+    WAKE = "wake"
+    SLEEP = "sleep"
+    DELETE = "delete"
+
+
+class Status(StrEnum):
+    """How far an operation is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it won't change any more."""
+        return self in (Status.DONE, Status.FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How many of how many steps are done, and what is being done now."""
+
+    done: int
+    of: int
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """An error as an operation keeps it: why it failed, or what it is held up by while it goes on."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One piece of work, from being asked for to its end."""
+
+    id: str
+    kind: OperationKind
+    tenant: str
+    tenant_id: str
+    revision: int
+    """The revision that has to be reached, or passed."""
+    created_at: datetime
+    updated_at: datetime
+    deadline: datetime
+    """When it is called failed, though the reconciler goes on."""
+    status: Status = Status.QUEUED
+    progress: Progress = Progress(done=0, of=1, step="queued")
+    error: Trouble | None = None
+
+
+DEADLINES: dict[OperationKind, timedelta] = {
+    OperationKind.PROVISION: timedelta(minutes=10),
+    OperationKind.UPDATE: timedelta(minutes=10),
+    OperationKind.RESTART: timedelta(minutes=10),
+    OperationKind.WAKE: timedelta(minutes=5),
+    OperationKind.SLEEP: timedelta(minutes=10),  # a busy OpenClaw may hold SIGTERM for 315 s
+    OperationKind.DELETE: timedelta(minutes=10),
+}
+
+_PHASES = ("creating", "starting", "waiting until ready")
+_PHASE_OF = {Step.CREATE: 0, Step.START: 1, Step.UNPAUSE: 1, Step.PROBE: 2}
+_GOING_DOWN = {Step.STOP: "stopping", Step.REMOVE: "removing", Step.UNPAUSE: "thawing", Step.PAUSE: "pausing"}
+
+
+def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datetime) -> Operation:
+    """The operation as it stands after a look at its tenant; unchanged where nothing moved."""
+    if operation.status.ended:
+        return operation
+    if operation.kind is not OperationKind.DELETE and (
+        tenant.id != operation.tenant_id or tenant.target is State.ABSENT
+    ):
+        return _end(operation, now, Trouble(code="superseded", message="The tenant is being deleted."))
+    if tenant.seen.state is State.FAILED and tenant.target is not State.ABSENT:
+        said = tenant.seen.error or "The instance can't run."
+        return _end(operation, now, Trouble(code="tenant_failed", message=said))
+    step = decide(tenant, instance)
+    if step is Step.NONE and tenant.revision >= operation.revision:
+        return _end(operation, now)
+    if now >= operation.deadline:
+        held_up = operation.error or Trouble(
+            code="tenant_not_ready",
+            message=f"{operation.tenant} isn't there yet: {operation.progress.step}.",
+            hint="The control plane goes on trying; `innkeeper tenant show` tells how far it is.",
+        )
+        return _end(operation, now, held_up)
+    progress = _progress(operation, tenant, step)
+    if progress == operation.progress and operation.status is Status.RUNNING:
+        return operation
+    return replace(operation, status=Status.RUNNING, progress=progress, updated_at=now)
+
+
+def finish(operation: Operation, now: datetime) -> Operation:
+    """A delete whose tenant is gone."""
+    return _end(operation, now)
+
+
+def hold_up(operation: Operation, trouble: Trouble | None, now: datetime, *, fatal: bool = False) -> Operation:
+    """The operation with what it is held up by now; `fatal` ends it."""
+    if fatal:
+        return _end(operation, now, trouble)
+    if operation.error == trouble:
+        return operation
+    return replace(operation, error=trouble, updated_at=now)
+
+
+def _end(operation: Operation, now: datetime, trouble: Trouble | None = None) -> Operation:
+    if trouble is not None:
+        return replace(operation, status=Status.FAILED, error=trouble, updated_at=now)
+    progress = Progress(done=operation.progress.of, of=operation.progress.of, step="done")
+    return replace(operation, status=Status.DONE, error=None, progress=progress, updated_at=now)
+
+
+def _progress(operation: Operation, tenant: Tenant, step: Step) -> Progress:
+    if tenant.target is State.RUNNING and step in _PHASE_OF:
+        done = _PHASE_OF[step]
+        return Progress(done=done, of=len(_PHASES), step=_PHASES[done])
+    return Progress(done=0, of=operation.progress.of, step=_GOING_DOWN.get(step, step.value))

@@ -1,0 +1,25 @@
+"""What the core needs of the world outside: each port's docstring is its contract."""
+
+from innkeeper.core.ports.agents import Agent, ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.ports.host import Clock, Prober, Tokens, Units
+from innkeeper.core.ports.runtime import Blueprint, Runtime
+from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
+
+__all__ = [
+    "LEASE_FOR",
+    "Agent",
+    "Blueprint",
+    "Clock",
+    "ConfigFile",
+    "Entrance",
+    "Lease",
+    "Probe",
+    "Prober",
+    "Receipt",
+    "Runtime",
+    "Seat",
+    "Store",
+    "Tokens",
+    "Transaction",
+    "Units",
+]

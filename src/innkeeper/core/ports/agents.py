@@ -1,0 +1,111 @@
+"""What the core needs of an agent's adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from innkeeper.core.tenant import Limits, Spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """What an agent is told about its place, to be written into its config."""
+
+    tenant: str
+    spec: Spec
+    origins: tuple[str, ...]
+    """Every public origin that it answers at, the canonical one first: `http://alice.localhost:8080`."""
+    broker_url: str
+    """`http://GATEWAY:8701`, without a path."""
+    broker_token: str
+    model: str
+    """The model's id at the broker."""
+    gateway_token: str
+    edge_address: str
+    """The address that requests through the edge come from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """A file of ours in the tenant's persistence: its path there, and its bytes, 0600 and owned by 1000."""
+
+    path: str
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """How to ask an agent over HTTP whether it is ready."""
+
+    port: int
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_s: float = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrance:
+    """How the edge talks to an agent on behalf of those whom the gate has let in."""
+
+    port: int
+    headers: Mapping[str, str]
+    """Set on the way in, in place of whatever the client sent: the agent's own credential among them."""
+
+
+class Agent(Protocol):
+    """A kind of agent: pure functions that configure it and read its answers. Nothing here does I/O."""
+
+    name: str
+    title: str
+    limits: Limits
+    """The default, which works for a first real conversation."""
+    floor_mb: int
+    """Below so much memory it is known to die."""
+    minimum_version: str | None
+    """The security floor."""
+    stop_grace_s: int
+    start_timeout_s: int
+    hopeless_exits: frozenset[int]
+    """Exit codes that mean: starting again is no use."""
+
+    def config_paths(self) -> Sequence[str]:
+        """The files, relative to the persistence folder, that `render` writes."""
+        ...
+
+    def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
+        """The agent's config files; `existing` holds those of `config_paths` that are there already.
+
+        Keys of ours are set, keys of the user's are kept. What can't be parsed is kept aside under another name,
+        as one of the files returned. The result is validated: AgentConfigInvalid says what doesn't hold.
+        """
+        ...
+
+    def command(self, spec: Spec) -> tuple[str, ...]:
+        """The program and its arguments; empty: the image's own."""
+        ...
+
+    def env(self, spec: Spec) -> Mapping[str, str]:
+        """Environment that is no secret, beside the spec's own."""
+        ...
+
+    def mount(self, spec: Spec) -> str:
+        """Where its persistence is mounted."""
+        ...
+
+    def probe(self, spec: Spec) -> Probe:
+        """How to ask whether it is ready."""
+        ...
+
+    def is_ready(self, status: int, body: bytes) -> bool:
+        """Whether the probe's answer says so: judged by the JSON body where it has one, not by the status alone."""
+        ...
+
+    def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
+        """How the edge gets in."""
+        ...
+
+    def chat_model(self, spec: Spec) -> str | None:
+        """The `model` that its `/v1/chat/completions` wants, or None where it has no such endpoint."""
+        ...

@@ -1,0 +1,288 @@
+"""The reconciler: looks at one tenant, takes one step, looks again, until nothing is left to do.
+
+It holds the tenant's lease meanwhile, so that no other control plane works on the same one. Whatever it does may be
+its last act: the next one to look finds the same two facts, what should be and what is, and decides from them alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from innkeeper.core.audit import Entry
+from innkeeper.core.errors import ImageMissing, Kind, Problem, RuntimeFault, StaleLease
+from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
+from innkeeper.core.instance import Instance, State, absent
+from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up
+from innkeeper.core.plan import CRASHES, Step, decide, observe
+from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Lease, Prober, Runtime, Store, Units
+from innkeeper.core.seating import Seating
+from innkeeper.core.tenant import Seen, Tenant
+
+PROBE_EVERY_S = (0.02, 1.0)
+"""Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
+FAULTS_TOLERATED = 3
+"""So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
+LOG_LINES_KEPT, LOG_BYTES_KEPT = 20, 4000
+
+Nap = Callable[[float], Awaitable[None]]
+"""Wait so many seconds, or until something about the tenant changed."""
+
+
+class Held(Exception):
+    """Another control plane works on the tenant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What was found at one look: what should be, what is, and who waits for it."""
+
+    tenant: Tenant
+    instance: Instance
+    operations: Sequence[Operation]
+
+
+class Reconciler:
+    """Brings tenants to where they should be, one step at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        runtime: Runtime,
+        units: Units,
+        agents: Mapping[str, Agent],
+        prober: Prober,
+        seating: Seating,
+        bus: Bus,
+        clock: Clock,
+        holder: str,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._units = units
+        self._agents = agents
+        self._prober = prober
+        self._seating = seating
+        self._bus = bus
+        self._clock = clock
+        self._holder = holder
+
+    async def work(self, name: str, nap: Nap, *, failures: int = 0) -> None:
+        """Take steps until the tenant is settled. Raises Held, and any Problem after writing it down.
+
+        `failures` says how many times in a row this has failed before.
+        """
+        lease = await self._store.claim(name, holder=self._holder, for_s=LEASE_FOR.total_seconds())
+        if lease is None:
+            async with self._store.look() as tx:
+                if await tx.tenant(name) is None:
+                    return
+            raise Held(name)
+        try:
+            async with self._kept(lease):
+                await self._settle(name, lease, nap, failures)
+        finally:
+            await self._store.release(lease)
+
+    async def _settle(self, name: str, lease: Lease, nap: Nap, failures: int) -> None:
+        while (look := await self._look(name, lease, failures)) is not None:
+            step = decide(look.tenant, look.instance)
+            if step is Step.NONE:
+                await self._note(lease, look, replace(look.tenant.seen, error=_lasting_error(look.tenant.seen)))
+                return
+            began = time.monotonic()
+            try:
+                await self._take(step, look, lease, nap)
+            except Problem as problem:
+                await self._trouble(lease, look, problem, failures)
+                self._tell_step(name, step, began, problem.code)
+                raise
+            self._tell_step(name, step, began)
+
+    async def _look(self, name: str, lease: Lease, failures: int) -> _Look | None:
+        """See what should be and what is, and write down what moved; None when the tenant is gone."""
+        async with self._store.look() as tx:
+            tenant = await tx.tenant(name)
+            if tenant is None:
+                return None
+            operations = await tx.operations(tenant=name, open_only=True)
+        seen = _Look(tenant=tenant, instance=absent(name), operations=operations)
+        try:
+            instance = await self._runtime.get(name)
+        except Problem as problem:
+            await self._trouble(lease, seen, problem, failures)
+            raise
+        agent = self._agents.get(tenant.spec.agent)
+        hopeless = agent.hopeless_exits if agent else frozenset[int]()
+        now_seen = observe(tenant.seen, instance, self._clock.now(), hopeless=hopeless)
+        return await self._note(lease, replace(seen, instance=instance), now_seen)
+
+    async def _note(self, lease: Lease, look: _Look, seen: Seen) -> _Look:
+        """Write down what was seen and how the operations stand, where either moved; and tell everybody."""
+        tenant = replace(look.tenant, seen=seen)
+        now = self._clock.now()
+        operations = [advance(operation, tenant, look.instance, now) for operation in look.operations]
+        moved = [new for new, old in zip(operations, look.operations, strict=True) if new is not old]
+        await self._record(lease, look.tenant, seen, moved)
+        return _Look(
+            tenant=tenant,
+            instance=look.instance,
+            operations=[operation for operation in operations if not operation.status.ended],
+        )
+
+    async def _record(self, lease: Lease, before: Tenant, seen: Seen, moved: Sequence[Operation]) -> None:
+        if seen == before.seen and not moved:
+            return
+        await self._store.record(lease, seen, moved)
+        if seen != before.seen:
+            now = replace(before, seen=seen)
+            self._bus.publish(StateChanged(tenant=before.name, now=now, before=before.seen.state))
+        for operation in moved:
+            self._bus.publish(OperationChanged(tenant=before.name, operation=operation))
+
+    async def _trouble(self, lease: Lease, look: _Look, problem: Problem, failures: int) -> None:
+        """Write down what went wrong, for the tenant and for each operation that waits."""
+        if isinstance(problem, StaleLease):
+            return
+        trouble = Trouble(code=problem.code, message=problem.message, hint=problem.hint)
+        now = self._clock.now()
+        fatal = _is_fatal(problem, failures)
+        moved = [
+            new
+            for operation in look.operations
+            if (new := hold_up(operation, trouble, now, fatal=fatal or now >= operation.deadline)) is not operation
+        ]
+        await self._record(lease, look.tenant, replace(look.tenant.seen, error=problem.message), moved)
+
+    # --- the steps ----------------------------------------------------------------------------------------------------
+
+    async def _take(self, step: Step, look: _Look, lease: Lease, nap: Nap) -> None:
+        tenant, instance = look.tenant, look.instance
+        match step:
+            case Step.CREATE:
+                await self._seating.prepare(tenant)
+                await self._runtime.create(await self._seating.blueprint(tenant))
+            case Step.START:
+                await self._runtime.start(instance)
+            case Step.PROBE:
+                await self._probe(look, lease, nap)
+            case Step.PAUSE:
+                await self._runtime.pause(instance)
+            case Step.UNPAUSE:
+                await self._runtime.unpause(instance)
+            case Step.STOP:
+                await self._runtime.stop(instance, grace_s=self._grace_s(tenant))
+            case Step.REMOVE:
+                await self._runtime.remove(instance)
+            case Step.GIVE_UP:
+                await self._give_up(look, lease)
+            case Step.ERASE:
+                await self._erase(look, lease)
+            case Step.NONE:  # pragma: no cover - the caller ends before
+                return
+
+    def _grace_s(self, tenant: Tenant) -> int:
+        agent = self._agents.get(tenant.spec.agent)
+        return agent.stop_grace_s if agent else 10
+
+    async def _probe(self, look: _Look, lease: Lease, nap: Nap) -> None:
+        """Ask once; where the answer isn't yes, wait a little before the next look."""
+        tenant, instance = look.tenant, look.instance
+        agent = self._agents[tenant.spec.agent]
+        place = await self._runtime.place(tenant.slot)
+        answer = await self._prober.ask(place.address, agent.probe(tenant.spec))
+        if answer is not None and agent.is_ready(*answer) and not instance.stuck:
+            ready = replace(tenant.seen, ready=True, state=State.RUNNING, error=None)
+            await self._note(lease, look, ready)
+            return
+        age = self._clock.now() - (instance.started_at or self._clock.now())
+        if age > timedelta(seconds=agent.start_timeout_s):
+            waited = f"It has run for {agent.start_timeout_s} s without becoming ready."
+            await self._note(lease, look, replace(tenant.seen, error=waited))
+        shortest, longest = PROBE_EVERY_S
+        await nap(min(longest, max(shortest, age.total_seconds() / 20)))
+
+    async def _give_up(self, look: _Look, lease: Lease) -> None:
+        """Say why, then stop it: Docker would restart it for ever."""
+        lines = await self._last_lines(look.instance)
+        code = look.instance.exit_code
+        ended = "ran out of memory" if look.instance.out_of_memory else f"ended with {code}" if code else "ended"
+        error = f"It crashed {CRASHES} times within ten minutes; at last it {ended}. Its last lines:\n{lines}"
+        if look.instance.exists:
+            await self._runtime.stop(look.instance, grace_s=self._grace_s(look.tenant))
+        seen = replace(look.tenant.seen, state=State.FAILED, ready=False, error=error)
+        await self._note(lease, look, seen)
+
+    async def _last_lines(self, instance: Instance) -> str:
+        try:
+            lines = [line.text async for line in self._runtime.logs(instance, tail=LOG_LINES_KEPT)]
+        except RuntimeFault as fault:
+            return f"(they can't be read: {fault.message})"
+        return "\n".join(lines)[-LOG_BYTES_KEPT:] or "(it wrote nothing)"
+
+    async def _erase(self, look: _Look, lease: Lease) -> None:
+        """Folder first, rows last: while the rows are there, somebody comes back to finish the work."""
+        tenant, now = look.tenant, self._clock.now()
+        if tenant.purge:
+            await self._units.erase(tenant.name)
+        ended = [finish(operation, now) for operation in look.operations]
+        entry = Entry(
+            at=now,
+            actor="system",
+            action="tenant.erased",
+            tenant=tenant.name,
+            tenant_id=tenant.id,
+            detail={"purge": tenant.purge},
+        )
+        await self._store.erase(lease, tenant.id, ended, entry)
+        self._bus.publish(TenantGone(tenant=tenant.name, tenant_id=tenant.id))
+        for operation in ended:
+            self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))
+
+    # --- the lease ----------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _kept(self, lease: Lease) -> AsyncIterator[None]:
+        """Renew the lease while the block runs; when it is lost, the block is cancelled and StaleLease raised."""
+        block = asyncio.current_task()
+        lost: list[BaseException] = []
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(LEASE_FOR.total_seconds() / 3)
+                try:
+                    await self._store.renew(lease, for_s=LEASE_FOR.total_seconds())
+                except Problem as problem:
+                    lost.append(problem)
+                    if block is not None:
+                        block.cancel()
+                    return
+
+        renewing = asyncio.create_task(renew(), name=f"lease:{lease.tenant}")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and block is not None and block.uncancel() == 0:
+                raise StaleLease(f"Another control plane took {lease.tenant} over.") from lost[0]
+            raise
+        finally:
+            renewing.cancel()
+
+    def _tell_step(self, name: str, step: Step, began: float, problem: str | None = None) -> None:
+        self._bus.publish(StepTaken(tenant=name, step=step, seconds=time.monotonic() - began, problem=problem))
+
+
+def _lasting_error(seen: Seen) -> str | None:
+    return seen.error if seen.state is State.FAILED else None
+
+
+def _is_fatal(problem: Problem, failures: int) -> bool:
+    """Whether whoever waits should be told that it went wrong, rather than wait on."""
+    if problem.kind in (Kind.UNAVAILABLE, Kind.NOT_READY) and not isinstance(problem, ImageMissing):
+        return False
+    return not isinstance(problem, RuntimeFault) or failures >= FAULTS_TOLERATED

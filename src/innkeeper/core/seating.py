@@ -1,0 +1,93 @@
+"""Giving a tenant its seat: its folder with configs and compose file, and the blueprint of its instance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from innkeeper.core.errors import UnknownAgent
+from innkeeper.core.hosting import Hosting
+from innkeeper.core.ports import Agent, Blueprint, Entrance, Runtime, Seat, Tokens, Units
+from innkeeper.core.tenant import Tenant
+
+
+class Composer(Protocol):
+    """From a blueprint and the agent's port to the unit's compose.yaml and .env."""
+
+    def __call__(self, blueprint: Blueprint, *, port: int) -> tuple[str, str]: ...
+
+
+class Seating:
+    """Knows how a tenant, its agent, its place on the network and its tokens come together."""
+
+    def __init__(
+        self,
+        *,
+        agents: Mapping[str, Agent],
+        runtime: Runtime,
+        units: Units,
+        tokens: Tokens,
+        hosting: Hosting,
+        compose: Composer,
+        broker_port: int,
+        model: str,
+    ) -> None:
+        self._agents = agents
+        self._runtime = runtime
+        self._units = units
+        self._tokens = tokens
+        self._hosting = hosting
+        self._compose = compose
+        self._broker_port = broker_port
+        self._model = model
+
+    def agent(self, tenant: Tenant) -> Agent:
+        """The tenant's adapter; UnknownAgent where this version of Innkeeper has none of that name any more."""
+        agent = self._agents.get(tenant.spec.agent)
+        if agent is None:
+            raise UnknownAgent(f"This control plane knows no agent {tenant.spec.agent!r}.")
+        return agent
+
+    async def prepare(self, tenant: Tenant) -> None:
+        """Make the tenant's folder whole and current."""
+        agent = self.agent(tenant)
+        existing = await self._units.read(tenant.name, agent.config_paths())
+        files = agent.render(await self._seat(tenant), existing)
+        compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)
+        await self._units.write(tenant.name, files, compose=compose, env=env)
+
+    async def blueprint(self, tenant: Tenant) -> Blueprint:
+        """What the runtime makes the instance from."""
+        agent, spec = self.agent(tenant), tenant.spec
+        return Blueprint(
+            tenant=tenant.name,
+            tenant_id=tenant.id,
+            revision=tenant.revision,
+            slot=tenant.slot,
+            agent=spec.agent,
+            release=spec.release,
+            image=spec.image,
+            limits=spec.limits,
+            persistence=self._units.persistence(tenant.name),
+            mount=agent.mount(spec),
+            command=agent.command(spec),
+            env={**spec.env, **agent.env(spec)},
+        )
+
+    def entrance(self, tenant: Tenant) -> Entrance:
+        """How the edge gets in to the tenant's agent."""
+        token = self._tokens.gateway_token(tenant.id, tenant.token_epoch)
+        return self.agent(tenant).entrance(tenant.spec, token)
+
+    async def _seat(self, tenant: Tenant) -> Seat:
+        place = await self._runtime.place(tenant.slot)
+        return Seat(
+            tenant=tenant.name,
+            spec=tenant.spec,
+            origins=self._hosting.origins(tenant),
+            broker_url=f"http://{place.gateway}:{self._broker_port}",
+            broker_token=self._tokens.broker_token(tenant.id, tenant.token_epoch),
+            model=self._model,
+            gateway_token=self._tokens.gateway_token(tenant.id, tenant.token_epoch),
+            edge_address=place.gateway,
+        )

@@ -1,0 +1,231 @@
+"""From what a caller asks for to a whole, valid spec: defaults filled in, bounds checked, errors naming their field."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+from innkeeper.core.errors import InvalidSpec, ReleaseTooOld
+from innkeeper.core.ports import Agent
+from innkeeper.core.release import Release, version_key
+from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, SleepPolicy, Spec
+
+MEMORY_MAX_MB = 1 << 20
+CPUS_MIN, CPUS_MAX = 0.05, 512.0
+PIDS_MIN, PIDS_MAX = 64, 1 << 16
+ENV_MAX, ENV_BYTES_MAX = 100, 32 << 10
+HOSTNAMES_MAX = 20
+WINDOW_MAX_S = 365 * 86400
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_RESERVED_ENV = ("INNKEEPER_", "LD_", "DOCKER_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsPatch:
+    """Limits as asked for; None keeps what is, or takes the agent's default."""
+
+    memory_mb: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecPatch:
+    """A spec as asked for; None keeps what is, or takes the default."""
+
+    release: str | None = None
+    mode: Mode | None = None
+    limits: LimitsPatch | None = None
+    sleep: Mapping[str, int | None] | None = None
+    env: Mapping[str, str] | None = None
+    hostnames: tuple[str, ...] | None = None
+    access: Access | None = None
+    custom: CustomAgent | None = None
+
+
+def new_spec(agent: Agent, release: Release, patch: SpecPatch, *, domain: str) -> Spec:
+    """The spec of a new tenant: the agent's defaults, with the patch over them."""
+    blank = Spec(agent=agent.name, release=release.version, image=release.image, limits=agent.limits)
+    return changed_spec(blank, agent, release, patch, domain=domain)
+
+
+def changed_spec(spec: Spec, agent: Agent, release: Release, patch: SpecPatch, *, domain: str) -> Spec:
+    """`spec` with the patch over it, checked as a whole; raises InvalidSpec and ReleaseTooOld."""
+    if agent.minimum_version and version_key(release.version) < version_key(agent.minimum_version):
+        raise ReleaseTooOld(
+            f"{agent.name} {release.version} is older than {agent.minimum_version}, the oldest that is safe to host.",
+            field="release",
+            hint=f"Build a newer one with `innkeeper image build {agent.name}`.",
+        )
+    asked = patch.limits or LimitsPatch()
+    changed = replace(
+        spec,
+        release=release.version,
+        image=release.image,
+        mode=patch.mode or spec.mode,
+        limits=Limits(
+            memory_mb=_or(asked.memory_mb, spec.limits.memory_mb),
+            cpus=_or(asked.cpus, spec.limits.cpus),
+            pids=_or(asked.pids, spec.limits.pids),
+        ),
+        sleep=_patched(spec.sleep, patch.sleep or {}),
+        env=dict(_or(patch.env, spec.env)),
+        hostnames=tuple(dict.fromkeys(map(canonical_host, _or(patch.hostnames, spec.hostnames)))),
+        access=patch.access or spec.access,
+        custom=patch.custom or spec.custom,
+    )
+    _check_limits(changed.limits, agent)
+    _check_sleep(changed.sleep)
+    _check_env(changed.env)
+    _check_hostnames(changed.hostnames, domain)
+    _check_custom(changed)
+    return changed
+
+
+def canonical_host(host: str) -> str:
+    """A host name as it is compared: lower case, no trailing dot."""
+    return host.strip().lower().removesuffix(".")
+
+
+T = TypeVar("T")
+
+
+def _or(asked: T | None, kept: T) -> T:
+    return kept if asked is None else asked
+
+
+def _patched(sleep: SleepPolicy, asked: Mapping[str, int | None]) -> SleepPolicy:
+    """The policy with what was asked for; rungs that nobody asked for give way where they would come too late."""
+    rungs = {field.name: getattr(sleep, field.name) for field in fields(sleep)}
+    for name in asked.keys() - rungs.keys():
+        raise InvalidSpec(
+            f"There is no {name[:40]!r} in a sleep policy.",
+            field=f"sleep.{name[:40]}",
+            hint=f"There are: {', '.join(rungs)}.",
+        )
+    rungs |= asked
+    latest = WINDOW_MAX_S
+    for name, value in reversed(rungs.items()):
+        if name in asked:
+            latest = min(latest, value if value is not None else latest)
+        elif value is not None and value > latest:
+            rungs[name] = None
+    return SleepPolicy(**rungs)
+
+
+def _check_limits(limits: Limits, agent: Agent) -> None:
+    if not agent.floor_mb <= limits.memory_mb <= MEMORY_MAX_MB:
+        raise InvalidSpec(
+            f"{limits.memory_mb} MB of memory won't do for {agent.name}.",
+            field="limits.memory_mb",
+            hint=f"Give it {agent.floor_mb} to {MEMORY_MAX_MB} MB; {agent.limits.memory_mb} MB is a good start.",
+        )
+    if not CPUS_MIN <= limits.cpus <= CPUS_MAX:
+        raise InvalidSpec(
+            f"{limits.cpus} CPUs can't be given.",
+            field="limits.cpus",
+            hint=f"Give {CPUS_MIN} to {CPUS_MAX:.0f}; {agent.limits.cpus} is the default.",
+        )
+    if not PIDS_MIN <= limits.pids <= PIDS_MAX:
+        raise InvalidSpec(
+            f"A limit of {limits.pids} processes can't be set.",
+            field="limits.pids",
+            hint=f"Give {PIDS_MIN} to {PIDS_MAX}; {agent.limits.pids} is the default.",
+        )
+
+
+def _check_sleep(sleep: SleepPolicy) -> None:
+    before, what = 0, ""
+    for rung in fields(sleep):
+        value = getattr(sleep, rung.name)
+        if value is None:
+            continue
+        if not 0 < value <= WINDOW_MAX_S:
+            raise InvalidSpec(
+                f"{rung.name} can't be {value}.",
+                field=f"sleep.{rung.name}",
+                hint=f"Give 1 to {WINDOW_MAX_S} seconds, or null to skip this rung.",
+            )
+        if value < before:
+            raise InvalidSpec(
+                f"{rung.name} ({value} s) comes before {what} ({before} s).",
+                field=f"sleep.{rung.name}",
+                hint="Each rung must come after the one above it.",
+            )
+        before, what = value, rung.name
+
+
+def _check_env(env: Mapping[str, str]) -> None:
+    if len(env) > ENV_MAX or sum(len(k) + len(v) for k, v in env.items()) > ENV_BYTES_MAX:
+        raise InvalidSpec(
+            "That is too much environment.",
+            field="env",
+            hint=f"At most {ENV_MAX} variables and {ENV_BYTES_MAX // 1024} KiB in all; put the rest in files.",
+        )
+    for name, value in env.items():
+        if not _ENV_NAME.fullmatch(name) or name.upper().startswith(_RESERVED_ENV):
+            raise InvalidSpec(
+                f"{name[:60]!r} can't be an environment variable's name.",
+                field="env",
+                hint=f"Letters, digits and '_'; names beginning with {', '.join(_RESERVED_ENV)} are reserved.",
+            )
+        if "\0" in value or "\n" in value or "\r" in value:
+            raise InvalidSpec(f"The value of {name} has a line break or NUL in it.", field="env")
+
+
+def _check_hostnames(hostnames: tuple[str, ...], domain: str) -> None:
+    if len(hostnames) > HOSTNAMES_MAX:
+        raise InvalidSpec(
+            f"{len(hostnames)} hostnames are too many.", field="hostnames", hint=f"At most {HOSTNAMES_MAX}."
+        )
+    for host in hostnames:
+        if not _is_host(host):
+            raise InvalidSpec(f"{host[:80]!r} isn't a host name.", field="hostnames", hint="Like `chat.example.com`.")
+        if host == domain or host.endswith(f".{domain}"):
+            raise InvalidSpec(
+                f"{host} lies under {domain}, where every tenant has its name already.",
+                field="hostnames",
+                hint="Custom hostnames are for other domains.",
+            )
+
+
+def _is_host(host: str) -> bool:
+    labels = host.split(".")
+    if len(host) > 253 or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return not labels[-1].isdigit()
+    return False
+
+
+def _check_custom(spec: Spec) -> None:
+    custom = spec.custom
+    if (spec.agent == "custom") != (custom is not None):
+        raise InvalidSpec(
+            "`custom` goes with the agent `custom`, and only with it.",
+            field="custom",
+            hint='Like {"image": "my-agent:1", "port": 8080, "health_path": "/health"}.',
+        )
+    if custom is None:
+        return
+    if not 0 < custom.port < 65536:
+        raise InvalidSpec(f"{custom.port} isn't a port.", field="custom.port")
+    if not re.fullmatch(r"/[!-~]*", custom.health_path) or len(custom.health_path) > 200:
+        raise InvalidSpec("The health path must be a path like `/health`.", field="custom.health_path")
+    if not re.fullmatch(r"/[A-Za-z0-9._/-]+", custom.mount) or ".." in custom.mount or _is_system_path(custom.mount):
+        raise InvalidSpec(
+            f"Data can't be mounted at {custom.mount[:80]!r}.", field="custom.mount", hint="Use `/data` or the like."
+        )
+    if any("\0" in part for part in custom.command):
+        raise InvalidSpec("The command has a NUL in it.", field="custom.command")
+
+
+def _is_system_path(path: str) -> bool:
+    top = path.strip("/").split("/")[0]
+    return top in {"proc", "sys", "dev", "etc", "bin", "sbin", "lib", "lib64", "usr", "boot", "tmp", "run"}

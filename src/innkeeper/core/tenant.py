@@ -1,0 +1,142 @@
+"""A tenant: one customer's agent, how it should be, and what was last seen of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from innkeeper.core.errors import InvalidName
+from innkeeper.core.instance import State
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""The pattern of DESIGN.md, and of OpenClaw's own fleet; a DNS label and a file name at once."""
+
+
+class Wanted(StrEnum):
+    """What the operator wants of a tenant in the long run."""
+
+    AUTO = "auto"  # sleeps when idle, wakes at the first request
+    AWAKE = "awake"  # never sleeps
+    ASLEEP = "asleep"  # stays down until told otherwise; requests don't wake it
+    GONE = "gone"  # is being removed
+
+
+class Mode(StrEnum):
+    """How a tenant is housed."""
+
+    DEDICATED = "dedicated"
+
+
+class Access(StrEnum):
+    """Who may pass the gate to a tenant."""
+
+    KEY = "key"  # a tenant key or an admin token as bearer
+    OPEN = "open"  # everybody; the agent's own login is the only one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What an instance may use at most."""
+
+    memory_mb: int
+    cpus: float
+    pids: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class SleepPolicy:
+    """After how many idle seconds each rung of the ladder is taken; None skips the rung."""
+
+    pause_after_s: int | None = 300
+    page_after_s: int | None = 600
+    save_after_s: int | None = None
+    stop_after_s: int | None = 14400
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomAgent:
+    """What the `custom` agent has to be told, since no adapter knows it."""
+
+    image: str
+    port: int
+    health_path: str = "/"
+    command: tuple[str, ...] = ()
+    mount: str = "/data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """How a tenant should be; a change makes a new revision."""
+
+    agent: str
+    release: str
+    image: str
+    """Image ID or repository@digest: never a tag, so that what runs is what was recorded."""
+    limits: Limits
+    mode: Mode = Mode.DEDICATED
+    sleep: SleepPolicy = field(default_factory=SleepPolicy)
+    env: Mapping[str, str] = field(default_factory=dict)
+    hostnames: tuple[str, ...] = ()
+    access: Access = Access.KEY
+    custom: CustomAgent | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the reconciler last saw of a tenant's instance; a cache of the runtime's truth, and of its crashes."""
+
+    state: State = State.ABSENT
+    ready: bool = False
+    error: str | None = None
+    instance_id: str | None = None
+    restarts: int = 0
+    """How many of `instance_id`'s restarts have been counted into `crashes`."""
+    crashes: tuple[datetime, ...] = ()
+    started_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant:
+    """One customer's agent and all that belongs to it."""
+
+    id: str
+    """Never used twice, unlike the name: tokens are derived from it and labels carry it."""
+    name: str
+    spec: Spec
+    slot: int
+    """Its place on the tenants' network: decides bridge and address; the lowest free one, kept for life."""
+    created_at: datetime
+    revision: int = 1
+    wanted: Wanted = Wanted.AUTO
+    rung: State = State.RUNNING
+    """Where on the ladder it should be now: running, paused or stopped."""
+    purge: bool = False
+    """When `wanted` is gone: the data goes too."""
+    token_epoch: int = 1
+    """Raised to make every derived token of the tenant a new one."""
+    last_activity: datetime | None = None
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def target(self) -> State:
+        """The state that the reconciler steers to."""
+        match self.wanted:
+            case Wanted.GONE:
+                return State.ABSENT
+            case Wanted.AWAKE:
+                return State.RUNNING
+            case Wanted.ASLEEP:
+                return State.STOPPED
+            case Wanted.AUTO:
+                return self.rung
+
+
+def check_name(name: str) -> str:
+    """The name itself, or InvalidName."""
+    if not NAME.fullmatch(name):
+        shown = repr(name) if len(name) <= 60 else repr(name[:60]) + "…"
+        raise InvalidName(f"{shown} can't be a tenant's name.", field="name")
+    return name

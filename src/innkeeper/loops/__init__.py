@@ -1,0 +1,1 @@
+"""What goes on by itself: supervised, named loops around the core."""

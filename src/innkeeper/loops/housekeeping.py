@@ -1,0 +1,99 @@
+"""The slow chores: activity written down, old operations forgotten, unused networks removed, the directory repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem
+from innkeeper.core.events import Bus, Event, TenantGone
+from innkeeper.core.ports import Clock, Runtime, Store
+from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.supervise import Supervisor, every
+
+log = structlog.get_logger("innkeeper.housekeeping")
+
+ACTIVITY_EVERY_S = 15.0
+REPAIR_EVERY_S = 300.0
+FORGET_EVERY_S = 3600.0
+PRUNE_AFTER_S = 0.5
+"""After a tenant went, so that many that go at once are one look."""
+
+
+class Housekeeping:
+    """Keeps house."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        runtime: Runtime,
+        directory: Directory,
+        bus: Bus,
+        clock: Clock,
+        operations_kept: timedelta,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._directory = directory
+        self._clock = clock
+        self._operations_kept = operations_kept
+        self._prunes = KeyedQueue()
+        bus.on_event(self._follow)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Hand the loops to the supervisor."""
+        supervisor.add("activity", lambda: every(ACTIVITY_EVERY_S, _tolerant(self.save_activity)))
+        supervisor.add("repair", lambda: every(REPAIR_EVERY_S, _tolerant(self._directory.load)))
+        supervisor.add("forget", lambda: every(FORGET_EVERY_S, _tolerant(self.forget)))
+        supervisor.add("prune", self._prune_forever)
+
+    async def save_activity(self) -> None:
+        """Write down who was active since the last time."""
+        if activity := self._directory.take_activity():
+            await self._store.touch(activity)
+
+    async def forget(self) -> None:
+        """Drop operations and idempotency keys that have had their time."""
+        dropped = await self._store.forget(before=self._clock.now() - self._operations_kept)
+        if dropped:
+            log.info("forgotten", rows=dropped)
+
+    async def prune(self) -> None:
+        """Remove the networks that no tenant needs any more."""
+        async with self._store.look() as tx:
+            used = [tenant.slot for tenant in await tx.tenants()]
+        await self._runtime.prune(used)
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, TenantGone):
+            self._prunes.add_later("networks", PRUNE_AFTER_S)
+
+    async def _prune_forever(self) -> None:
+        while True:
+            key = await self._prunes.get()
+            try:
+                await self.prune()
+            except Problem as problem:
+                self._prunes.failed(key)
+                log.warning("prune failed", code=problem.code, problem=problem.message)
+            except BaseException:
+                self._prunes.failed(key)
+                raise
+            else:
+                self._prunes.done(key)
+
+
+def _tolerant(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    """The same work, with Problems logged instead of raised: the next round is the retry."""
+
+    async def tried() -> None:
+        try:
+            await work()
+        except Problem as problem:
+            log.warning("chore failed", code=problem.code, problem=problem.message)
+
+    return tried

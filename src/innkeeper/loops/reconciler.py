@@ -1,0 +1,150 @@
+"""The loops around the reconciler: workers, the tick that misses nothing, and the runtime's hints that hurry it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import structlog
+
+from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem, StaleLease
+from innkeeper.core.events import Bus, Event, TenantChanged
+from innkeeper.core.instance import Instance, absent
+from innkeeper.core.plan import observe, settled
+from innkeeper.core.ports import Clock, Runtime, Store
+from innkeeper.core.reconcile import Held, Reconciler
+from innkeeper.core.tenant import Tenant
+from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.supervise import Supervisor
+
+log = structlog.get_logger("innkeeper.reconciler")
+
+HELD_RETRY_S = 5.0
+"""How soon to look again at a tenant that another control plane works on."""
+
+
+class ReconcilerLoops:
+    """Feeds tenants to the reconciler."""
+
+    def __init__(
+        self,
+        *,
+        reconciler: Reconciler,
+        queue: KeyedQueue,
+        directory: Directory,
+        store: Store,
+        runtime: Runtime,
+        bus: Bus,
+        clock: Clock,
+        tick_s: float,
+        workers: int,
+    ) -> None:
+        self._reconciler = reconciler
+        self._queue = queue
+        self._directory = directory
+        self._store = store
+        self._runtime = runtime
+        self._clock = clock
+        self._tick_s = tick_s
+        self._workers = workers
+        self._orphans: frozenset[str] = frozenset()
+        self._tick_now = asyncio.Event()
+        bus.on_event(self._follow)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Hand the loops to the supervisor."""
+        for number in range(self._workers):
+            supervisor.add(f"reconcile-{number}", self._work)
+        supervisor.add("tick", self._tick_forever)
+        supervisor.add("runtime-events", self._listen)
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, TenantChanged):
+            self._queue.add(event.tenant)
+
+    async def _work(self) -> None:
+        while True:
+            name = await self._queue.get()
+            await self._work_on(name)
+
+    async def _work_on(self, name: str) -> None:
+        try:
+            await self._reconciler.work(name, self._queue.nap(name), failures=self._queue.failures(name))
+        except Held:
+            self._queue.put_back(name, HELD_RETRY_S)
+        except StaleLease:
+            log.warning("lease lost", tenant=name)
+            self._queue.put_back(name, HELD_RETRY_S)
+        except Problem as problem:
+            delay_s = self._queue.failed(name)
+            log.warning("step failed", tenant=name, code=problem.code, problem=problem.message, again_in_s=delay_s)
+        except BaseException:
+            self._queue.failed(name)
+            raise
+        else:
+            self._queue.done(name)
+
+    # --- the tick -----------------------------------------------------------------------------------------------------
+
+    async def _tick_forever(self) -> None:
+        while True:
+            try:
+                await self.tick()
+            except Problem as problem:
+                log.warning("tick failed", code=problem.code, problem=problem.message)
+            self._tick_now.clear()
+            try:
+                async with asyncio.timeout(self._tick_s):
+                    await self._tick_now.wait()
+            except TimeoutError:
+                continue
+
+    async def tick(self) -> int:
+        """Compare every tenant with its instance and queue those that aren't as they should be; how many."""
+        instances = {instance.tenant: instance for instance in await self._runtime.all()}
+        now = self._clock.now()
+        off = unsettled(self._directory, instances, now)
+        for name in off:
+            self._queue.add(name)
+        await self._sweep_orphans(instances)
+        return len(off)
+
+    async def _sweep_orphans(self, instances: Mapping[str, Instance]) -> None:
+        """Remove instances of tenants that were deleted; report, and leave alone, those of tenants never heard of."""
+        orphans = {
+            instance.id: instance
+            for name, instance in instances.items()
+            if instance.id is not None and self._directory.tenant(name) is None
+        }
+        twice = [orphan for orphan_id, orphan in orphans.items() if orphan_id in self._orphans]
+        self._orphans = frozenset(orphans)
+        for orphan in twice:  # seen at two ticks: not one whose rows were just being written or dropped
+            async with self._store.look() as tx:
+                if await tx.tenant(orphan.tenant) is not None:
+                    continue
+                deleted = orphan.tenant_id is not None and await tx.was_deleted(orphan.tenant_id)
+            if deleted:
+                await self._runtime.remove(orphan)
+                log.warning("orphan removed", tenant=orphan.tenant, tenant_id=orphan.tenant_id)
+            else:
+                log.error("instance of an unknown tenant", tenant=orphan.tenant, tenant_id=orphan.tenant_id)
+
+    async def _listen(self) -> None:
+        async for event in self._runtime.events():
+            if event.tenant:
+                if self._directory.tenant(event.tenant) is not None:
+                    self._queue.add(event.tenant)
+            else:
+                self._tick_now.set()
+
+
+def unsettled(tenants: Iterable[Tenant], instances: Mapping[str, Instance], now: datetime) -> list[str]:
+    """The tenants that aren't as they should be, or not as they were last seen. Pure; 10,000 cost some 50 ms."""
+    off = []
+    for tenant in tenants:
+        instance = instances.get(tenant.name) or absent(tenant.name)
+        if observe(tenant.seen, instance, now) != tenant.seen or not settled(tenant, instance):
+            off.append(tenant.name)
+    return off

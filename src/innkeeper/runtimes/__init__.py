@@ -1,0 +1,1 @@
+"""Where instances run: the Docker Engine, and memory for tests and measurements."""

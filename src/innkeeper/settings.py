@@ -1,0 +1,213 @@
+"""Every option: environment `INNKEEPER_*` first, then the file of `--config` (TOML), then these defaults.
+
+The reference page is generated from the docstrings below; each says what, in which unit, how to disable it
+and why the default is what it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+def _default_data() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/innkeeper")
+    return Path.home() / ".local/share/innkeeper"
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
+
+    groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Places": ("data", "database_url"),
+        "The API": ("api", "body_limit_mb"),
+        "The edge": ("domain", "edge_host", "edge_port", "edge", "wake_deadline_s", "hold_limit"),
+        "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
+        "The broker": (
+            "broker_port",
+            "broker_provider",
+            "broker_model",
+            "anthropic_api_key",
+            "anthropic_base_url",
+            "openai_api_key",
+            "openai_base_url",
+        ),
+        "Loops": ("tick_s", "workers", "operations_kept_h"),
+        "Telemetry": ("log_level", "log_format"),
+    }
+
+    data: Path = Field(default_factory=_default_data)
+    """The data directory: database, keyring, admin token and the tenants' folders. `/var/lib/innkeeper` for root."""
+
+    database_url: SecretStr | None = None
+    """Where the store is: `postgresql+psycopg://USER@HOST/NAME`. Unset: SQLite, `innkeeper.db` in the data folder."""
+
+    api: str = "127.0.0.1:8700"
+    """Host and port of the API, and where the CLI looks for it (`INNKEEPER_API`). Keep it on loopback: the edge is the
+    only part that is meant to be reached from outside."""
+
+    body_limit_mb: int = Field(default=1, ge=1, le=64)
+    """The largest body the API takes, in MB. Specs are small; anything larger is a mistake or an attack."""
+
+    domain: str = "localhost"
+    """Tenants answer at `NAME.DOMAIN`. `localhost` means plain HTTP on `edge_port`."""
+
+    edge_host: str = "0.0.0.0"  # noqa: S104 - the edge is the one part that is meant to be reached
+    """The address that the edge listens on. `127.0.0.1` keeps it to this machine."""
+
+    edge_port: int = Field(default=8080, ge=1, le=65535)
+    """The port of the edge for plain HTTP."""
+
+    edge: bool = True
+    """Whether `serve` starts and watches Caddy. `false` where another Caddy carries the generated configuration."""
+
+    wake_deadline_s: float = Field(default=30.0, gt=0, le=600)
+    """How long a request waits for its tenant to become ready, in seconds, before it gets a 503 with `Retry-After`.
+    Below the patience of common HTTP clients (60 s)."""
+
+    hold_limit: int = Field(default=1000, ge=1)
+    """How many requests may wait for one tenant at once; more get a 503 at once, so that a flood at one sleeper can't
+    fill the memory."""
+
+    runtime: str = Field(default="docker", pattern="^(docker|memory)$")
+    """Where instances run: `docker`; `memory` runs nothing and is for tests and measurements."""
+
+    docker_socket: str = "/var/run/docker.sock"
+    """The Engine's unix socket."""
+
+    namespace: str = Field(default="innkeeper", pattern="^[a-z][a-z0-9-]{0,19}$")
+    """Prefix of containers, networks and the firewall table, so that two installations can share one Engine."""
+
+    network_pool: str | None = None
+    """An IPv4 /16 for the tenants' networks, cut into /22 of up to 500 tenants each. Unset: the first of 10.64.0.0/16
+    and up that overlaps neither a route of this host nor another Docker network."""
+
+    dns: list[str] = []
+    """Name servers for tenants. Empty: Docker's, which forwards to the host's own."""
+
+    broker_port: int = Field(default=8701, ge=1, le=65535)
+    """The broker's port on the gateway address of each tenants' network."""
+
+    broker_provider: str | None = Field(default=None, pattern="^(anthropic|openai|demo)$")
+    """Which provider answers the tenants' model calls: `anthropic`, `openai` (or anything compatible, by its base URL)
+    or the built-in `demo`. Unset: the first that has a key, else `demo`."""
+
+    broker_model: str | None = None
+    """The model that tenants are given. Unset: a sensible one of the provider's."""
+
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    """The key for Anthropic (environment `ANTHROPIC_API_KEY`, without our prefix). It never enters a container."""
+
+    anthropic_base_url: str = "https://api.anthropic.com"
+    """Where Anthropic's messages API is spoken."""
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """The key for OpenAI or a compatible server (environment `OPENAI_API_KEY`). It never enters a container."""
+
+    openai_base_url: str = "https://api.openai.com/v1"
+    """Where OpenAI's chat completions are spoken; set it to any compatible server's `/v1`."""
+
+    tick_s: float = Field(default=30.0, gt=0)
+    """How often everything is compared with the runtime, in seconds, though no event asked for it. The floor under
+    lost events; a tick at 10,000 tenants takes well under a second."""
+
+    workers: int = Field(default=8, ge=1, le=64)
+    """How many tenants are worked on at once."""
+
+    operations_kept_h: int = Field(default=168, ge=1)
+    """How long ended operations and idempotency keys are kept, in hours."""
+
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    """The least severe log line written: `debug`, `info`, `warning` or `error`."""
+
+    log_format: str = Field(default="auto", pattern="^(auto|console|json)$")
+    """`json`, `console`, or `auto`: console on a terminal, else JSON."""
+
+    @field_validator("domain")
+    @classmethod
+    def _plain_domain(cls, domain: str) -> str:
+        domain = domain.strip().rstrip(".").lower()
+        label = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+        if not re.fullmatch(rf"{label}(?:\.{label})*", domain):
+            raise ValueError("must be a host name like `example.com`")
+        return domain
+
+    @field_validator("api")
+    @classmethod
+    def _host_and_port(cls, api: str) -> str:
+        host, _, port = api.removeprefix("http://").rstrip("/").rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError("must be HOST:PORT")
+        return f"{host}:{port}"
+
+    @model_validator(mode="after")
+    def _absolute_data(self) -> Settings:
+        self.data = self.data.expanduser().absolute()
+        return self
+
+    @property
+    def file(self) -> Path | None:
+        """The file that they were read from, too."""
+        return type(self)._file
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files."""
+        return self.data / "run"
+
+    @property
+    def api_host(self) -> str:
+        """The host part of `api`."""
+        return self.api.rpartition(":")[0].strip("[]")
+
+    @property
+    def api_port(self) -> int:
+        """The port part of `api`."""
+        return int(self.api.rpartition(":")[2])
+
+    @property
+    def store_url(self) -> str:
+        """The SQLAlchemy URL of the store."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite+aiosqlite:///{self.data / 'innkeeper.db'}"
+
+    def public_url(self, host: str) -> str:
+        """The URL, without a path, at which the edge serves `host`."""
+        return f"http://{host}" if self.edge_port == 80 else f"http://{host}:{self.edge_port}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then the file."""
+        toml = TomlConfigSettingsSource(settings_cls, cls._file) if cls._file else None
+        return (init_settings, env_settings, *((toml,) if toml else ()))
+
+    _file: ClassVar[Path | None] = None
+
+    @classmethod
+    def load(cls, file: Path | None = None, **overrides: Any) -> Settings:
+        """Read the settings, with `file` below the environment."""
+        if file is not None and not file.is_file():
+            raise FileNotFoundError(f"{file}: no such file")
+        with_file: type[Settings] = type("Settings", (cls,), {"_file": file, "__doc__": cls.__doc__})
+        return with_file(**overrides)

@@ -1,0 +1,64 @@
+"""The lease of a tenant as SQL: one guarded UPDATE decides who gets it.
+
+The clock is the database's, the only one that all control planes share: two hosts whose clocks differ by
+more than a lease's length would otherwise take each other's tenants.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Double, Update, or_, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.functions import FunctionElement
+
+from innkeeper.core.ports import Lease
+from innkeeper.store.tables import tenants
+
+
+class DatabaseClock(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock."""
+
+    inherit_cache = True
+    type = Double()
+
+
+@compiles(DatabaseClock, "sqlite")
+def _on_sqlite(_element: DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(DatabaseClock, "postgresql")
+def _on_postgresql(_element: DatabaseClock, _compiler: SQLCompiler, **_options: Any) -> str:
+    # Not now(), which stands still from the beginning of the transaction.
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+def claim(tenant: str, *, holder: str, token: str, for_s: float) -> ReturningUpdate[float]:
+    """Take the lease if nobody has it; the row that comes back is the winner's."""
+    return (
+        update(tenants)
+        .where(
+            tenants.c.name == tenant,
+            or_(tenants.c.lease_token.is_(None), tenants.c.lease_until <= DatabaseClock()),
+        )
+        .values(lease_holder=holder, lease_token=token, lease_until=DatabaseClock() + for_s)
+        .returning(tenants.c.lease_until)
+    )
+
+
+def renew(lease: Lease, *, for_s: float) -> ReturningUpdate[float]:
+    """Hold it for longer; no row comes back when it is another's."""
+    return held(lease).values(lease_until=DatabaseClock() + for_s).returning(tenants.c.lease_until)
+
+
+def release(lease: Lease) -> Update:
+    """Give it back if it is still ours."""
+    return held(lease).values(lease_holder=None, lease_token=None, lease_until=None)
+
+
+def held(lease: Lease) -> Update:
+    """An update of the tenant's row that touches nothing once the lease is another's."""
+    return update(tenants).where(tenants.c.name == lease.tenant, tenants.c.lease_token == lease.token)

@@ -1,0 +1,201 @@
+"""Rows to the core's dataclasses and back; both SQL drivers share every line of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row
+
+from innkeeper.core.access import TenantKey
+from innkeeper.core.audit import Entry
+from innkeeper.core.instance import State
+from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
+from innkeeper.core.ports import Receipt
+from innkeeper.core.release import Release
+from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, SleepPolicy, Spec, Tenant, Wanted
+from innkeeper.store import tables
+
+AnyRow = Row[*tuple[Any, ...]]
+
+TENANT = [column for column in tables.tenants.c if not column.name.startswith("lease_") and column.name != "state"]
+"""What `tenant_of` wants selected, in its order."""
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as it is kept: UTC, always of the same width."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment(text: str) -> datetime:
+    """The moment that was kept so."""
+    return datetime.fromisoformat(text)
+
+
+def changing_values(tenant: Tenant) -> dict[str, object]:
+    """The columns of a tenant that a use case may change."""
+    return {
+        "revision": tenant.revision,
+        "wanted": tenant.wanted.value,
+        "rung": tenant.rung.value,
+        "purge": tenant.purge,
+        "token_epoch": tenant.token_epoch,
+        "spec": _json(tenant.spec),
+    }
+
+
+def tenant_values(tenant: Tenant) -> dict[str, object]:
+    """A whole row."""
+    return {
+        "name": tenant.name,
+        "id": tenant.id,
+        "slot": tenant.slot,
+        "created_at": stamp(tenant.created_at),
+        "last_activity": _stamp_or_none(tenant.last_activity),
+        **changing_values(tenant),
+        **seen_values(tenant.seen),
+    }
+
+
+def seen_values(seen: Seen) -> dict[str, object]:
+    """The columns that hold what was seen."""
+    return {"seen": _json(seen), "state": seen.state.value}
+
+
+def tenant_of(row: AnyRow) -> Tenant:
+    """A tenant from the columns `TENANT`."""
+    name, id_, slot, created_at, revision, wanted, rung, purge, token_epoch, last_activity, spec, seen = row
+    return Tenant(
+        name=name,
+        id=id_,
+        slot=slot,
+        created_at=moment(created_at),
+        revision=revision,
+        wanted=Wanted(wanted),
+        rung=State(rung),
+        purge=purge,
+        token_epoch=token_epoch,
+        last_activity=_moment_or_none(last_activity),
+        spec=_spec_of(spec),
+        seen=_seen_of(seen),
+    )
+
+
+# Thousands of tenants share a few specs and, at rest, a few ways to be seen; reading all of them is mostly this.
+@lru_cache(maxsize=4096)
+def _spec_of(text: str) -> Spec:
+    kept = json.loads(text)
+    custom = kept["custom"]
+    return Spec(
+        **kept
+        | {
+            "limits": Limits(**kept["limits"]),
+            "mode": Mode(kept["mode"]),
+            "sleep": SleepPolicy(**kept["sleep"]),
+            "hostnames": tuple(kept["hostnames"]),
+            "access": Access(kept["access"]),
+            "custom": custom and CustomAgent(**custom | {"command": tuple(custom["command"])}),
+        }
+    )
+
+
+@lru_cache(maxsize=4096)
+def _seen_of(text: str) -> Seen:
+    kept = json.loads(text)
+    return Seen(
+        **kept
+        | {
+            "state": State(kept["state"]),
+            "crashes": tuple(map(moment, kept["crashes"])),
+            "started_at": _moment_or_none(kept["started_at"]),
+        }
+    )
+
+
+def operation_values(operation: Operation) -> dict[str, object]:
+    """A whole row."""
+    return {
+        **vars(operation),
+        "kind": operation.kind.value,
+        "status": operation.status.value,
+        "created_at": stamp(operation.created_at),
+        "updated_at": stamp(operation.updated_at),
+        "deadline": stamp(operation.deadline),
+        "progress": _json(operation.progress),
+        "error": operation.error and _json(operation.error),
+    }
+
+
+def operation_of(row: AnyRow) -> Operation:
+    """An operation from its whole row."""
+    return Operation(
+        id=row.id,
+        kind=OperationKind(row.kind),
+        tenant=row.tenant,
+        tenant_id=row.tenant_id,
+        revision=row.revision,
+        created_at=moment(row.created_at),
+        updated_at=moment(row.updated_at),
+        deadline=moment(row.deadline),
+        status=Status(row.status),
+        progress=Progress(**json.loads(row.progress)),
+        error=Trouble(**json.loads(row.error)) if row.error else None,
+    )
+
+
+def stamped(thing: TenantKey | Receipt | Release) -> dict[str, object]:
+    """A whole row of what has `created_at` and otherwise plain fields."""
+    return {**vars(thing), "created_at": stamp(thing.created_at)}
+
+
+def key_of(row: AnyRow) -> TenantKey:
+    """A tenant key from its whole row."""
+    return TenantKey(**{**row._mapping, "created_at": moment(row.created_at)})
+
+
+def receipt_of(row: AnyRow) -> Receipt:
+    """A receipt from its whole row."""
+    return Receipt(**{**row._mapping, "created_at": moment(row.created_at)})
+
+
+def release_of(row: AnyRow) -> Release:
+    """A release from its whole row."""
+    return Release(**{**row._mapping, "created_at": moment(row.created_at)})
+
+
+def entry_values(entry: Entry) -> dict[str, object]:
+    """A whole row but for its number, which the database gives."""
+    return {**vars(entry), "at": stamp(entry.at), "detail": _json(entry.detail)}
+
+
+def entry_of(row: AnyRow) -> tuple[int, Entry]:
+    """A line of the trail, with its number, from its whole row."""
+    fields = dict(row._mapping)
+    number = fields.pop("number")
+    return number, Entry(**fields | {"at": moment(row.at), "detail": json.loads(row.detail)})
+
+
+def _stamp_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else stamp(moment)
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+def _json(thing: object) -> str:
+    return json.dumps(thing, default=_plain, separators=(",", ":"))
+
+
+def _plain(thing: object) -> object:
+    if isinstance(thing, datetime):
+        return stamp(thing)
+    if isinstance(thing, Mapping):
+        return dict(thing)
+    if is_dataclass(thing):
+        return vars(thing)
+    raise TypeError(f"{type(thing).__name__} can't be kept as JSON")

@@ -1,0 +1,52 @@
+"""What every store agrees on beyond the port: its refusals, word for word, and a few orders and names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from innkeeper.core.errors import Conflict, HostnameTaken, StaleLease, TenantExists, UnknownTenant
+from innkeeper.core.ports import Lease
+from innkeeper.core.release import Release, version_key
+
+ERASED = "tenant.erased"
+"""The action of the trail's last word on a tenant."""
+
+
+def by_version(releases: Iterable[Release]) -> list[Release]:
+    """Agent by agent, the oldest version first."""
+    return sorted(releases, key=lambda release: (release.agent, version_key(release.version)))
+
+
+def name_taken(name: str) -> TenantExists:
+    """A second tenant of that name."""
+    return TenantExists(f"There is a tenant {name} already.")
+
+
+def slot_taken(slot: int) -> Conflict:
+    """A second tenant in that slot."""
+    return Conflict(f"Slot {slot} is another tenant's.")
+
+
+def hostname_taken(hostname: str) -> HostnameTaken:
+    """A second tenant with that hostname."""
+    return HostnameTaken(f"{hostname} belongs to another tenant.", field="hostnames")
+
+
+def changed_meanwhile(name: str) -> Conflict:
+    """The revision that a change starts from is no longer the present one."""
+    return Conflict(f"{name} was changed by somebody else meanwhile.", hint="Look at it again, then repeat the change.")
+
+
+def key_used() -> Conflict:
+    """A second use of an Idempotency-Key."""
+    return Conflict("That Idempotency-Key has been used already.")
+
+
+def no_tenant(name: str) -> UnknownTenant:
+    """A key for nobody."""
+    return UnknownTenant(f"There is no tenant {name}.")
+
+
+def stale(lease: Lease) -> StaleLease:
+    """The lease ran out and somebody else has the tenant, or it is gone."""
+    return StaleLease(f"{lease.tenant} is no longer {lease.holder}'s to work on.")

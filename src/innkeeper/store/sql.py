@@ -1,0 +1,134 @@
+"""The store in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sqlalchemy import BindParameter, bindparam, delete, or_, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from innkeeper.core.audit import Entry
+from innkeeper.core.operations import Operation, Status
+from innkeeper.core.ports import Lease
+from innkeeper.core.tenant import Seen
+from innkeeper.store import lease as leases
+from innkeeper.store import rows, rules, tables
+from innkeeper.store.engines import Engines, connect
+from innkeeper.store.faults import translated
+from innkeeper.store.migrate import migrate
+from innkeeper.store.transaction import SqlTransaction
+
+_ENDED = [status.value for status in Status if status.ended]
+
+
+class SqlStore:
+    """The core's `Store` for one control plane or several, on the same database."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    @classmethod
+    async def open(cls, url: str) -> SqlStore:
+        """Connect and bring the tables up to date; several processes may do so at once."""
+        engines = connect(url)
+        try:
+            with translated(engines.place):
+                await migrate(engines)
+        except BaseException:
+            await engines.dispose()
+            raise
+        return cls(engines)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engines.dispose()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[SqlTransaction]:
+        """A transaction that commits when the block ends well; writers wait for each other."""
+        async with self._connected(self._engines.writes) as connection:
+            await self._engines.wait_for_turn(connection)
+            yield SqlTransaction(connection)
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[SqlTransaction]:
+        """One moment of everything, to read."""
+        async with self._connected(self._engines.reads) as connection:
+            yield SqlTransaction(connection)
+
+    async def claim(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
+        """The lease of a tenant, if it is free."""
+        token = secrets.token_hex(8)
+        async with self._connected(self._engines.writes) as connection:
+            won = await connection.execute(leases.claim(tenant, holder=holder, token=token, for_s=for_s))
+            until = won.scalar_one_or_none()
+        return None if until is None else Lease(tenant=tenant, holder=holder, token=token, until=_moment(until))
+
+    async def renew(self, lease: Lease, *, for_s: float) -> Lease:
+        """The same lease for longer."""
+        async with self._connected(self._engines.writes) as connection:
+            until = (await connection.execute(leases.renew(lease, for_s=for_s))).scalar_one_or_none()
+        if until is None:
+            raise rules.stale(lease)
+        return replace(lease, until=_moment(until))
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back."""
+        async with self._connected(self._engines.writes) as connection:
+            await connection.execute(leases.release(lease))
+
+    async def record(self, lease: Lease, seen: Seen, operations: Sequence[Operation] = ()) -> None:
+        """Write what was seen; nothing is written once the lease is another's."""
+        async with self._connected(self._engines.writes) as connection:
+            written = await connection.execute(leases.held(lease).values(rows.seen_values(seen)))
+            if not written.rowcount:
+                raise rules.stale(lease)
+            for operation in operations:
+                await SqlTransaction(connection).put_operation(operation)
+
+    async def erase(self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry) -> None:
+        """Drop the tenant; nothing is dropped once the lease is another's."""
+        async with self.begin() as transaction:
+            if not await transaction.drop_held(lease, tenant_id):
+                raise rules.stale(lease)
+            for operation in operations:
+                await transaction.put_operation(operation)
+            await transaction.audit(entry)
+
+    async def touch(self, activity: Mapping[str, datetime]) -> None:
+        """Write down when tenants were last active."""
+        name: BindParameter[str] = bindparam("tenant")
+        at: BindParameter[str] = bindparam("at")
+        column = tables.tenants.c
+        earlier = or_(column.last_activity.is_(None), column.last_activity < at)
+        later = update(tables.tenants).where(column.name == name, earlier).values(last_activity=at)
+        # In one order, so that two who do this at once wait for each other instead of for ever.
+        values = [{"tenant": tenant, "at": rows.stamp(moment)} for tenant, moment in sorted(activity.items())]
+        if values:
+            async with self._connected(self._engines.writes) as connection:
+                await connection.execute(later, values)
+
+    async def forget(self, *, before: datetime) -> int:
+        """Drop ended operations and receipts older than that."""
+        kept_from = rows.stamp(before)
+        operation, receipt = tables.operations.c, tables.receipts.c
+        async with self._connected(self._engines.writes) as connection:
+            old = await connection.execute(delete(tables.receipts).where(receipt.created_at < kept_from))
+            ended = await connection.execute(
+                delete(tables.operations).where(operation.status.in_(_ENDED), operation.updated_at < kept_from)
+            )
+        return old.rowcount + ended.rowcount
+
+    @asynccontextmanager
+    async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        with translated(self._engines.place):
+            async with engine.begin() as connection:
+                yield connection
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

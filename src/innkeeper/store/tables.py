@@ -1,0 +1,117 @@
+"""The tables, the same on SQLite and PostgreSQL; the migrations' sum equals them, which a test proves.
+
+Moments are ISO texts in UTC of one width, so that they sort and compare as texts on both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# Compared byte by byte everywhere: a language's own order would page differently from Python's.
+EXACT = String().with_variant(String(collation="C"), "postgresql")
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("name", EXACT, primary_key=True),
+    Column("id", EXACT, nullable=False, unique=True),
+    Column("slot", Integer, nullable=False, unique=True),
+    Column("created_at", EXACT, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("wanted", EXACT, nullable=False),
+    Column("rung", EXACT, nullable=False),
+    Column("purge", Boolean, nullable=False),
+    Column("token_epoch", Integer, nullable=False),
+    Column("last_activity", EXACT),
+    Column("spec", Text, nullable=False),
+    Column("seen", Text, nullable=False),
+    Column("state", EXACT, nullable=False, index=True),  # seen.state, to be counted
+    Column("lease_holder", EXACT),
+    Column("lease_token", EXACT),
+    Column("lease_until", Double),  # seconds since 1970 by the database's clock
+)
+
+
+def _of_tenant() -> Column[str]:
+    return Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), nullable=False, index=True)
+
+
+hostnames = Table(
+    "hostnames",
+    metadata,
+    Column("hostname", EXACT, primary_key=True),
+    _of_tenant(),
+)
+
+keys = Table(
+    "tenant_keys",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    _of_tenant(),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hint", EXACT, nullable=False),
+    Column("digest", EXACT, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("kind", EXACT, nullable=False),
+    Column("tenant", EXACT, nullable=False),
+    Column("tenant_id", EXACT, nullable=False, index=True),
+    Column("revision", Integer, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+    Column("updated_at", EXACT, nullable=False),
+    Column("deadline", EXACT, nullable=False),
+    Column("status", EXACT, nullable=False, index=True),
+    Column("progress", Text, nullable=False),
+    Column("error", Text),
+    Index("ix_operations_tenant", "tenant", "id"),
+)
+
+# A receipt hangs on its tenant through its operation, which outlives the tenant: no foreign key can say that.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("actor", EXACT, primary_key=True),
+    Column("key", EXACT, primary_key=True),
+    Column("fingerprint", EXACT, nullable=False),
+    Column("operation_id", EXACT, nullable=False, index=True),
+    Column("created_at", EXACT, nullable=False),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("agent", EXACT, primary_key=True),
+    Column("version", EXACT, primary_key=True),
+    Column("image", EXACT, nullable=False),
+    Column("source", EXACT, nullable=False),
+    Column("size_mb", Integer, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("at", EXACT, nullable=False),
+    Column("actor", EXACT, nullable=False),
+    Column("action", EXACT, nullable=False),
+    Column("tenant", EXACT),
+    Column("tenant_id", EXACT, index=True),
+    Column("detail", Text, nullable=False),
+    Index("ix_audit_tenant", "tenant", "number"),
+)

@@ -1,0 +1,188 @@
+"""Waking for requests: once however many ask, and every waiter gets exactly one answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from innkeeper.core import errors
+from innkeeper.core.access import SYSTEM, Actor, Role, digest
+from innkeeper.core.activate import Activator
+from innkeeper.core.door import Door
+from innkeeper.core.events import StateChanged, TenantChanged
+from innkeeper.core.instance import State
+from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Access, Wanted
+from innkeeper.runtimes.memory_faults import Call
+from tests.support.house import House
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.fixture
+async def house() -> House:
+    house = House()
+    await house.create()
+    await house.settle()
+    return house
+
+
+def reconcile_when_roused(house: House) -> asyncio.Task[None]:
+    async def work() -> None:
+        with house.bus.subscribe() as events:
+            while not isinstance(await events.get(), TenantChanged):
+                pass
+        await house.settle()
+
+    return asyncio.create_task(work())
+
+
+async def test_a_thousand_requests_at_one_sleeper_are_one_start(house: House) -> None:
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await house.settle()
+    starts = house.runtime.calls[Call.START]
+    activator = Activator(directory=house.directory, rouse=house.control.rouse, hold_limit=1000)
+    worker = reconcile_when_roused(house)
+    await asyncio.sleep(0)
+    tenants = await asyncio.gather(*(activator.ready("alice", deadline_s=30) for _ in range(1000)))
+    await worker
+    assert {tenant.name for tenant in tenants} == {"alice"}
+    assert house.runtime.calls[Call.START] == starts + 1
+    assert activator.waiting("alice") == 0
+
+
+async def test_too_many_waiters_are_refused_at_once(house: House) -> None:
+    house.prober.answer = None
+    await house.control.restart("alice", actor=SYSTEM)
+    activator = Activator(directory=house.directory, rouse=house.control.rouse, hold_limit=10)
+    waiting = [asyncio.create_task(activator.ready("alice", deadline_s=5)) for _ in range(10)]
+    await asyncio.sleep(0)
+    with pytest.raises(errors.TenantNotReady, match="Too many"):
+        await activator.ready("alice", deadline_s=5)
+    assert asyncio.get_running_loop().time() < 1
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {errors.TenantNotReady}
+    assert activator.waiting("alice") == 0
+
+
+async def test_waiters_hear_of_a_failure_at_once(house: House) -> None:
+    house.prober.answer = None
+    await house.control.restart("alice", actor=SYSTEM)
+    waiting = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    await asyncio.sleep(1)
+
+    async def nap(seconds: float) -> None:
+        house.runtime.crash("alice", exit_code=78)
+
+    await house.reconciler.work("alice", nap)
+    with pytest.raises(errors.TenantFailed):
+        await waiting
+    assert asyncio.get_running_loop().time() < 5
+
+
+async def test_a_tenant_deleted_meanwhile_is_unknown(house: House) -> None:
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await house.settle()
+    waiting = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    await asyncio.sleep(0)
+    await house.control.delete("alice", purge=True, actor=SYSTEM)
+    with pytest.raises(errors.UnknownTenant):
+        await waiting
+
+
+async def test_what_sleeps_by_order_isnt_woken_by_requests(house: House) -> None:
+    await house.control.update("alice", SpecPatch(), wanted=Wanted.ASLEEP, actor=SYSTEM)
+    await house.settle()
+    with pytest.raises(errors.TenantAsleep):
+        await house.activator.ready("alice", deadline_s=30)
+    assert (await house.tenant()).seen.state is State.STOPPED
+
+
+async def test_a_waiter_that_leaves_takes_nobody_with_it(house: House) -> None:
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await house.settle()
+    worker = reconcile_when_roused(house)
+    await asyncio.sleep(0)
+    impatient = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    patient = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await patient).name == "alice"
+    await worker
+
+
+def door(house: House) -> Door:
+    return Door(
+        directory=house.directory,
+        activator=house.activator,
+        seating=house.seating,
+        runtime=house.runtime,
+        clock=house.clock,
+        admin_digest=digest("ik_a_secret"),
+        deadline_s=30,
+    )
+
+
+async def test_the_door_knows_hosts_keys_and_the_way_in(house: House) -> None:
+    alice_door, tenant = door(house), await house.tenant()
+    _, secret = await house.keys.create("alice", "laptop", actor=SYSTEM)
+    assert alice_door.find("alice.localhost") == tenant
+    for host in ("", "localhost", "bob.localhost", "x.alice.localhost", "alice.localhost.evil.com", ".localhost"):
+        assert alice_door.find(host) is None, host
+    assert alice_door.identify("ik_a_secret") == Actor(role=Role.ADMIN, name="admin")
+    assert alice_door.identify("ik_a_secreT") is None
+    actor = alice_door.identify(secret)
+    assert actor is not None
+    assert alice_door.admits(actor, tenant)
+    assert not alice_door.admits(None, tenant)
+    assert alice_door.upstream(tenant) is None
+    upstream = await alice_door.enter(tenant)
+    assert upstream == alice_door.upstream(tenant)
+    assert (b"authorization", f"Bearer gateway-{tenant.id}-1".encode()) in upstream.headers
+
+
+async def test_a_key_opens_its_own_tenants_door_only(house: House) -> None:
+    await house.create("bob")
+    _, secret = await house.keys.create("bob", "laptop", actor=SYSTEM)
+    alice_door = door(house)
+    bob = alice_door.identify(secret)
+    assert bob is not None
+    assert not alice_door.admits(bob, await house.tenant("alice"))
+
+
+async def test_an_open_door_hands_no_credential_to_strangers(house: House) -> None:
+    await house.control.update("alice", SpecPatch(access=Access.OPEN), actor=SYSTEM)
+    await house.settle()
+    tenant = await house.tenant()
+    alice_door = door(house)
+    assert alice_door.admits(None, tenant)
+    assert not any(name == b"authorization" for name, _ in (await alice_door.enter(tenant)).headers)
+
+
+async def test_what_sleeps_has_no_upstream(house: House) -> None:
+    alice_door = door(house)
+    await alice_door.enter(await house.tenant())
+    await house.control.sleep("alice", "pause", actor=SYSTEM)
+    assert alice_door.upstream(await house.tenant()) is None, "from the moment that it is to sleep"
+
+
+async def test_the_directory_repairs_what_it_missed(house: House) -> None:
+    fresh = House()
+    fresh.store, fresh.clock = house.store, house.clock
+    fresh.start()
+    assert len(fresh.directory) == 0
+    await fresh.directory.load()
+    assert [tenant.name for tenant in fresh.directory] == ["alice"]
+    async with house.store.begin() as tx:
+        await tx.drop_tenant("alice", (await house.tenant()).id)
+    await fresh.directory.load()
+    assert len(fresh.directory) == 0
+
+
+async def test_the_bus_drops_for_slow_listeners_rather_than_grow(house: House) -> None:
+    tenant = await house.tenant()
+    with house.bus.subscribe(size=2) as slow:
+        for _ in range(5):
+            house.bus.publish(StateChanged(tenant="alice", now=tenant, before=State.ABSENT))
+        assert slow.dropped == 3

@@ -1,0 +1,224 @@
+"""A whole control plane in memory, for tests of the core and the loops: real use cases, real reconciler, no Docker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from innkeeper.core.access import SYSTEM
+from innkeeper.core.activate import Activator
+from innkeeper.core.control import Control
+from innkeeper.core.directory import Directory
+from innkeeper.core.events import Bus, Event
+from innkeeper.core.hosting import Hosting
+from innkeeper.core.keys import Keys
+from innkeeper.core.operations import Operation
+from innkeeper.core.ports import Blueprint, ConfigFile, Entrance, Probe, Seat, Store
+from innkeeper.core.reconcile import Nap, Reconciler
+from innkeeper.core.releases import Releases
+from innkeeper.core.seating import Seating
+from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Limits, Spec, Tenant
+from innkeeper.runtimes.memory import MemoryRuntime
+from innkeeper.store.memory import MemoryStore
+
+
+class TurnedClock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def turn(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+class PlainAgent:
+    """The least agent there can be."""
+
+    name = "plain"
+    title = "Plain"
+    limits = Limits(memory_mb=128, cpus=1.0)
+    floor_mb = 64
+    minimum_version: str | None = "1.0"
+    stop_grace_s = 5
+    start_timeout_s = 60
+    hopeless_exits = frozenset({78})
+
+    def config_paths(self) -> Sequence[str]:
+        return ("plain.json",)
+
+    def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
+        return [ConfigFile(path="plain.json", content=seat.gateway_token.encode())]
+
+    def command(self, spec: Spec) -> tuple[str, ...]:
+        return ()
+
+    def env(self, spec: Spec) -> Mapping[str, str]:
+        return {}
+
+    def mount(self, spec: Spec) -> str:
+        return "/data"
+
+    def probe(self, spec: Spec) -> Probe:
+        return Probe(port=80, path="/health")
+
+    def is_ready(self, status: int, body: bytes) -> bool:
+        return status == 200
+
+    def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
+        return Entrance(port=80, headers={"Authorization": f"Bearer {gateway_token}"})
+
+    def chat_model(self, spec: Spec) -> str | None:
+        return "plain"
+
+
+class MemoryUnits:
+    """Folders that are only remembered."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, dict[str, bytes]] = {}
+
+    def persistence(self, tenant: str) -> str:
+        return f"/units/{tenant}/persistence"
+
+    async def exists(self, tenant: str) -> bool:
+        return tenant in self.folders
+
+    async def read(self, tenant: str, paths: Sequence[str]) -> Mapping[str, bytes]:
+        return {path: data for path, data in self.folders.get(tenant, {}).items() if path in paths}
+
+    async def write(self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str) -> None:
+        folder = self.folders.setdefault(tenant, {})
+        folder.update({file.path: file.content for file in files})
+
+    async def erase(self, tenant: str) -> None:
+        self.folders.pop(tenant, None)
+
+    async def names(self) -> Sequence[str]:
+        return list(self.folders)
+
+
+class MemoryProber:
+    """Answers for instances: 200, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.answer: tuple[int, bytes] | None = (200, b"{}")
+        self.asked = 0
+
+    async def ask(self, address: str, probe: Probe) -> tuple[int, bytes] | None:
+        self.asked += 1
+        return self.answer
+
+
+class PlainTokens:
+    """Tokens that can be read."""
+
+    def broker_token(self, tenant_id: str, epoch: int) -> str:
+        return f"broker-{tenant_id}-{epoch}"
+
+    def gateway_token(self, tenant_id: str, epoch: int) -> str:
+        return f"gateway-{tenant_id}-{epoch}"
+
+
+def plain_compose(blueprint: Blueprint, *, port: int) -> tuple[str, str]:
+    """A compose file of no use."""
+    return "services: {}\n", ""
+
+
+HOSTING = Hosting(domain="localhost", port=8080)
+
+
+@dataclass
+class House:
+    """What survives a crash (store, runtime, folders), and the control plane of the moment."""
+
+    clock: TurnedClock = field(default_factory=TurnedClock)
+    units: MemoryUnits = field(default_factory=MemoryUnits)
+    prober: MemoryProber = field(default_factory=MemoryProber)
+    agent: PlainAgent = field(default_factory=PlainAgent)
+
+    def __post_init__(self) -> None:
+        self.store: Store = MemoryStore(self.clock)
+        self.runtime = MemoryRuntime(now=self.clock.now)
+        self.happened: list[Event] = []
+        self.start()
+
+    def start(self, holder: str = "one") -> None:
+        """A new process: nothing is left of what the last one had in memory."""
+        self.bus = Bus()
+        self.bus.on_event(self.happened.append)
+        agents = {"plain": self.agent}
+        self.releases = Releases(store=self.store, runtime=self.runtime, clock=self.clock)
+        self.control = Control(
+            store=self.store,
+            agents=agents,
+            units=self.units,
+            releases=self.releases,
+            bus=self.bus,
+            clock=self.clock,
+            domain=HOSTING.domain,
+        )
+        self.keys = Keys(store=self.store, bus=self.bus, clock=self.clock)
+        self.directory = Directory(store=self.store, bus=self.bus, hosting=HOSTING)
+        self.seating = Seating(
+            agents=agents,
+            runtime=self.runtime,
+            units=self.units,
+            tokens=PlainTokens(),
+            hosting=HOSTING,
+            compose=plain_compose,
+            broker_port=8701,
+            model="default",
+        )
+        self.activator = Activator(directory=self.directory, rouse=self.control.rouse, hold_limit=100)
+        self.reconciler = self.make_reconciler(holder)
+
+    def make_reconciler(self, holder: str) -> Reconciler:
+        """Another worker on the same world."""
+        return Reconciler(
+            store=self.store,
+            runtime=self.runtime,
+            units=self.units,
+            agents={"plain": self.agent},
+            prober=self.prober,
+            seating=self.seating,
+            bus=self.bus,
+            clock=self.clock,
+            holder=holder,
+        )
+
+    async def record_release(self, version: str = "1.0") -> None:
+        """There is an image that tenants can run."""
+        await self.releases.record(
+            agent="plain", version=version, image=f"sha256:{version}", source="packages", size_mb=1, actor=SYSTEM
+        )
+
+    async def create(self, name: str = "alice", patch: SpecPatch | None = None) -> Operation:
+        """Ask for a tenant, without anything being done for it yet."""
+        await self.record_release()
+        _, operation = await self.control.create(name, "plain", patch or SpecPatch(), actor=SYSTEM)
+        return operation
+
+    async def settle(self, name: str = "alice") -> None:
+        """Let the reconciler do all that there is to do for a tenant."""
+        await self.reconciler.work(name, self.nap)
+
+    async def tenant(self, name: str = "alice") -> Tenant:
+        """The tenant as the store has it."""
+        return await self.control.tenant(name)
+
+    @property
+    def nap(self) -> Nap:
+        """Waiting turns the clock, and takes no time."""
+
+        async def wait(seconds: float) -> None:
+            self.clock.turn(seconds)
+            await asyncio.sleep(0)
+
+        return wait
