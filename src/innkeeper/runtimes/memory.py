@@ -108,7 +108,7 @@ class MemoryRuntime:
         self._set(replace(self._instances[tenant], state=State.RUNNING), "unpause")
 
     def crash(self, tenant: str, *, exit_code: int = 1, out_of_memory: bool = False, stuck: bool = False) -> None:
-        """It ended by itself and was restarted; `stuck` leaves it waiting for the restart until the next start."""
+        """It ended by itself and was restarted; `stuck` leaves it waiting for the restart, until `recover`."""
         before = self._instances[tenant]
         self._set(
             replace(
