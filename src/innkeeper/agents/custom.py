@@ -1,0 +1,77 @@
+"""Any program in any image that answers HTTP on one port, as the tenant's spec describes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.tenant import CustomAgent, Limits, Spec
+
+_SEAT_PATH = ".innkeeper/seat.json"
+
+
+class Custom:
+    """How a program that we know nothing of is told its place, asked and entered."""
+
+    name = "custom"
+    title = "Custom"
+    limits = Limits(memory_mb=512, cpus=1.0)
+    floor_mb = 16
+    minimum_version: str | None = None
+    stop_grace_s = 15
+    start_timeout_s = 120
+    hopeless_exits = frozenset({126, 127})  # the command can't be run, or isn't there
+
+    def config_paths(self) -> Sequence[str]:
+        """The file that tells it where the broker is; its own config is its own business."""
+        return (_SEAT_PATH,)
+
+    def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
+        """A description of the seat, wholly ours: whatever was there is replaced."""
+        place = {
+            "tenant": seat.tenant,
+            "origins": list(seat.origins),
+            "broker_url": seat.broker_url,
+            "broker_token": seat.broker_token,
+            "model": seat.model,
+            "gateway_token": seat.gateway_token,
+            "edge_address": seat.edge_address,
+        }
+        return [ConfigFile(path=_SEAT_PATH, content=json.dumps(place, indent=2).encode() + b"\n")]
+
+    def command(self, spec: Spec) -> tuple[str, ...]:
+        """The spec's, or the image's own."""
+        return _told(spec).command
+
+    def env(self, spec: Spec) -> Mapping[str, str]:
+        """Where the description of its seat lies."""
+        mount = _told(spec).mount
+        return {"HOME": mount, "INNKEEPER_SEAT": f"{mount.rstrip('/')}/{_SEAT_PATH}"}
+
+    def mount(self, spec: Spec) -> str:
+        """The spec's."""
+        return _told(spec).mount
+
+    def probe(self, spec: Spec) -> Probe:
+        """The spec's path."""
+        return Probe(port=_told(spec).port, path=_told(spec).health_path)
+
+    def is_ready(self, status: int, body: bytes) -> bool:
+        """All that can be said of an unknown program: it answers, and not with an error."""
+        return 200 <= status < 400
+
+    def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
+        """With a token by which the program can tell that a request came through the edge."""
+        return Entrance(port=_told(spec).port, headers={"Authorization": f"Bearer {gateway_token}"})
+
+    def chat_model(self, spec: Spec) -> str | None:
+        """It need not have such an endpoint."""
+        return None
+
+
+def _told(spec: Spec) -> CustomAgent:
+    if spec.custom is None:
+        raise InvalidSpec("A custom agent needs an image and a port.", field="custom")
+    return spec.custom

@@ -1,0 +1,121 @@
+"""nanobot: a small Python agent behind an OpenAI-compatible API; light."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from innkeeper.agents import model
+from innkeeper.agents.jsonfile import Tree, shared_json, value_at
+from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.tenant import Limits, Spec
+
+_CONFIG_PATH = ".nanobot/config.json"
+_MODEL_PATH = ".nanobot/model.env"
+_PORT = 8900
+
+
+class Nanobot:
+    """How nanobot is configured, started, asked and entered."""
+
+    name = "nanobot"
+    title = "nanobot"
+    limits = Limits(memory_mb=512, cpus=1.0)
+    floor_mb = 160  # with 128 MB it is killed while it starts
+    minimum_version: str | None = "0.3.5"
+    stop_grace_s = 15
+    start_timeout_s = 60  # 1.3 s on a free core, 4 s on half of one
+    hopeless_exits: frozenset[int] = frozenset()  # its 1 means anything
+
+    def config_paths(self) -> Sequence[str]:
+        """Its config, and the variables that the config refers to."""
+        return (_CONFIG_PATH, _MODEL_PATH)
+
+    def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
+        """config.json with our keys set and the user's kept; model.env wholly ours."""
+        config = shared_json(_CONFIG_PATH, existing, ours=partial(_ours, seat), defaults=_DEFAULTS, schema=_Config)
+        return [*config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat))]
+
+    def command(self, spec: Spec) -> tuple[str, ...]:
+        """Its API server; the gateway that it also has serves channels, and no API.
+
+        nanobot reads variables from its environment alone and ends when one is missing: hence the shell, whose words
+        are always these.
+        """
+        return ("sh", "-c", f". /data/{_MODEL_PATH} && exec nanobot serve --config /data/{_CONFIG_PATH}")
+
+    def env(self, spec: Spec) -> Mapping[str, str]:
+        """Where it is at home."""
+        return {"HOME": "/data"}
+
+    def mount(self, spec: Spec) -> str:
+        """The home folder of the image."""
+        return "/data"
+
+    def probe(self, spec: Spec) -> Probe:
+        """Answers as soon as it serves; asks for no key."""
+        return Probe(port=_PORT, path="/health")
+
+    def is_ready(self, status: int, body: bytes) -> bool:
+        """`{"status": "ok"}`."""
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return False
+        return status == 200 and isinstance(answer, dict) and answer.get("status") == "ok"
+
+    def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
+        """With the key of its API."""
+        return Entrance(port=_PORT, headers={"Authorization": f"Bearer {gateway_token}"})
+
+    def chat_model(self, spec: Spec) -> str | None:
+        """Empty: it takes no `model` but the one of its config, which only a request without one is sure to hit."""
+        return ""
+
+
+def _ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
+    tree: dict[str, Any] = {
+        "providers": {
+            "custom": {"apiBase": model.reference(model.URL), "apiKey": model.reference(model.KEY)},
+        },
+        "api": {"host": "0.0.0.0", "port": _PORT, "apiKey": seat.gateway_token},  # noqa: S104 - its own network
+    }
+    if value_at(theirs, "agents", "defaults", "provider") in {None, "custom"}:
+        tree["agents"] = {"defaults": {"provider": "custom", "model": model.reference(model.NAME)}}
+    return tree
+
+
+_DEFAULTS = {"agents": {"defaults": {"workspace": "/data/workspace"}}}
+
+
+def _model_env(seat: Seat) -> bytes:
+    lines = [f'export {name}="${{{name}:-{value}}}"\n' for name, value in model.broker_values(seat).items()]
+    return "".join(lines).encode()
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
+
+
+class _Api(_Part):
+    host: Literal["0.0.0.0"]  # noqa: S104
+    port: Literal[8900]
+    apiKey: Annotated[str, Field(min_length=16, pattern=r"^[\x21-\x7e]+$")]  # noqa: N815 - nanobot's own spelling
+
+
+class _AgentDefaults(_Part):
+    model: Annotated[str, Field(min_length=1)]
+
+
+class _Agents(_Part):
+    defaults: _AgentDefaults
+
+
+class _Config(_Part):
+    agents: _Agents
+    providers: dict[str, Any]
+    api: _Api

@@ -1,0 +1,84 @@
+"""OpenClaw: a whole gateway with a web interface, channels and its own scheduler; heavy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from innkeeper.agents.jsonfile import shared_json
+from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
+from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.tenant import Limits, Spec
+
+_ELSEWHERE = "192.0.2.1"
+"""An address that nobody has. OpenClaw refuses what comes through its proxy from the loopback or from nowhere."""
+
+
+class OpenClaw:
+    """How OpenClaw is configured, started, asked and entered."""
+
+    name = "openclaw"
+    title = "OpenClaw"
+    limits = Limits(memory_mb=2048, cpus=2.0)
+    floor_mb = 1280  # with 1 GB it starts, and is killed in its first conversation
+    minimum_version: str | None = "2026.9.6"
+    stop_grace_s = 30  # idle it ends within 1.5 s; work in flight may hold it for minutes
+    start_timeout_s = 180  # 6 to 10 s of two cores; four times that on a busy host with half a core
+    hopeless_exits = frozenset({78})  # its "config or state is wrong"
+
+    def config_paths(self) -> Sequence[str]:
+        """The one file that it reads."""
+        return (CONFIG_PATH,)
+
+    def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
+        """openclaw.json with our keys set and the user's kept."""
+        return shared_json(CONFIG_PATH, existing, ours=partial(ours, seat), defaults=DEFAULTS, schema=OpenClawConfig)
+
+    def command(self, spec: Spec) -> tuple[str, ...]:
+        """What OpenClaw's own fleet runs in the official image; ours has the same layout."""
+        return ("node", "dist/index.js", "gateway", "--bind", "lan", "--port", str(PORT))
+
+    def env(self, spec: Spec) -> Mapping[str, str]:
+        """Where its state lies, and that it neither updates nor announces itself."""
+        return {
+            "HOME": "/data",
+            "OPENCLAW_HOME": "/data",
+            "OPENCLAW_STATE_DIR": "/data/.openclaw",
+            "OPENCLAW_CONFIG_PATH": f"/data/{CONFIG_PATH}",
+            "OPENCLAW_WORKSPACE_DIR": "/data/workspace",
+            "OPENCLAW_DISABLE_BONJOUR": "1",
+            "OPENCLAW_NO_AUTO_UPDATE": "1",
+            # A config change that needs a restart ends the process with 0, for us to start it again.
+            "OPENCLAW_SUPERVISOR_MODE": "external",
+        }
+
+    def mount(self, spec: Spec) -> str:
+        """The home and state folder of the image."""
+        return "/data"
+
+    def probe(self, spec: Spec) -> Probe:
+        """Start-up done and not draining; /readyz would also hang on a channel that the user has set up wrongly."""
+        return Probe(port=PORT, path="/startupz", headers={"X-Forwarded-For": _ELSEWHERE})
+
+    def is_ready(self, status: int, body: bytes) -> bool:
+        """Judged by the body: the web interface answers 200 on paths that it doesn't know."""
+        answer = _json_object(body)
+        return status == 200 and answer.get("ok") is True and answer.get("status") == "started"
+
+    def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
+        """With its token."""
+        return Entrance(port=PORT, headers={"Authorization": f"Bearer {gateway_token}"})
+
+    def chat_model(self, spec: Spec) -> str | None:
+        """Its default agent."""
+        return "openclaw"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

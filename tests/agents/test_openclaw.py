@@ -1,0 +1,158 @@
+"""OpenClaw's config, probe and entrance, without OpenClaw."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from innkeeper.agents.openclaw import OpenClaw
+from innkeeper.core.errors import AgentConfigInvalid
+from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
+
+AGENT = OpenClaw()
+PATH = ".openclaw/openclaw.json"
+
+
+def rendered(existing: dict[str, Any] | None = None, **seat: Any) -> dict[str, Any]:
+    files = {} if existing is None else {PATH: json.dumps(existing).encode()}
+    [file] = AGENT.render(seat_for(AGENT, **seat), files)
+    assert file.path == PATH
+    tree = json.loads(file.content)
+    assert isinstance(tree, dict)
+    return tree
+
+
+def test_it_is_closed_quiet_and_points_at_the_broker() -> None:
+    tree = rendered()
+    gateway = tree["gateway"]
+    assert gateway["auth"] == {"mode": "token", "token": GATEWAY_TOKEN}
+    assert (gateway["mode"], gateway["bind"], gateway["port"]) == ("local", "lan", 18789)
+    assert gateway["trustedProxies"] == ["10.9.0.1"]
+    assert gateway["controlUi"]["allowedOrigins"] == ["http://alice.localhost:8080", "https://bot.example.com"]
+    assert gateway["terminal"] == {"enabled": False}
+    assert gateway["http"]["endpoints"] == {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}
+    assert tree["update"] == {"checkOnStart": False, "auto": {"enabled": False}}
+    assert tree["telemetry"] == {"enabled": False}
+    assert tree["discovery"] == {"mdns": {"mode": "off"}}
+    assert tree["skills"] == {"load": {"watch": False}}
+    assert tree["plugins"] == {"entries": {"admin-http-rpc": {"enabled": True}}}
+    assert tree["models"]["catalogRefresh"] == {"enabled": False}
+    assert tree["agents"]["defaults"]["heartbeat"] == {"every": "0m"}
+
+
+def test_the_environment_may_name_another_model_and_holds_no_token() -> None:
+    tree = rendered(model="claude-sonnet-5")
+    assert tree["env"]["vars"] == {
+        "INNKEEPER_MODEL_BASE_URL": "http://10.9.0.1:8701/v1",
+        "INNKEEPER_MODEL_API_KEY": BROKER_TOKEN,
+        "INNKEEPER_MODEL_NAME": "claude-sonnet-5",
+    }
+    provider = tree["models"]["providers"]["innkeeper"]
+    assert provider["baseUrl"] == "${INNKEEPER_MODEL_BASE_URL}"
+    assert provider["apiKey"] == "${INNKEEPER_MODEL_API_KEY}"
+    assert provider["models"][0]["id"] == "${INNKEEPER_MODEL_NAME}"
+    assert tree["agents"]["defaults"]["model"]["primary"] == "innkeeper/${INNKEEPER_MODEL_NAME}"
+    environment = " ".join(AGENT.env(spec_for(AGENT)).values()) + " ".join(AGENT.command(spec_for(AGENT)))
+    assert BROKER_TOKEN not in environment
+    assert GATEWAY_TOKEN not in environment
+
+
+def test_rendering_again_changes_nothing() -> None:
+    [first] = AGENT.render(seat_for(AGENT), {})
+    assert AGENT.render(seat_for(AGENT), {PATH: first.content}) == [first]
+
+
+def test_a_user_cant_open_what_we_close() -> None:
+    tree = rendered(
+        {
+            "gateway": {
+                "auth": {"mode": "none"},
+                "trustedProxies": ["0.0.0.0/0"],
+                "controlUi": {"allowedOrigins": ["*"]},
+                "terminal": {"enabled": True},
+                "bind": "loopback",
+            },
+            "update": {"auto": {"enabled": True}},
+        }
+    )
+    for ours in ("auth", "trustedProxies", "controlUi", "terminal", "bind"):
+        assert tree["gateway"][ours] == rendered()["gateway"][ours]
+    assert tree["update"] == rendered()["update"]
+
+
+def test_a_users_own_settings_stay() -> None:
+    own = {
+        "agents": {"defaults": {"heartbeat": {"every": "2h"}, "model": {"primary": "own/model"}}},
+        "models": {"providers": {"own": {"baseUrl": "https://models.example.com"}}},
+        "channels": {"telegram": {"enabled": True}},
+        "env": {"vars": {"THEIRS": "1"}},
+        "meta": {"lastTouchedVersion": "2026.9.6"},
+    }
+    tree = rendered(own)
+    assert tree["agents"]["defaults"]["heartbeat"] == {"every": "2h"}
+    assert tree["agents"]["defaults"]["model"]["primary"] == "own/model"
+    assert set(tree["models"]["providers"]) == {"own", "innkeeper"}
+    assert tree["channels"] == own["channels"]
+    assert tree["meta"] == own["meta"]
+    assert tree["env"]["vars"]["THEIRS"] == "1"
+
+
+def test_the_brokers_model_follows_the_broker() -> None:
+    old = rendered()
+    old["agents"]["defaults"]["model"]["primary"] = "innkeeper/gone"
+    assert rendered(old)["agents"]["defaults"]["model"]["primary"] == "innkeeper/${INNKEEPER_MODEL_NAME}"
+
+
+@pytest.mark.parametrize(
+    "seat",
+    [
+        {"gateway_token": ""},
+        {"gateway_token": "short"},
+        {"gateway_token": "with a space, and long enough"},
+        {"edge_address": "nowhere"},
+        {"origins": ()},
+        {"origins": ("http://alice.localhost:8080/",)},
+        {"model": "de${HOME}mo"},
+        {"model": 'de"mo'},
+        {"broker_url": "http://10.9.0.1:8701\n"},
+    ],
+)
+def test_what_openclaw_would_choke_on_is_refused(seat: dict[str, Any]) -> None:
+    with pytest.raises(AgentConfigInvalid) as caught:
+        AGENT.render(seat_for(AGENT, **seat), {})
+    assert caught.value.hint
+
+
+def test_a_broken_file_is_kept() -> None:
+    aside, file = AGENT.render(seat_for(AGENT), {PATH: b"{ gateway: "})
+    assert aside.content == b"{ gateway: "
+    assert aside.path.startswith(PATH + ".broken-")
+    assert json.loads(file.content) == rendered()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "ready"),
+    [
+        (200, b'{"ok":true,"status":"started"}', True),
+        (503, b'{"ok":true,"status":"started"}', False),
+        (200, b'{"ok":false,"status":"starting"}', False),
+        (200, b'{"ok":true,"status":"draining"}', False),
+        (200, b"<!doctype html>", False),
+        (200, b"[]", False),
+        (200, b"", False),
+        (403, b'{"error":{"message":"Proxy client attribution is required."}}', False),
+    ],
+)
+def test_readiness_is_in_the_body(status: int, body: bytes, ready: bool) -> None:
+    assert AGENT.is_ready(status, body) is ready
+
+
+def test_probes_come_from_somewhere_for_the_gateway_refuses_nowhere() -> None:
+    assert AGENT.probe(spec_for(AGENT)).headers["X-Forwarded-For"] == "192.0.2.1"
+
+
+def test_the_edge_gets_in_with_the_token_alone() -> None:
+    entrance = AGENT.entrance(spec_for(AGENT), "t")
+    assert (entrance.port, dict(entrance.headers)) == (18789, {"Authorization": "Bearer t"})

@@ -1,0 +1,175 @@
+"""The real agents in their real images under the whole hardening profile: they boot from what we render, and chat."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiodocker
+import httpx2
+import pytest
+
+from innkeeper.agents.nanobot import Nanobot
+from innkeeper.agents.openclaw import OpenClaw
+from innkeeper.core.instance import Place
+from innkeeper.core.ports import Agent, Blueprint
+from innkeeper.runtimes.docker_profile import container_config
+from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
+from tests.support.fake_provider import FakeProvider
+from tests.support.serving import serving
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+async def docker() -> AsyncIterator[aiodocker.Docker]:
+    async with aiodocker.Docker() as client:
+        yield client
+
+
+@pytest.fixture
+async def place(docker: aiodocker.Docker) -> AsyncIterator[Place]:
+    """A bridge of the test's own."""
+    name = f"imgtest-{secrets.token_hex(4)}"
+    # A random piece of the range that is set aside for test networks.
+    subnet = ipaddress.ip_network((int(ipaddress.ip_address("198.18.0.0")) + 16 * secrets.randbelow(8192), 28))
+    gateway, address = subnet[1], subnet[9]
+    network = await docker.networks.create(
+        {"Name": name, "Driver": "bridge", "IPAM": {"Config": [{"Subnet": str(subnet), "Gateway": str(gateway)}]}}
+    )
+    try:
+        yield Place(network=name, address=str(address), gateway=str(gateway))
+    finally:
+        await network.delete()
+
+
+def write(agent: Agent, folder: Path, *, broker_url: str, place: Place) -> None:
+    """Put the rendered files where the container finds them, as a unit would."""
+    existing = {path: (folder / path).read_bytes() for path in agent.config_paths() if (folder / path).is_file()}
+    for file in agent.render(seat_for(agent, broker_url=broker_url, edge_address=place.gateway), existing):
+        path = folder / file.path
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(file.content)
+        path.chmod(0o600)
+        os.chown(path, 1000, 1000)
+        os.chown(path.parent, 1000, 1000)
+    os.chown(folder, 1000, 1000)
+
+
+@asynccontextmanager
+async def running(
+    docker: aiodocker.Docker, agent: Agent, image: str, folder: Path, place: Place, **env: str
+) -> AsyncIterator[str]:
+    """The URL of a ready instance."""
+    spec = spec_for(agent)
+    blueprint = Blueprint(
+        tenant="alice", tenant_id="t", revision=1, slot=0, agent=agent.name, release="1", image=image,
+        limits=agent.limits, persistence=str(folder), mount=agent.mount(spec), command=agent.command(spec),
+        env={**agent.env(spec), **env},
+    )  # fmt: skip
+    config = container_config(
+        blueprint, place, namespace="imgtest", pool="imgtest", dns=["192.0.2.53"], host_has_ipv6=False
+    )
+    container = await docker.containers.create(config, name=f"imgtest-{secrets.token_hex(4)}")
+    try:
+        await container.start()
+        url = f"http://{place.address}:{agent.probe(spec).port}"
+        async with asyncio.timeout(agent.start_timeout_s):
+            while not await is_ready(agent, url):
+                assert (await container.show())["State"]["Running"], await container.log(stdout=True, stderr=True)
+                await asyncio.sleep(0.2)
+        yield url
+    finally:
+        await container.delete(force=True, v=True)
+
+
+async def is_ready(agent: Agent, url: str) -> bool:
+    probe = agent.probe(spec_for(agent))
+    async with httpx2.AsyncClient(timeout=probe.timeout_s, trust_env=False) as client:
+        try:
+            answer = await client.get(url + probe.path, headers=dict(probe.headers))
+        except httpx2.HTTPError:
+            return False
+    return agent.is_ready(answer.status_code, answer.content)
+
+
+async def chat(agent: Agent, url: str, *, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+    """One streamed turn, as through the edge."""
+    spec = spec_for(agent)
+    model = agent.chat_model(spec)
+    body = {"messages": [{"role": "user", "content": "hello"}], "stream": True, **({"model": model} if model else {})}
+    sent = {"X-Forwarded-For": "192.0.2.1", **agent.entrance(spec, GATEWAY_TOKEN).headers, **(headers or {})}
+    async with httpx2.AsyncClient(timeout=90, trust_env=False) as client:
+        return await client.post(f"{url}/v1/chat/completions", json=body, headers=sent)
+
+
+def said(answer: httpx2.Response) -> str:
+    """The text of a streamed answer."""
+    events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: {")]
+    choices = [choice for event in events for choice in json.loads(event)["choices"]]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
+
+
+async def test_nanobot_chats_without_dns(docker: aiodocker.Docker, place: Place, tmp_path: Path) -> None:
+    agent, provider = Nanobot(), FakeProvider()
+    async with serving(provider, place.gateway) as broker:
+        write(agent, tmp_path, broker_url=broker, place=place)
+        async with running(docker, agent, "innkeeper/nanobot:0.3.5", tmp_path, place) as url:
+            answer = await chat(agent, url)
+            refused = await chat(agent, url, headers={"Authorization": "Bearer wrong"})
+    assert said(answer) == "Hello there."
+    assert refused.status_code == 401
+    assert provider.asked[0].headers["authorization"] == f"Bearer {BROKER_TOKEN}"
+    assert provider.asked[0].body["model"] == "demo"
+
+
+async def test_nanobot_uses_the_model_of_its_environment(
+    docker: aiodocker.Docker, place: Place, tmp_path: Path
+) -> None:
+    agent, provider = Nanobot(), FakeProvider()
+    async with serving(provider, place.gateway) as own:
+        write(agent, tmp_path, broker_url="http://192.0.2.7:1", place=place)
+        env = {
+            "INNKEEPER_MODEL_BASE_URL": f"{own}/v1",
+            "INNKEEPER_MODEL_API_KEY": "of-my-own",
+            "INNKEEPER_MODEL_NAME": "mine",
+        }
+        async with running(docker, agent, "innkeeper/nanobot:0.3.5", tmp_path, place, **env) as url:
+            answer = await chat(agent, url)
+    assert said(answer) == "Hello there."
+    assert provider.asked[0].headers["authorization"] == "Bearer of-my-own"
+    assert provider.asked[0].body["model"] == "mine"
+
+
+@pytest.mark.openclaw
+@pytest.mark.timeout(400)
+async def test_openclaw_chats_and_keeps_what_its_user_and_it_write(
+    docker: aiodocker.Docker, place: Place, tmp_path: Path
+) -> None:
+    agent, provider = OpenClaw(), FakeProvider()
+    config = tmp_path / ".openclaw" / "openclaw.json"
+    config.parent.mkdir()
+    config.write_text('{"gateway": {"auth": {"mode": "none"}}, "agents": {"defaults": {"timeoutSeconds": 77}}}')
+    async with serving(provider, place.gateway) as broker:
+        write(agent, tmp_path, broker_url=broker, place=place)
+        async with running(docker, agent, "innkeeper/openclaw:2026.9.6", tmp_path, place) as url:
+            answer = await chat(agent, url)
+            refused = await chat(agent, url, headers={"Authorization": "Bearer wrong"})
+            trapped = await chat(agent, url, headers={"X-Forwarded-For": "127.0.0.1"})
+    assert said(answer) == "Hello there."
+    assert refused.status_code == 401
+    assert trapped.status_code == 403  # why the edge must stand in for loopback clients
+    assert provider.asked[0].headers["authorization"] == f"Bearer {BROKER_TOKEN}"
+    assert provider.asked[0].body["model"] == "demo"
+
+    after = config.read_bytes()
+    assert json.loads(after)["agents"]["defaults"]["timeoutSeconds"] == 77
+    write(agent, tmp_path, broker_url=broker, place=place)
+    assert config.read_bytes() == after
+    assert not list(config.parent.glob("*.broken-*"))
