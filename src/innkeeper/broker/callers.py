@@ -1,0 +1,52 @@
+"""Who calls: a token is only good from the address of the tenant that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from innkeeper.core.errors import Unauthenticated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """The tenant that lives at an address of the tenants' network."""
+
+    tenant: str
+    tenant_id: str
+    epoch: int
+    """Which generation of its derived tokens is valid."""
+
+
+class Callers(Protocol):
+    """What the broker has to know about tenants."""
+
+    def find(self, address: str) -> Caller | None:
+        """The tenant whose instance has this address."""
+        ...
+
+    def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
+        """Whether the token is this tenant's own, told in constant time."""
+        ...
+
+
+def identify(callers: Callers, address: str, headers: Mapping[str, str]) -> Caller:
+    """The tenant that calls, or Unauthenticated: the same words whatever was wrong, so that nothing can be probed."""
+    caller = callers.find(address)
+    if caller is not None:
+        for token in _tokens(headers):
+            if callers.verify(token, caller.tenant_id, caller.epoch):
+                return caller
+    raise Unauthenticated(
+        "The broker token is missing, or isn't valid from this address.",
+        hint="Send the tenant's own token from inside its container, as `Authorization: Bearer` or `x-api-key`.",
+    )
+
+
+def _tokens(headers: Mapping[str, str]) -> Iterator[str]:
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and bearer.strip():
+        yield bearer.strip()
+    if api_key := headers.get("x-api-key", "").strip():
+        yield api_key

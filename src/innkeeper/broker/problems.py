@@ -1,0 +1,66 @@
+"""What can go wrong between an agent and its model."""
+
+from __future__ import annotations
+
+from innkeeper.core.errors import Invalid, Kind, NotFound, Problem
+
+
+class UnknownEndpoint(NotFound):
+    """The broker doesn't serve that method and path."""
+
+    code = "unknown_endpoint"
+    default_hint = "Use POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens or GET /v1/models."
+
+
+class ProtocolUnsupported(Invalid):
+    """The agent speaks a protocol that the provider behind the broker doesn't."""
+
+    code = "protocol_unsupported"
+    default_hint = "Configure the agent for OpenAI chat completions, or ask the operator for another provider."
+
+
+class TooManyCalls(Problem):
+    """A tenant has too many model calls, or too many bytes of them, under way at once."""
+
+    code = "too_many_calls"
+    kind = Kind.NOT_READY
+    default_hint = "Wait for some of them to end, then try again."
+
+
+class ProviderUnreachable(Problem):
+    """The provider could not be reached, or the connection broke."""
+
+    code = "provider_unreachable"
+    kind = Kind.UNAVAILABLE
+    default_hint = "Try again shortly."
+
+
+class ProviderTimeout(Problem):
+    """The provider was reached, but went silent."""
+
+    code = "provider_timeout"
+    kind = Kind.UNAVAILABLE
+    default_hint = "Try again shortly."
+
+
+class ProviderFault(Problem):
+    """The provider answered something that is no answer to a model call."""
+
+    code = "provider_fault"
+    kind = Kind.FAILED
+    default_hint = "The operator should check the provider's base URL."
+
+
+class ProviderNotSet(Invalid):
+    """The settings choose a provider, but don't say how to reach it."""
+
+    code = "provider_not_set"
+    default_hint = "Set the provider's API key or its base URL, or choose the built-in `demo`."
+
+
+class BrokerListenFailed(Problem):
+    """The broker can't listen on a gateway address."""
+
+    code = "broker_listen_failed"
+    kind = Kind.UNAVAILABLE
+    default_hint = "Run `innkeeper doctor`: it looks at the tenants' networks."

@@ -1,0 +1,102 @@
+"""A broker with two tenants at addresses of their own, in front of a provider that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from innkeeper.broker.app import Broker
+from innkeeper.broker.callers import Caller
+from innkeeper.broker.listener import BrokerListeners
+from innkeeper.broker.metering import TenantMeter
+from innkeeper.broker.upstream import Upstream
+from innkeeper.core.access import same
+from tests.support.serving import free_port
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+ALICE, BOB, NOBODY = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+TOKENS = {"id-alice": "ik_broker_alice", "id-bob": "ik_broker_bob"}
+KEY = "sk-real-0123456789abcdefghij"
+
+
+class Guests:
+    """Two tenants, known by their addresses."""
+
+    def __init__(self) -> None:
+        self.at = {
+            ALICE: Caller(tenant="alice", tenant_id="id-alice", epoch=1),
+            BOB: Caller(tenant="bob", tenant_id="id-bob", epoch=1),
+        }
+
+    def find(self, address: str) -> Caller | None:
+        """The one who lives there."""
+        return self.at.get(address)
+
+    def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
+        """Only the first epoch's tokens are known here."""
+        return epoch == 1 and same(token, TOKENS[tenant_id])
+
+
+@dataclass(kw_only=True)
+class House:
+    """A broker that listens, and clients that call it from where tenants live."""
+
+    broker: Broker
+    listeners: BrokerListeners
+    meter: TenantMeter
+    guests: Guests
+    url: str
+    _clients: list[httpx2.AsyncClient] = field(default_factory=list)
+
+    def client(
+        self, address: str = ALICE, headers: Mapping[str, str] | Mapping[bytes, bytes] | None = None
+    ) -> httpx2.AsyncClient:
+        """A client at a tenant's address, with that tenant's token unless `headers` say otherwise."""
+        if headers is None:
+            headers = {"authorization": f"Bearer {TOKENS[self.guests.at[address].tenant_id]}"}
+        transport = httpx2.AsyncHTTPTransport(local_address=address, limits=httpx2.Limits(max_connections=None))
+        client = httpx2.AsyncClient(transport=transport, base_url=self.url, headers=headers, timeout=60)
+        self._clients.append(client)
+        return client
+
+    async def close(self) -> None:
+        """Hang up, then stop."""
+        for client in self._clients:
+            await client.aclose()
+        await self.listeners.close(grace_s=0)
+
+
+@asynccontextmanager
+async def house_with(upstream: Upstream) -> AsyncIterator[House]:
+    """A broker in front of that upstream."""
+    guests, meter, port = Guests(), TenantMeter(), free_port()
+    broker = Broker(callers=guests, upstream=upstream, meter=meter)
+    listeners = BrokerListeners(broker, port=port)
+    await listeners.listen_on(["127.0.0.1"])
+    house = House(broker=broker, listeners=listeners, meter=meter, guests=guests, url=f"http://127.0.0.1:{port}")
+    try:
+        yield house
+    finally:
+        await house.close()
+        await upstream.close()
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for something inside the broker that has no event of its own."""
+    while not holds():
+        await asyncio.sleep(0.001)
+
+
+def chat(text: str = "Hi", **fields: Any) -> dict[str, Any]:
+    """A chat completion request."""
+    return {"model": "default", "messages": [{"role": "user", "content": text}], **fields}
+
+
+def message(text: str = "Hi", **fields: Any) -> dict[str, Any]:
+    """An Anthropic messages request."""
+    return {**chat(text), "max_tokens": 64, **fields}

@@ -1,0 +1,34 @@
+"""The key is blotted out however the stream is cut, and nothing else is touched."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from innkeeper.broker.redaction import Redactor, redact_keys
+
+SECRET = "sk-ssk-sk-x"
+pieces = st.lists(st.sampled_from([SECRET, "sk-", "s", SECRET[:-1], "k-ss", "data: ", "\n"]), max_size=12)
+
+
+@given(pieces, st.lists(st.integers(0, 200)))
+def test_any_cut(parts: list[str], cuts: list[int]) -> None:
+    text = "".join(parts).encode()
+    redactor = Redactor(SECRET)
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(text)), len(text)]
+    seen = b"".join(redactor.feed(text[a:b]) for a, b in pairwise(edges)) + redactor.rest()
+    assert seen == text.replace(SECRET.encode(), b"*" * len(SECRET))
+
+
+def test_an_event_is_never_held_back() -> None:
+    assert Redactor(SECRET).feed(b"data: sk-\n\n") == b"data: sk-\n\n"
+
+
+def test_without_a_secret_nothing_changes() -> None:
+    assert Redactor("").feed(b"abc") == b"abc"
+
+
+def test_what_looks_like_a_key_goes() -> None:
+    assert redact_keys("key sk-proj-ab**cd, task-1234 stays.") == "key [redacted], task-1234 stays."
