@@ -1,0 +1,1 @@
+"""The Linux host: what it offers, what is wrong with it."""

@@ -1,0 +1,105 @@
+"""What the checks look at, handed in so that tests can give them a machine of paper."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx2
+
+from innkeeper.core.errors import RuntimeUnavailable
+
+Engine = Callable[[str], Awaitable[Any]]
+"""GETs a path of the Engine's API: the parsed answer, None for a 404, RuntimeUnavailable when it doesn't answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """A port that Innkeeper needs, and what for."""
+
+    number: int
+    purpose: str
+    setting: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantFacts:
+    """What the doctor must know of a tenant."""
+
+    name: str
+    agent: str
+    release: str
+    image: str
+    memory_mb: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolation:
+    """What the probe inside a tenant found; both lists are empty when all is well."""
+
+    tenant: str
+    leaks: tuple[str, ...] = ()
+    """What it reached though it must not: `the host at 10.64.0.1:22`."""
+    missing: tuple[str, ...] = ()
+    """What it must reach and could not: `the broker at 10.64.0.1:8701`."""
+
+
+class IsolationProbe(Protocol):
+    """Looks at the network from inside a running tenant; None when no tenant runs."""
+
+    async def __call__(self) -> Isolation | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """One machine, as the checks see it."""
+
+    data: Path
+    engine: Engine
+    ports: tuple[Port, ...] = ()
+    tenants: tuple[TenantFacts, ...] | None = None
+    """None: the store could not be read."""
+    isolation: IsolationProbe | None = None
+    caddy: Path | None = None
+    """Caddy's binary; None: `serve` isn't meant to run one."""
+    caddy_admin: Path | None = None
+    proc: Path = Path("/proc")
+    sys: Path = Path("/sys")
+    statvfs: Callable[[Path], os.statvfs_result] = os.statvfs
+    now_s: Callable[[], float] = time.time
+    ntp_synchronised: Callable[[], bool | None] = lambda: None
+    """Whether the kernel's clock is disciplined; None: can't be told."""
+
+    def read(self, path: Path) -> str | None:
+        """A small file of the kernel's; None when it isn't there."""
+        try:
+            return path.read_text()
+        except OSError:
+            return None
+
+
+def engine_at(socket: str) -> Engine:
+    """The Engine behind a unix socket, for whoever assembles a Host."""
+
+    async def get(path: str) -> Any:
+        transport = httpx2.AsyncHTTPTransport(uds=socket)
+        try:
+            async with httpx2.AsyncClient(transport=transport, base_url="http://engine", timeout=5) as client:
+                answer = await client.get(path)
+        except httpx2.HTTPError as error:
+            raise RuntimeUnavailable(
+                f"the Docker Engine doesn't answer at {socket}: {error}",
+                hint="Start it: `systemctl start docker`, or `dockerd` by hand where no service manager runs.",
+            ) from error
+        if answer.status_code == 404:
+            return None
+        if answer.is_error:
+            raise RuntimeUnavailable(f"the Docker Engine answered {answer.status_code} to GET {path}")
+        return json.loads(answer.content)
+
+    return get
