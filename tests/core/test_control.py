@@ -8,8 +8,8 @@ import pytest
 
 from innkeeper.core import errors
 from innkeeper.core.access import SYSTEM, Actor, Role, digest
-from innkeeper.core.control import Once
 from innkeeper.core.instance import State
+from innkeeper.core.once import Once
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import CustomAgent, Wanted
 from tests.support.house import House
@@ -220,6 +220,15 @@ async def test_keys_are_shown_once_kept_as_a_hash_and_revoked_at_once(house: Hou
     assert house.directory.key(digest(secret)) is None
     with pytest.raises(errors.UnknownKey):
         await house.keys.revoke("alice", key.id, actor=SYSTEM)
+
+
+async def test_a_key_that_is_asked_for_twice_is_made_once(house: House) -> None:
+    await house.create()
+    once = Once(key="k", fingerprint="f")
+    await house.keys.create("alice", "laptop", actor=SYSTEM, once=once)
+    with pytest.raises(errors.KeyMadeBefore):
+        await house.keys.create("alice", "laptop", actor=SYSTEM, once=once)
+    assert len(await house.keys.all("alice")) == 1
 
 
 async def test_a_custom_hostname_has_one_owner(house: House) -> None:

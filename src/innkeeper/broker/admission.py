@@ -35,6 +35,11 @@ class Admission:
         under_way = self._under_way.get(tenant)
         return under_way.calls if under_way else 0
 
+    @property
+    def in_flight_in_all(self) -> int:
+        """How many calls are under way, whoever makes them."""
+        return sum(under_way.calls for under_way in self._under_way.values())
+
     @contextmanager
     def enter(self, caller: Caller, size_bytes: int | None) -> Iterator[None]:
         """Count a call from before its body is read until its answer has ended, or TooManyCalls.

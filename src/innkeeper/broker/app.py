@@ -31,6 +31,11 @@ class Broker:
         """How many model calls of the tenant are under way: one that waits for a model mustn't be put to sleep."""
         return self._admission.in_flight(tenant)
 
+    @property
+    def in_flight_in_all(self) -> int:
+        """How many model calls are under way, whoever makes them."""
+        return self._admission.in_flight_in_all
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"The broker serves HTTP alone, not {scope['type']}.")

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from innkeeper.core.access import Actor
 from innkeeper.core.audit import Entry
 from innkeeper.core.errors import (
     Conflict,
-    IdempotencyMismatch,
     Invalid,
     TenantExists,
     TenantLeaving,
@@ -26,20 +25,12 @@ from innkeeper.core.errors import (
 from innkeeper.core.events import Bus, OperationChanged, Subscription, TenantChanged
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
+from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind
-from innkeeper.core.ports import Agent, Clock, Receipt, Store, Transaction, Units
+from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
 from innkeeper.core.releases import Releases
 from innkeeper.core.specs import SpecPatch, changed_spec, new_spec
 from innkeeper.core.tenant import Tenant, Wanted, check_name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Once:
-    """An Idempotency-Key, and a hash of the request that came with it."""
-
-    key: str
-    fingerprint: str
-
 
 RUNGS: Mapping[str, State] = {"pause": State.PAUSED, "stop": State.STOPPED}
 """How deep `sleep` can go."""
@@ -297,26 +288,13 @@ class Control:
             deadline=now + DEADLINES[kind],
         )
         await tx.add_operation(operation)
-        if once is not None:
-            await tx.add_receipt(
-                Receipt(
-                    key=once.key,
-                    actor=actor.name,
-                    fingerprint=once.fingerprint,
-                    operation_id=operation.id,
-                    created_at=now,
-                )
-            )
+        await remember(tx, actor, once, operation.id, now)
         return operation
 
     async def _again(self, tx: Transaction, actor: Actor, once: Once | None) -> Operation | None:
         """The operation that this very request began before, or None where it is new."""
-        receipt = await tx.receipt(actor.name, once.key) if once else None
-        if receipt is None or once is None:
-            return None
-        if receipt.fingerprint != once.fingerprint:
-            raise IdempotencyMismatch("This Idempotency-Key was used for another request.", field="Idempotency-Key")
-        return await tx.operation(receipt.operation_id)
+        began = await begun_before(tx, actor, once)
+        return await tx.operation(began) if began else None
 
     def _tell(self, tenant: Tenant, operation: Operation) -> tuple[Tenant, Operation]:
         self._bus.publish(TenantChanged(tenant=tenant.name, now=tenant))

@@ -161,6 +161,20 @@ class IdempotencyMismatch(Invalid):
     default_hint = "Use a fresh Idempotency-Key for a new request."
 
 
+class KeyMadeBefore(Conflict):
+    """A request for a key came again with its Idempotency-Key; the secret was in the first answer only."""
+
+    code = "key_made_before"
+    default_hint = "If that answer is lost, revoke the key and make another with a fresh Idempotency-Key."
+
+
+class Superseded(Conflict):
+    """What an operation was to reach isn't wanted any more."""
+
+    code = "superseded"
+    default_hint = "Nothing to do: a later request decides."
+
+
 class StaleLease(Conflict):
     """Another control plane holds the tenant now; whoever raised this must drop what it did."""
 

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from innkeeper.core.access import Actor, TenantKey, digest, new_secret
 from innkeeper.core.audit import Entry
-from innkeeper.core.errors import Conflict, Invalid, UnknownKey, UnknownTenant
+from innkeeper.core.errors import Conflict, Invalid, KeyMadeBefore, UnknownKey, UnknownTenant
 from innkeeper.core.events import Bus, KeysChanged
 from innkeeper.core.ids import new_id
+from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.ports import Clock, Store
 
 KEYS_MAX = 1000
@@ -23,13 +24,15 @@ class Keys:
         self._bus = bus
         self._clock = clock
 
-    async def create(self, tenant: str, name: str, *, actor: Actor) -> tuple[TenantKey, str]:
-        """A new key and, this once, its secret."""
+    async def create(self, tenant: str, name: str, *, actor: Actor, once: Once | None = None) -> tuple[TenantKey, str]:
+        """A new key and, this once, its secret; asked for again with the same Idempotency-Key, KeyMadeBefore."""
         if not 0 < len(name) <= 80 or not name.isprintable():
             raise Invalid("A key's name has 1 to 80 printable characters.", field="name")
         secret = new_secret("k")
         now = self._clock.now()
         async with self._store.begin() as tx:
+            if (before := await begun_before(tx, actor, once)) is not None:
+                raise KeyMadeBefore(f"This request made the key {before} before.")
             there = await tx.tenant(tenant)
             if there is None:
                 raise UnknownTenant(f"There is no tenant {tenant[:60]!r}.")
@@ -45,6 +48,7 @@ class Keys:
                 created_at=now,
             )
             await tx.add_key(key)
+            await remember(tx, actor, once, key.id, now)
             await tx.audit(_entry(now, actor, "key.create", key))
             left = await tx.keys(tenant)
         self._bus.publish(KeysChanged(tenant=tenant, keys=tuple(left)))

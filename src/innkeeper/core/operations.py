@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from innkeeper.core.errors import Problem, Superseded, TenantFailed, TenantNotReady
 from innkeeper.core.instance import Instance, State
 from innkeeper.core.plan import Step, decide
 from innkeeper.core.tenant import Tenant
@@ -57,6 +58,11 @@ class Trouble:
     message: str
     hint: str = ""
 
+    @classmethod
+    def of(cls, problem: Problem) -> Trouble:
+        """The problem, to be kept."""
+        return cls(code=problem.code, message=problem.message, hint=problem.hint)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
@@ -98,19 +104,18 @@ def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datet
     if operation.kind is not OperationKind.DELETE and (
         tenant.id != operation.tenant_id or tenant.target is State.ABSENT
     ):
-        return _end(operation, now, Trouble(code="superseded", message="The tenant is being deleted."))
+        return _end(operation, now, Trouble.of(Superseded("The tenant is being deleted.")))
     if tenant.seen.state is State.FAILED and tenant.target is not State.ABSENT:
-        said = tenant.seen.error or "The instance can't run."
-        return _end(operation, now, Trouble(code="tenant_failed", message=said))
+        return _end(operation, now, Trouble.of(TenantFailed(tenant.seen.error or "The instance can't run.")))
     step = decide(tenant, instance)
     if step is Step.NONE and tenant.revision >= operation.revision:
         return _end(operation, now)
     if now >= operation.deadline:
-        held_up = operation.error or Trouble(
-            code="tenant_not_ready",
-            message=f"{operation.tenant} isn't there yet: {operation.progress.step}.",
+        late = TenantNotReady(
+            f"{operation.tenant} isn't there yet: {operation.progress.step}.",
             hint="The control plane goes on trying; `innkeeper tenant show` tells how far it is.",
         )
+        held_up = operation.error or Trouble.of(late)
         return _end(operation, now, held_up)
     progress = _progress(operation, tenant, step)
     if progress == operation.progress and operation.status is Status.RUNNING:
@@ -129,7 +134,7 @@ def hold_up(operation: Operation, trouble: Trouble | None, now: datetime, *, fat
         return _end(operation, now, trouble)
     if operation.error == trouble:
         return operation
-    return replace(operation, error=trouble, updated_at=now)
+    return replace(operation, status=Status.RUNNING, error=trouble, updated_at=now)
 
 
 def _end(operation: Operation, now: datetime, trouble: Trouble | None = None) -> Operation:

@@ -149,7 +149,7 @@ class Reconciler:
         """Write down what went wrong, for the tenant and for each operation that waits."""
         if isinstance(problem, StaleLease):
             return
-        trouble = Trouble(code=problem.code, message=problem.message, hint=problem.hint)
+        trouble = Trouble.of(problem)
         now = self._clock.now()
         fatal = _is_fatal(problem, failures)
         moved = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import structlog
@@ -40,6 +40,7 @@ class ReconcilerLoops:
         clock: Clock,
         tick_s: float,
         workers: int,
+        on_lease_lost: Callable[[], object] = lambda: None,
     ) -> None:
         self._reconciler = reconciler
         self._queue = queue
@@ -49,6 +50,7 @@ class ReconcilerLoops:
         self._clock = clock
         self._tick_s = tick_s
         self._workers = workers
+        self._on_lease_lost = on_lease_lost
         self._orphans: frozenset[str] = frozenset()
         self._tick_now = asyncio.Event()
         bus.on_event(self._follow)
@@ -76,6 +78,7 @@ class ReconcilerLoops:
             self._queue.put_back(name, HELD_RETRY_S)
         except StaleLease:
             log.warning("lease lost", tenant=name)
+            self._on_lease_lost()
             self._queue.put_back(name, HELD_RETRY_S)
         except Problem as problem:
             delay_s = self._queue.failed(name)

@@ -107,5 +107,5 @@ class Agent(Protocol):
         ...
 
     def chat_model(self, spec: Spec) -> str | None:
-        """The `model` that its `/v1/chat/completions` wants, or None where it has no such endpoint."""
+        """The `model` that its `/v1/chat/completions` wants; "": leave it out; None: it has no such endpoint."""
         ...

@@ -1,0 +1,1 @@
+"""The public API over HTTP: a thin skin over the core's use cases."""

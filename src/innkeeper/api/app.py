@@ -1,0 +1,89 @@
+"""The app: every router, one choke point, one form of error."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from innkeeper.api import (
+    agents,
+    audit,
+    chat,
+    doctor,
+    events,
+    health,
+    keys,
+    logs,
+    operations,
+    page,
+    problems,
+    releases,
+    stats,
+    status,
+    tenants,
+)
+from innkeeper.api.admission import admitted
+from innkeeper.api.deps import Inn
+from innkeeper.api.requests import V1, Requests
+from innkeeper.api.schema import ProblemDocument
+
+ABOUT = (
+    "An AI agent for every customer. Everything under /v1 wants `Authorization: Bearer TOKEN`: the admin token, or a "
+    "tenant's own API key for looking at that tenant, waking it and chatting with it. Errors are problem documents "
+    "with a stable `code`. Long work answers 202 with an operation; `?wait=SECONDS` waits for its end. Whatever "
+    "changes a tenant takes an `Idempotency-Key`. Lists come in pages (`limit`, `cursor`)."
+)
+_GUARDED = (tenants, stats, logs, events, chat, keys, operations, agents, releases, status, doctor, audit)
+
+
+PROBLEM: dict[str, Any] = {
+    "description": "An error, as a problem document.",
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+}
+
+
+class Api(FastAPI):
+    """FastAPI with our own form of error in its description."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description of everything."""
+        described = super().openapi()
+        schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+        described["components"]["schemas"] |= {**schema.pop("$defs"), ProblemDocument.__name__: schema}
+        return described
+
+
+def create_app(inn: Inn) -> FastAPI:
+    """The API of this house."""
+    app = _bare()
+    app.state.inn = inn
+    app.add_middleware(Requests, body_limit=inn.body_limit)
+    return app
+
+
+def openapi() -> dict[str, Any]:
+    """The API's description, which is the same for every house."""
+    return _bare().openapi()
+
+
+def _bare() -> FastAPI:
+    app = Api(
+        title="Innkeeper",
+        version=version("innkeeper"),
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": PROBLEM},
+        separate_input_output_schemas=False,
+    )
+    v1 = APIRouter(prefix=V1, dependencies=[Depends(admitted)])
+    for module in _GUARDED:
+        v1.include_router(module.router)
+    app.include_router(v1)
+    app.include_router(health.router)
+    app.include_router(page.router)
+    problems.install(app)
+    return app

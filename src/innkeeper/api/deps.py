@@ -1,0 +1,105 @@
+"""What the handlers need of the house, handed in as one value so that they know no adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from innkeeper.api.measured import Measured
+from innkeeper.core.control import Control
+from innkeeper.core.directory import Directory
+from innkeeper.core.door import Door
+from innkeeper.core.events import Bus
+from innkeeper.core.hosting import Hosting
+from innkeeper.core.keys import Keys
+from innkeeper.core.ports import Clock, Entrance, Runtime, Store
+from innkeeper.core.releases import Releases
+from innkeeper.core.tenant import Tenant
+
+
+class Finding(Protocol):
+    """One line of the doctor's."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def says(self) -> str: ...
+    @property
+    def fix(self) -> str: ...
+
+
+class BuiltImage(Protocol):
+    """An image as its builder describes it."""
+
+    @property
+    def agent(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def image(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def size_mb(self) -> int: ...
+
+
+class BuildImage(Protocol):
+    """Makes the image of an agent's version, or finds it; `source` is `auto`, `registry` or `packages`."""
+
+    async def __call__(
+        self, agent: str, *, version: str | None, source: str, progress: Callable[[str], None]
+    ) -> BuiltImage: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the system that the control plane relies on: Docker, Caddy, the broker."""
+
+    name: str
+    up: bool
+    version: str | None = None
+    says: str | None = None
+    """Why it isn't up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inn:
+    """The house: everything behind the API."""
+
+    control: Control
+    keys: Keys
+    releases: Releases
+    store: Store
+    runtime: Runtime
+    door: Door
+    directory: Directory
+    entrance: Callable[[Tenant], Entrance]
+    """How to get in to a tenant's agent, with its own credential: `Seating.entrance`."""
+    hosting: Hosting
+    bus: Bus
+    clock: Clock
+    data: Path
+    body_limit: int
+    """The largest body taken, in bytes."""
+    build_image: BuildImage
+    doctor: Callable[[], Awaitable[Sequence[Finding]]]
+    parts: Callable[[], Awaitable[Sequence[Part]]]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as soon as the server is told to stop: open streams and waiting requests end at once."""
+    measured: Measured = field(default_factory=Measured)
+
+
+def _inn(request: Request) -> Inn:
+    inn: Inn = request.app.state.inn
+    return inn
+
+
+TheInn = Annotated[Inn, Depends(_inn)]
+"""The house, as a handler's parameter."""

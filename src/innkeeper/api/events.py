@@ -1,0 +1,77 @@
+"""/v1/events: what happens, as it happens, to all tenants or to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from innkeeper.api.admission import TheGuest, for_tenants_too
+from innkeeper.api.deps import Inn, TheInn
+from innkeeper.api.documents import operation_document, tenant_document
+from innkeeper.api.sse import STREAM, Events, EventStream, Sse
+from innkeeper.api.tenants import Name
+from innkeeper.core.events import (
+    Event,
+    OperationChanged,
+    StateChanged,
+    StepTaken,
+    TenantChanged,
+    TenantGone,
+)
+
+LAG = 256
+"""How many events a listener may be behind before the oldest are dropped."""
+
+router = APIRouter(tags=["events"])
+
+
+@router.get("/events", summary="Listen to everything", **STREAM)
+async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
+    """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.keys`, `tenant.gone`,
+    `operation`. A listener that is too slow loses the oldest ones and is told so by `lagged`; then look again by GET.
+    """
+    return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
+
+
+@router.get("/tenants/{name}/events", summary="Listen to one tenant", **STREAM)
+@for_tenants_too
+async def tenant_events(name: Name, inn: TheInn, guest: TheGuest) -> EventStream:
+    """The same for one tenant; ends when it is gone."""
+    await inn.control.tenant(name)
+    return EventStream(_events(inn, name), guest=guest, stopping=inn.stopping)
+
+
+async def _events(inn: Inn, tenant: str | None) -> Events:
+    dropped = 0
+    with inn.bus.subscribe(LAG) as subscription:
+        yield Sse(event="listening", data={"tenant": tenant})
+        async for event in subscription:
+            if subscription.dropped > dropped:
+                yield Sse(event="lagged", data={"dropped": subscription.dropped - dropped})
+                dropped = subscription.dropped
+            if tenant is not None and event.tenant != tenant:
+                continue
+            yield Sse(event=event.kind, data=_document(event, inn))
+            if tenant is not None and isinstance(event, TenantGone):
+                return
+
+
+def _document(event: Event, inn: Inn) -> dict[str, Any]:
+    told: dict[str, Any] = {"tenant": event.tenant, "at": event.at.isoformat()}
+    match event:
+        case TenantChanged(now=tenant):
+            told["now"] = _json(tenant_document(tenant, inn, inn.measured.last(tenant)))
+        case StateChanged(now=tenant, before=before):
+            told["before"] = before
+            told["now"] = _json(tenant_document(tenant, inn, inn.measured.last(tenant)))
+        case OperationChanged(operation=operation):
+            told["operation"] = _json(operation_document(operation))
+        case StepTaken(step=step, seconds=seconds, problem=problem):
+            told |= {"step": step, "seconds": round(seconds, 3), "problem": problem}
+    return told
+
+
+def _json(document: BaseModel) -> dict[str, Any]:
+    return document.model_dump(mode="json")

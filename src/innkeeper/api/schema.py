@@ -1,0 +1,279 @@
+"""The documents that go in and out, as they are described in OpenAPI."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from innkeeper.core.instance import State
+from innkeeper.core.operations import OperationKind, Status
+from innkeeper.core.tenant import NAME, Access, Mode, Wanted
+
+Item = TypeVar("Item")
+TenantName = Annotated[
+    str,
+    Field(
+        description="The tenant's name: 1 to 40 of a-z, 0-9 and '-', beginning and ending with a letter or digit.",
+        json_schema_extra={"pattern": f"^{NAME.pattern}$", "minLength": 1, "maxLength": 40},
+        examples=["alice"],
+    ),
+]
+
+
+class Body(BaseModel):
+    """Something that a caller sends; an unknown field is a mistake, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Document(BaseModel):
+    """Something that we send."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+
+
+class ItemsOf(Document, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    """The items of this page."""
+    next_cursor: str | None = None
+    """Pass it as `cursor` to get the next page; null on the last."""
+
+
+class ProblemField(Document):
+    """One field that doesn't hold."""
+
+    field: str
+    says: str
+
+
+class ProblemDocument(Document):
+    """An error (RFC 9457)."""
+
+    type: str
+    """A URN that names the kind of problem."""
+    title: str
+    status: int
+    code: str
+    """One of the codes in the error reference; stable."""
+    detail: str
+    """What is wrong, in a sentence."""
+    hint: str | None = None
+    """What to do about it."""
+    field: str | None = None
+    """The field of the request that is wrong."""
+    errors: list[ProblemField] | None = None
+    """All fields that are wrong."""
+    request_id: str | None = None
+    """Finds the request in the control plane's log."""
+
+
+# --- tenants ----------------------------------------------------------------------------------------------------------
+
+
+class LimitsBody(Body):
+    """What an instance may use at most; what is left out keeps its value or takes the agent's default."""
+
+    memory_mb: int | None = Field(default=None, examples=[2048])
+    """Memory in MB; below the agent's floor it is refused."""
+    cpus: float | None = Field(default=None, examples=[2.0])
+    """CPUs, in parts of one."""
+    pids: int | None = Field(default=None, examples=[512])
+    """Processes and threads."""
+
+
+class SleepBody(Body):
+    """After how many idle seconds each rung of the ladder is taken; null skips the rung."""
+
+    pause_after_s: int | None = Field(default=None, examples=[300])
+    """Frozen in memory."""
+    page_after_s: int | None = Field(default=None, examples=[600])
+    """Its memory moved out to swap."""
+    save_after_s: int | None = Field(default=None, examples=[None])
+    """Saved to disk."""
+    stop_after_s: int | None = Field(default=None, examples=[14400])
+    """Stopped."""
+
+
+class CustomBody(Body):
+    """What the agent `custom` has to be told, since no adapter knows it."""
+
+    image: str = Field(pattern=r"^[!-~]{1,255}$", examples=["my-agent:1"])
+    """An image that is on this host: name, tag, digest or ID."""
+    port: int = Field(ge=1, le=65535, examples=[8080])
+    """The port it serves HTTP on."""
+    health_path: str = Field(default="/", examples=["/health"])
+    """A GET there answers 2xx when it is ready."""
+    command: list[str] = Field(default_factory=list, max_length=100)
+    """Program and arguments; empty: the image's own."""
+    mount: str = Field(default="/data", examples=["/data"])
+    """Where its folder is mounted."""
+
+
+class SpecBody(Body):
+    """How a tenant should be, as far as a caller may say."""
+
+    release: str | None = Field(default=None, max_length=255, examples=["2026.9.6"])
+    """The agent's version, one of /v1/releases. Left out: the newest at creation, the same at changes."""
+    mode: Mode | None = None
+    """How it is housed."""
+    limits: LimitsBody | None = None
+    """What it may use."""
+    sleep: SleepBody | None = None
+    """When it falls asleep."""
+    env: dict[str, str] | None = Field(default=None, examples=[{"TZ": "Europe/Berlin"}])
+    """Environment of the agent, replaced as a whole. Not for secrets: whoever may ask Docker on the host sees it."""
+    hostnames: list[str] | None = Field(default=None, examples=[["chat.example.com"]])
+    """Host names of the tenant's own, beside NAME.DOMAIN; replaced as a whole."""
+    access: Access | None = None
+    """Who may pass the gate: `key` wants a tenant key or the admin token, `open` lets everybody through to the agent's
+    own login."""
+    custom: CustomBody | None = None
+    """For the agent `custom` only."""
+
+
+class CreateTenant(SpecBody):
+    """A new tenant."""
+
+    name: TenantName
+    agent: str = Field(max_length=80, examples=["openclaw"])
+    """What it runs: one of /v1/agents."""
+    wanted: Literal[Wanted.AUTO, Wanted.AWAKE, Wanted.ASLEEP] = Wanted.AUTO
+    """`auto` sleeps when idle, `awake` never does, `asleep` stays down until told otherwise."""
+    adopt: bool = False
+    """Take over the folder that a former tenant of that name left."""
+
+
+class ChangeTenant(SpecBody):
+    """What is to be different; what is left out stays."""
+
+    wanted: Literal[Wanted.AUTO, Wanted.AWAKE, Wanted.ASLEEP] | None = None
+    """`auto` sleeps when idle, `awake` never does, `asleep` stays down until told otherwise."""
+
+
+class SleepTenant(Body):
+    """How deep to sleep."""
+
+    tier: str = Field(default="pause", max_length=40, json_schema_extra={"enum": ["pause", "stop"]}, examples=["pause"])
+    """`pause` freezes it in memory, `stop` ends it; either way the next request wakes it."""
+
+
+class LimitsDocument(Document):
+    """What an instance may use at most."""
+
+    memory_mb: int
+    cpus: float
+    pids: int
+
+
+class SleepDocument(Document):
+    """After how many idle seconds each rung of the ladder is taken; null: never."""
+
+    pause_after_s: int | None
+    page_after_s: int | None
+    save_after_s: int | None
+    stop_after_s: int | None
+    holds: list[str] = []
+    """What keeps it from sleeping now."""
+
+
+class MemoryDocument(Document):
+    """Memory of the agent's own (no caches), as the kernel counts it."""
+
+    rss_mb: int
+    """All of it, in RAM or in swap."""
+    resident_mb: int
+    """What of it takes up RAM."""
+
+
+class TenantDocument(Document):
+    """A tenant: how it should be, and what was last seen of it."""
+
+    name: TenantName
+    agent: str
+    release: str
+    mode: Mode
+    wanted: Wanted
+    state: State
+    url: str = Field(examples=["http://alice.localhost:8080/"])
+    """Where people reach it."""
+    hostnames: list[str]
+    access: Access
+    limits: LimitsDocument
+    sleep: SleepDocument
+    idle_s: int | None
+    """Seconds since somebody last used it; null: nobody has."""
+    last_activity: datetime | None
+    next_wake: datetime | None
+    """When it must be up by its own plans; null: no plans known."""
+    memory: MemoryDocument | None
+    """Null when not known: it has no instance, or nobody has looked yet (lists don't look)."""
+    ready: bool
+    error: str | None
+    """Why it can't run, or what it is held up by."""
+    revision: int
+    created_at: datetime
+
+
+class TenantPage(ItemsOf[TenantDocument]):
+    """One page of tenants."""
+
+
+class StatsDocument(Document):
+    """What a tenant uses right now; null where there is nothing to measure."""
+
+    tenant: str
+    state: State
+    measured_at: datetime
+    memory: MemoryDocument | None
+    charged_mb: int | None
+    """Memory that counts against the limit, page cache included."""
+    limit_mb: int
+    cpu_s: float | None
+    """CPU seconds since it started."""
+    pids: int | None
+    uptime_s: int | None
+    idle_s: int | None
+
+
+# --- operations -------------------------------------------------------------------------------------------------------
+
+
+class ProgressDocument(Document):
+    """How far an operation is."""
+
+    done: int
+    of: int
+    step: str
+
+
+class TroubleDocument(Document):
+    """Why an operation failed, or what it is held up by while it goes on."""
+
+    code: str
+    detail: str
+    hint: str | None
+
+
+class OperationDocument(Document):
+    """A long piece of work; it survives a crash of the control plane."""
+
+    id: str = Field(examples=["op_01kadn3v9f2q6m8x4c7r5t0w1y"])
+    kind: OperationKind
+    tenant: str
+    status: Status
+    progress: ProgressDocument
+    error: TroubleDocument | None
+    revision: int
+    """The revision of the spec that it brings about."""
+    created_at: datetime
+    updated_at: datetime
+    deadline: datetime
+    """When it will be called failed, though the control plane goes on trying."""
+
+
+class OperationPage(ItemsOf[OperationDocument]):
+    """One page of operations."""

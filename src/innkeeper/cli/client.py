@@ -1,0 +1,85 @@
+"""The CLI's way to the API: HTTP, problem documents as exceptions, pages as one iterator, event streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx2
+
+from innkeeper.cli.exits import Stop, failed, refused, unreachable
+
+_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
+_PATIENT = httpx2.Timeout(30.0, connect=5.0, read=None)
+Params = Mapping[str, str | int | bool | None]
+
+
+class Client:
+    """One control plane, and the credential for it."""
+
+    def __init__(self, *, api: str, token: str | None) -> None:
+        self._api = api
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        # Proxies of the environment are not for this: they would get to see the token.
+        self._http = httpx2.Client(base_url=f"http://{api}", headers=headers, timeout=_TIMEOUT, trust_env=False)
+
+    def document(self, path: str, params: Params | None = None) -> dict[str, Any]:
+        """The document at `path`."""
+        return self.send("GET", path, params=params)
+
+    def send(self, method: str, path: str, *, body: object = None, params: Params | None = None) -> dict[str, Any]:
+        """The document that the API answers with; Stop when it refuses or doesn't answer."""
+        try:
+            response = self._http.request(method, path, json=body, params=_given(params), timeout=_TIMEOUT)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        answer: dict[str, Any] = response.json() if response.content else {}
+        return answer
+
+    def items(self, path: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page after page."""
+        asked = {"limit": 500, **(params or {})}
+        while True:
+            page = self.document(path, asked)
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            asked["cursor"] = page["next_cursor"]
+
+    def events(
+        self, method: str, path: str, *, body: object = None, params: Params | None = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The events of a stream as name and data; Stop at an event `error`."""
+        try:
+            with self._http.stream(method, path, json=body, params=_given(params), timeout=_PATIENT) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refusal(response)
+                for event in httpx2.EventSource(response, max_event_size=None):
+                    data = event.json()
+                    if not isinstance(data, dict):
+                        continue
+                    if event.event == "error":
+                        raise refused(int(data.get("status", 500)), data)
+                    yield event.event, data
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: httpx2.HTTPError) -> Stop:
+        return unreachable(self._api, str(error) or type(error).__name__)
+
+
+def _given(params: Params | None) -> dict[str, str | int | bool]:
+    return {name: value for name, value in (params or {}).items() if value is not None}
+
+
+def _refusal(response: httpx2.Response) -> Stop:
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        return refused(response.status_code, response.json())
+    return failed(
+        "not_innkeeper",
+        f"What answers at {response.url.host}:{response.url.port} isn't an Innkeeper (status {response.status_code}).",
+        "Say where the control plane is with INNKEEPER_API.",
+    )

@@ -1,0 +1,12 @@
+"""Options that many commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+TenantArgument = Annotated[str, typer.Argument(metavar="NAME", help="The tenant's name.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is done, or only ask for it.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask whether this is meant.")]

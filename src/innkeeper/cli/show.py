@@ -1,0 +1,144 @@
+"""What people and programs get to see: JSON, tables, progress and errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from innkeeper.cli.exits import Stop, wrong_usage
+
+if TYPE_CHECKING:  # Rich is imported where it is used, so that `--json` and `--help` are quick
+    from rich.console import Console
+
+_CONTROL = {code: None for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
+_UNLIMITED = 10_000
+Cell = str | int | float | None
+
+
+def document(value: object, *, lines: bool = False) -> None:
+    """Print a JSON document; as one line of many with `lines`."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None if lines else 2) + "\n")
+    sys.stdout.flush()
+
+
+def line(text: str = "") -> None:
+    """Print a line."""
+    words(text + "\n")
+
+
+def words(text: str) -> None:
+    """Print a piece of text as it comes; what an agent wrote can't steer the terminal."""
+    sys.stdout.write(plain(text))
+    sys.stdout.flush()
+
+
+def aside(text: str) -> None:
+    """Say something on stderr, where it doesn't mix with the result."""
+    sys.stderr.write(plain(text) + "\n")
+
+
+def plain(text: str) -> str:
+    """Text without control characters, line breaks and tabs apart."""
+    return text.translate(_CONTROL)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str) -> None:
+    """Print rows under headings, cut to the terminal's width but never when piped; `empty` says that there are none."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        aside(empty)
+        return
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        grid.add_column(column, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(plain(_cell(value))) for value in row))
+    _console().print(grid)
+
+
+def facts(pairs: Sequence[tuple[str, Cell]]) -> None:
+    """Print names and values, one pair a line."""
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        line(f"{name:<{width}}  {_cell(value)}")
+
+
+def error(stop: Stop, *, as_json: bool) -> None:
+    """Print what ended the command."""
+    if as_json and not stop.told:
+        document({name: value for name, value in stop.document.items() if value is not None})
+        return
+    aside(f"error: {stop.document.get('detail')}")
+    if hint := stop.document.get("hint"):
+        aside(f"hint: {hint}")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """A function that tells on stderr what is being done: in one moving line on a terminal, else line by line."""
+    if not sys.stderr.isatty():
+        yield _Steps().tell
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status("") as status:
+        yield lambda says: status.update(Text(plain(says)))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if that is meant: Stop where nobody can be asked or the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise wrong_usage("This can't be undone, and there is nobody to ask.", hint="Say --yes if you mean it.")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise wrong_usage("Nothing was changed.")
+
+
+def ago(moment: str | None) -> str:
+    """`3 min` for a timestamp of three minutes ago."""
+    if moment is None:
+        return "never"
+    return duration(max(0, int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())))
+
+
+def duration(seconds: int | None) -> str:
+    """`3 min` for 180 seconds."""
+    if seconds is None:
+        return "-"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+class _Steps:
+    """Progress for a pipe: each new thing once."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def tell(self, says: str) -> None:
+        if says != self._last:
+            aside(says)
+            self._last = says
+
+
+def _cell(value: Cell) -> str:
+    return "-" if value is None else str(value)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _UNLIMITED
+    return Console(width=width, markup=False, emoji=False, highlight=False)

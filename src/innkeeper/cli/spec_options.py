@@ -1,0 +1,115 @@
+"""The options that describe a tenant's spec, and the body of the API that they amount to."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from innkeeper.cli.exits import wrong_usage
+
+_SLEEP = "Sleep: idle seconds, or `never`"
+_CUSTOM = "The agent `custom`"
+_IDLE = "SECONDS|never"
+
+
+def spec_body(
+    *,
+    release: Annotated[str | None, typer.Option(help="Version of the agent; the newest if not said.")] = None,
+    wanted: Annotated[str | None, typer.Option(help="auto (sleeps when idle), awake (never does) or asleep.")] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="Memory limit in MB.")] = None,
+    cpus: Annotated[float | None, typer.Option(help="CPU limit.")] = None,
+    pids: Annotated[int | None, typer.Option(help="Limit of processes and threads.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Environment, repeated; not for secrets.")
+    ] = None,
+    env_file: Annotated[Path | None, typer.Option(help="More environment: a file of KEY=VALUE lines.")] = None,
+    hostname: Annotated[list[str] | None, typer.Option(help="A host name of the tenant's own, repeated.")] = None,
+    access: Annotated[str | None, typer.Option(help="key (a tenant key is needed) or open (to everybody).")] = None,
+    pause_after: Annotated[
+        str | None, typer.Option(metavar=_IDLE, help="Then it is frozen.", rich_help_panel=_SLEEP)
+    ] = None,
+    page_after: Annotated[
+        str | None, typer.Option(metavar=_IDLE, help="Then its memory is paged out.", rich_help_panel=_SLEEP)
+    ] = None,
+    save_after: Annotated[
+        str | None, typer.Option(metavar=_IDLE, help="Then it is saved to disk.", rich_help_panel=_SLEEP)
+    ] = None,
+    stop_after: Annotated[
+        str | None, typer.Option(metavar=_IDLE, help="Then it is stopped.", rich_help_panel=_SLEEP)
+    ] = None,
+    image: Annotated[str | None, typer.Option(help="Its image.", rich_help_panel=_CUSTOM)] = None,
+    port: Annotated[int | None, typer.Option(help="The port it serves HTTP on.", rich_help_panel=_CUSTOM)] = None,
+    health_path: Annotated[
+        str | None, typer.Option(help="Answers 2xx when it is ready.", rich_help_panel=_CUSTOM)
+    ] = None,
+    command: Annotated[
+        list[str] | None, typer.Option(help="Program and arguments, one each time.", rich_help_panel=_CUSTOM)
+    ] = None,
+    mount: Annotated[str | None, typer.Option(help="Where its folder is mounted.", rich_help_panel=_CUSTOM)] = None,
+) -> dict[str, Any]:
+    """What was said of the spec, and nothing of what wasn't."""
+    ladder = {"pause": pause_after, "page": page_after, "save": save_after, "stop": stop_after}
+    return _said(
+        release=release,
+        wanted=wanted,
+        limits=_said(memory_mb=memory_mb, cpus=cpus, pids=pids),
+        sleep={f"{rung}_after_s": _seconds(rung, value) for rung, value in ladder.items() if value is not None},
+        env=_environment(env or [], env_file),
+        hostnames=hostname,
+        access=access,
+        custom=_said(image=image, port=port, health_path=health_path, command=command, mount=mount),
+    )
+
+
+def takes_spec(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` the options of `spec_body`; it gets the body that they amount to as `spec`."""
+    own = inspect.signature(command, eval_str=True)
+    options = inspect.signature(spec_body, eval_str=True).parameters
+
+    @wraps(command)
+    def expanded(**given: Any) -> None:
+        spec = spec_body(**{name: given.pop(name) for name in options})
+        command(**given, spec=spec)
+
+    kept = [parameter for name, parameter in own.parameters.items() if name != "spec"]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*kept, *options.values())]
+    expanded.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded
+
+
+def _said(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value not in (None, [], {})}
+
+
+def _seconds(rung: str, value: str) -> int | None:
+    if value == "never":
+        return None
+    if not value.isdecimal():
+        raise wrong_usage(f"--{rung}-after takes a number of seconds or `never`, not {value!r}.")
+    return int(value)
+
+
+def _environment(pairs: list[str], file: Path | None) -> dict[str, str]:
+    env = {}
+    for pair in [*_lines(file), *pairs]:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise wrong_usage("Environment is given as KEY=VALUE; one of them has no `=`.")
+        env[name] = value
+    return env
+
+
+def _lines(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise wrong_usage(f"{file} can't be read: {error}.") from error
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -1,0 +1,200 @@
+"""`innkeeper tenant create|list|show|update|delete|wake|sleep|restart|stats|url`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from innkeeper.cli import show
+from innkeeper.cli.desk import Desk
+from innkeeper.cli.operate import operate
+from innkeeper.cli.options import Json, TenantArgument, Wait, Yes
+from innkeeper.cli.paths import path_part
+from innkeeper.cli.spec_options import takes_spec
+
+app = typer.Typer(no_args_is_help=True, help="Tenants: one customer's agent each.")
+
+
+@app.command()
+@takes_spec
+def create(
+    ctx: typer.Context,
+    name: TenantArgument,
+    spec: dict[str, Any],
+    agent: Annotated[str, typer.Option(help="What it runs; see `innkeeper agent list`.")] = "openclaw",
+    adopt: Annotated[bool, typer.Option("--adopt", help="Take over the folder that a former tenant left.")] = False,
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Create a tenant and, unless told otherwise, wait until it is ready."""
+    desk: Desk = ctx.obj
+    body = {"name": name, "agent": agent, "adopt": adopt, **spec}
+    operation, tenant = operate(desk.client, "POST", "/v1/tenants", tenant=name, body=body, wait=wait, as_json=as_json)
+    if not as_json:
+        _tell(operation, tenant)
+        show.aside(f'Next: innkeeper tenant chat {name} "Hello" · innkeeper key create {name}')
+
+
+@app.command("list")
+def index(ctx: typer.Context, as_json: Json = False) -> None:
+    """List all tenants."""
+    desk: Desk = ctx.obj
+    found = list(desk.client.items("/v1/tenants"))
+    if as_json:
+        show.document(found)
+        return
+    rows = [
+        (
+            tenant["name"],
+            tenant["agent"],
+            tenant["release"],
+            tenant["state"] + ("" if tenant["ready"] or tenant["state"] != "running" else ", not ready"),
+            show.ago(tenant["last_activity"]),
+            tenant["url"],
+        )
+        for tenant in found
+    ]
+    hint = "There are no tenants yet. Create one: innkeeper tenant create NAME"
+    show.table(("NAME", "AGENT", "RELEASE", "STATE", "LAST USED", "URL"), rows, empty=hint)
+
+
+@app.command("show")
+def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None:
+    """Show how a tenant should be, and how it is."""
+    desk: Desk = ctx.obj
+    tenant = desk.client.document(f"/v1/tenants/{path_part(name)}")
+    if as_json:
+        show.document(tenant)
+        return
+    limits, sleep, memory = tenant["limits"], tenant["sleep"], tenant["memory"]
+    rungs = [f"{rung} after {sleep[f'{rung}_after_s']} s" for rung in _RUNGS if sleep[f"{rung}_after_s"]]
+    show.facts(
+        [
+            ("name", tenant["name"]),
+            ("url", tenant["url"]),
+            ("also at", ", ".join(tenant["hostnames"]) or None),
+            ("access", tenant["access"]),
+            ("agent", f"{tenant['agent']} {tenant['release']}"),
+            ("state", f"{tenant['state']} ({'ready' if tenant['ready'] else 'not ready'}), wanted {tenant['wanted']}"),
+            ("error", tenant["error"]),
+            ("limits", f"{limits['memory_mb']} MB, {limits['cpus']} CPUs, {limits['pids']} processes"),
+            ("memory", f"{memory['resident_mb']} MB in RAM of {memory['rss_mb']} MB" if memory else None),
+            ("sleep", ", ".join(rungs) or "never"),
+            ("last used", show.ago(tenant["last_activity"])),
+            ("revision", tenant["revision"]),
+            ("created", tenant["created_at"]),
+        ]
+    )
+
+
+@app.command()
+@takes_spec
+def update(
+    ctx: typer.Context, name: TenantArgument, spec: dict[str, Any], wait: Wait = True, as_json: Json = False
+) -> None:
+    """Change what is said; the rest stays. Environment and hostnames are replaced as a whole."""
+    _ask(ctx.obj, "PATCH", name, body=spec, wait=wait, as_json=as_json)
+
+
+@app.command()
+def delete(
+    ctx: typer.Context,
+    name: TenantArgument,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove its data, too.")] = False,
+    yes: Yes = False,
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Delete a tenant. Its folder stays, unless --purge is said."""
+    show.confirm(f"Delete {name}{' and all its data' if purge else ', keeping its folder'}?", yes=yes)
+    _ask(ctx.obj, "DELETE", name, params={"purge": purge}, wait=wait, as_json=as_json)
+
+
+@app.command()
+def wake(ctx: typer.Context, name: TenantArgument, wait: Wait = True, as_json: Json = False) -> None:
+    """Wake a tenant."""
+    _ask(ctx.obj, "POST", name, "/wake", wait=wait, as_json=as_json)
+
+
+@app.command()
+def sleep(
+    ctx: typer.Context,
+    name: TenantArgument,
+    tier: Annotated[str, typer.Option(help="How deep: pause or stop.")] = "pause",
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Put a tenant to sleep; the next request wakes it."""
+    _ask(ctx.obj, "POST", name, "/sleep", body={"tier": tier}, wait=wait, as_json=as_json)
+
+
+@app.command()
+def restart(ctx: typer.Context, name: TenantArgument, wait: Wait = True, as_json: Json = False) -> None:
+    """Give a tenant a fresh instance; also tries a failed one again."""
+    _ask(ctx.obj, "POST", name, "/restart", wait=wait, as_json=as_json)
+
+
+@app.command()
+def stats(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None:
+    """Measure what a tenant uses right now."""
+    desk: Desk = ctx.obj
+    used = desk.client.document(f"/v1/tenants/{path_part(name)}/stats")
+    if as_json:
+        show.document(used)
+        return
+    memory = used["memory"]
+    show.facts(
+        [
+            ("state", used["state"]),
+            ("memory", f"{memory['resident_mb']} MB in RAM of {memory['rss_mb']} MB" if memory else None),
+            ("charged", f"{used['charged_mb']} of {used['limit_mb']} MB" if memory else None),
+            ("cpu", f"{used['cpu_s']} s" if memory else None),
+            ("processes", used["pids"]),
+            ("up for", show.duration(used["uptime_s"])),
+            ("idle for", show.duration(used["idle_s"])),
+        ]
+    )
+
+
+@app.command()
+def url(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None:
+    """Print where a tenant answers."""
+    desk: Desk = ctx.obj
+    tenant = desk.client.document(f"/v1/tenants/{path_part(name)}")
+    if as_json:
+        show.document({"name": tenant["name"], "url": tenant["url"]})
+    else:
+        show.line(tenant["url"])
+
+
+_RUNGS = ("pause", "page", "save", "stop")
+
+
+def _ask(
+    desk: Desk,
+    method: str,
+    name: str,
+    verb: str = "",
+    *,
+    body: dict[str, Any] | None = None,
+    params: dict[str, bool] | None = None,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    path = f"/v1/tenants/{path_part(name)}{verb}"
+    operation, tenant = operate(
+        desk.client, method, path, tenant=name, body=body, params=params, wait=wait, as_json=as_json
+    )
+    if not as_json:
+        _tell(operation, tenant)
+
+
+def _tell(operation: dict[str, Any], tenant: dict[str, Any] | None) -> None:
+    name = operation["tenant"]
+    if operation["status"] != "done":
+        show.line(f"{name}: {operation['kind']} is {operation['status']} as {operation['id']}")
+    elif tenant is None:
+        show.line(f"{name} is gone")
+    else:
+        show.line(f"{name} is {tenant['state']} at {tenant['url']}")

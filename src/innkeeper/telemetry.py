@@ -1,0 +1,183 @@
+"""Logs and metrics of the control plane: set up once, named once, with no secret in either.
+
+Every log line is redacted after it was rendered, so that nothing gets past by its type or its depth. Metrics carry no
+tenant's name: ten thousand tenants must not mean ten thousand series.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+import structlog
+from prometheus_client import (
+    GC_COLLECTOR,
+    PLATFORM_COLLECTOR,
+    PROCESS_COLLECTOR,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from innkeeper.core.events import Event, OperationChanged, StepTaken
+
+# --- redaction --------------------------------------------------------------------------------------------------------
+
+_PATTERNS: Sequence[tuple[re.Pattern[str], str]] = (
+    (re.compile(r"\bik_([a-z])_[A-Za-z0-9_-]{6,}"), r"ik_\1_…"),
+    (re.compile(r"\bsk-[A-Za-z0-9_-]{8,}"), "sk-…"),
+    (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}"), r"\1 …"),
+    (re.compile(r"(?i)\b(x-api-key|x-auth-token)(['\"]?[:=] ?['\"]?)[^\s'\",]{6,}"), r"\1\2…"),
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1…@"),
+)
+_SHORTEST = 6
+_known: set[str] = set()
+
+
+def hide(secret: str) -> None:
+    """Make `secret` (a provider's key, a password) disappear from everything that is redacted from now on."""
+    if len(secret) >= _SHORTEST:  # anything shorter would blacken ordinary words
+        _known.update({secret, json.dumps(secret, ensure_ascii=False)[1:-1]})  # also as it stands in JSON
+
+
+def redact(text: str) -> str:
+    """`text` without credentials: those that look like one, and those that were registered with `hide`."""
+    for secret in _known:
+        text = text.replace(secret, "…")
+    for pattern, instead in _PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+
+class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
+    """Renders a record, whoever logged it, and redacts the line as a whole."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The finished line."""
+        return redact(super().format(record))
+
+
+def set_up_logs(*, level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's logs to `stream` (stderr), as JSON or for a person to read."""
+    stream = stream or sys.stderr
+    as_json = form == "json" or (form == "auto" and not stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="at")
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        RedactingFormatter(
+            foreign_pre_chain=shared,
+            processors=[_drop_internals, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(chatty).handlers = []
+        logging.getLogger(chatty).propagate = True
+    for chatty in ("httpx2", "httpcore2", "aiosqlite", "alembic"):
+        logging.getLogger(chatty).setLevel(max(logging.getLogger().level, logging.WARNING))
+
+
+def _drop_internals(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn says everything twice
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(_logger, _method, event)
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series a counter, which nobody asks for
+REGISTRY = CollectorRegistry()
+for _collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+    REGISTRY.register(_collector)
+
+_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"innkeeper_{name}", text, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"innkeeper_{name}", text, labels, registry=REGISTRY)
+
+
+def _seconds(name: str, text: str, *labels: str) -> Histogram:
+    return Histogram(f"innkeeper_{name}_seconds", text, labels, registry=REGISTRY, buckets=_SECONDS)
+
+
+info = _gauge("info", "Always 1; the label tells the version of the control plane.", "version")
+tenants = _gauge("tenants", "Tenants by the state that was last seen of them.", "state")
+operations = _counter("operations", "Operations that ended, by kind and how.", "kind", "status")
+
+reconcile_steps = _counter("reconcile_steps", "Steps that the reconciler took, by step.", "step")
+reconcile_failures = _counter("reconcile_failures", "Steps that went wrong, by step and error code.", "step", "code")
+reconcile_step = _seconds("reconcile_step", "How long a step took.", "step")
+queue_depth = _gauge("queue_depth", "Tenants that wait to be looked at by the reconciler.")
+lease_losses = _counter("lease_losses", "Times that a tenant's lease went to another control plane during work on it.")
+loop_restarts = _counter("loop_restarts", "Times that a background loop fell and was started again.", "loop")
+
+gate_asks = _counter("gate_asks", "Requests that the gate decided on, by outcome.", "outcome")
+caddy_up = _gauge("caddy_up", "Whether Caddy answers: 1 or 0.")
+
+broker_calls = _counter(
+    "broker_calls", "Model calls that ended, by provider and whether it told their usage.", "provider", "usage"
+)
+broker_tokens = _counter("broker_tokens", "Tokens that the providers counted, by direction.", "provider", "direction")
+broker_in_flight = _gauge("broker_in_flight", "Model calls that are under way.")
+
+api_requests = _counter("api_requests", "Requests to the API, by route and status.", "method", "route", "status")
+api_request = _seconds("api_request", "How long the API took to begin its answer.", "route")
+
+
+def count_event(event: Event) -> None:
+    """Count what the bus tells; to be given to `Bus.on_event`."""
+    match event:
+        case StepTaken(step=step, seconds=seconds, problem=problem):
+            reconcile_steps.labels(step=step).inc()
+            reconcile_step.labels(step=step).observe(seconds)
+            if problem is not None:
+                reconcile_failures.labels(step=step, code=problem).inc()
+        case OperationChanged(operation=operation) if operation.status.ended:
+            operations.labels(kind=operation.kind, status=operation.status).inc()
+        case _:
+            pass
+
+
+def exposition() -> bytes:
+    """Every metric, in Prometheus's text format."""
+    return generate_latest(REGISTRY)

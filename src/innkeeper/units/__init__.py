@@ -1,0 +1,1 @@
+"""The unit: a tenant's folder on the host."""

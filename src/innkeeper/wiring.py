@@ -1,0 +1,394 @@
+"""The composition root: the only module that names concrete adapters."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import aiodocker
+from pydantic import SecretStr
+
+from innkeeper import telemetry
+from innkeeper.agents.custom import Custom
+from innkeeper.agents.nanobot import Nanobot
+from innkeeper.agents.openclaw import OpenClaw
+from innkeeper.api.deps import BuildImage, BuiltImage, Finding, Inn, Part
+from innkeeper.broker.app import Broker
+from innkeeper.broker.choice import upstream_from
+from innkeeper.broker.listener import BrokerListeners
+from innkeeper.broker.metering import TenantMeter, Usage
+from innkeeper.broker.residents import Residents
+from innkeeper.core.access import digest
+from innkeeper.core.activate import Activator, is_open
+from innkeeper.core.control import Control
+from innkeeper.core.directory import Directory
+from innkeeper.core.door import Door
+from innkeeper.core.errors import Problem
+from innkeeper.core.events import Bus, utc_now
+from innkeeper.core.hosting import Hosting
+from innkeeper.core.ids import new_id
+from innkeeper.core.keys import Keys
+from innkeeper.core.ports import Agent, Runtime, Store
+from innkeeper.core.reconcile import Reconciler
+from innkeeper.core.releases import Releases
+from innkeeper.core.seating import Seating
+from innkeeper.core.tenant import Tenant
+from innkeeper.edge.caddy import Caddy
+from innkeeper.edge.caddy_config import EdgePlan
+from innkeeper.edge.gate import Gate
+from innkeeper.edge.gate_server import GateServer
+from innkeeper.edge.prober import HttpProber
+from innkeeper.host import doctor
+from innkeeper.host.doctor.clock import kernel_synchronised
+from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
+from innkeeper.images.build import ImageBuilder
+from innkeeper.images.catalogue import Source
+from innkeeper.keyring import Keyring, admin_token
+from innkeeper.loops.housekeeping import Housekeeping
+from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.reconciler import ReconcilerLoops
+from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.runtimes.docker import DockerRuntime
+from innkeeper.runtimes.isolation import Answer, probe_isolation
+from innkeeper.runtimes.memory import MemoryRuntime
+from innkeeper.settings import Settings
+from innkeeper.store.sql import SqlStore
+from innkeeper.units.compose import render_compose
+from innkeeper.units.layout import FolderUnits
+
+AGENTS: Mapping[str, Agent] = {agent.name: agent for agent in (OpenClaw(), Nanobot(), Custom())}
+MODEL = "default"
+"""The name by which tenants ask the broker for whatever model the operator has chosen."""
+
+
+class SystemClock:
+    """The host's clock."""
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return utc_now()
+
+
+class CountingMeter(TenantMeter):
+    """Counts for the metrics, too."""
+
+    def used(self, usage: Usage) -> None:
+        """Add one call."""
+        super().used(usage)
+        telemetry.broker_calls.labels(provider=usage.provider, usage="told" if usage.tokens else "unknown").inc()
+        if usage.tokens is not None:
+            telemetry.broker_tokens.labels(provider=usage.provider, direction="input").inc(usage.tokens.input)
+            telemetry.broker_tokens.labels(provider=usage.provider, direction="output").inc(usage.tokens.output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """A control plane, put together."""
+
+    settings: Settings
+    inn: Inn
+    loops: ReconcilerLoops
+    housekeeping: Housekeeping
+    residents: Residents
+    broker: Broker
+    listeners: BrokerListeners
+    queue: KeyedQueue
+    caddy: Caddy | None
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Hand every loop to the supervisor."""
+        self.loops.start(supervisor)
+        self.housekeeping.start(supervisor)
+        self.residents.start(supervisor, self.listeners)
+        supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
+        if self.caddy is not None:
+            supervisor.add("caddy", self.caddy.watch)
+
+    def on_loop_restart(self, name: str) -> None:
+        """A loop fell."""
+        telemetry.loop_restarts.labels(loop=name.rstrip("-0123456789")).inc()
+
+    async def _measure(self) -> None:
+        telemetry.queue_depth.set(len(self.queue))
+        telemetry.broker_in_flight.set(self.broker.in_flight_in_all)
+        if self.caddy is not None:
+            telemetry.caddy_up.set((await self.caddy.status()).running)
+
+
+GAUGES_EVERY_S = 5.0
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[House]:
+    """Put a control plane together, open what it needs, and close it again at the end."""
+    async with AsyncExitStack() as stack:
+        _hide_secrets(settings)
+        clock, bus = SystemClock(), Bus()
+        bus.on_event(telemetry.count_event)
+        keyring = Keyring.open(settings.data)
+        admin_digest = digest(admin_token(settings.data))
+        store: Store = await SqlStore.open(settings.store_url)
+        stack.push_async_callback(store.close)
+        runtime = make_runtime(settings)
+        stack.push_async_callback(runtime.close)
+        units = FolderUnits(settings.data / "tenants")
+        hosting = Hosting(domain=settings.domain, port=settings.edge_port)
+        directory = Directory(store=store, bus=bus, hosting=hosting)
+        await directory.load()
+
+        releases = Releases(store=store, runtime=runtime, clock=clock)
+        control = Control(
+            store=store,
+            agents=AGENTS,
+            units=units,
+            releases=releases,
+            bus=bus,
+            clock=clock,
+            domain=settings.domain,
+        )
+        seating = Seating(
+            agents=AGENTS,
+            runtime=runtime,
+            units=units,
+            tokens=keyring,
+            hosting=hosting,
+            compose=render_compose,
+            broker_port=settings.broker_port,
+            model=MODEL,
+        )
+        reconciler = Reconciler(
+            store=store,
+            runtime=runtime,
+            units=units,
+            agents=AGENTS,
+            prober=HttpProber(),
+            seating=seating,
+            bus=bus,
+            clock=clock,
+            holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
+        )
+        queue = KeyedQueue()
+        activator = Activator(directory=directory, rouse=control.rouse, hold_limit=settings.hold_limit)
+        door = Door(
+            directory=directory,
+            activator=activator,
+            seating=seating,
+            runtime=runtime,
+            clock=clock,
+            admin_digest=admin_digest,
+            deadline_s=settings.wake_deadline_s,
+        )
+
+        upstream = upstream_from(settings)
+        stack.push_async_callback(upstream.close)
+        residents = Residents(directory=directory, runtime=runtime, tokens=keyring, bus=bus)
+        broker = Broker(callers=residents, upstream=upstream, meter=CountingMeter())
+        listeners = BrokerListeners(broker, port=settings.broker_port)
+        stack.push_async_callback(listeners.close)
+
+        caddy = await stack.enter_async_context(_edge(settings, door)) if settings.edge else None
+        inn = Inn(
+            control=control,
+            keys=Keys(store=store, bus=bus, clock=clock),
+            releases=releases,
+            store=store,
+            runtime=runtime,
+            door=door,
+            directory=directory,
+            entrance=seating.entrance,
+            hosting=hosting,
+            bus=bus,
+            clock=clock,
+            data=settings.data,
+            body_limit=settings.body_limit_mb * 1024 * 1024,
+            build_image=image_maker(settings),
+            doctor=lambda: doctor.run(doctor_host(settings, directory, runtime)),
+            parts=lambda: parts(runtime, caddy, listeners),
+        )
+        yield House(
+            settings=settings,
+            inn=inn,
+            loops=ReconcilerLoops(
+                reconciler=reconciler,
+                queue=queue,
+                directory=directory,
+                store=store,
+                runtime=runtime,
+                bus=bus,
+                clock=clock,
+                tick_s=settings.tick_s,
+                workers=settings.workers,
+                on_lease_lost=telemetry.lease_losses.inc,
+            ),
+            housekeeping=Housekeeping(
+                store=store,
+                runtime=runtime,
+                directory=directory,
+                bus=bus,
+                clock=clock,
+                operations_kept=timedelta(hours=settings.operations_kept_h),
+            ),
+            residents=residents,
+            broker=broker,
+            listeners=listeners,
+            queue=queue,
+            caddy=caddy,
+        )
+
+
+def _hide_secrets(settings: Settings) -> None:
+    """Make every secret that the settings hold disappear from logs and errors."""
+    for name in type(settings).model_fields:
+        if isinstance(secret := getattr(settings, name), SecretStr):
+            telemetry.hide(secret.get_secret_value())
+
+
+def first_admin_token(settings: Settings) -> str | None:
+    """The admin token where this very call has made it; None where there was one."""
+    there = (settings.data / "admin-token").exists()
+    token = admin_token(settings.data)
+    return None if there else token
+
+
+@asynccontextmanager
+async def _edge(settings: Settings, door: Door) -> AsyncIterator[Caddy]:
+    """The gate listens before Caddy asks; Caddy outlives us and asks again when we are back."""
+    gate = Gate(door, count=lambda outcome: telemetry.gate_asks.labels(outcome=outcome).inc())
+    caddy = edge_of(settings)
+    server = GateServer(gate, path=edge_plan(settings).gate_socket)
+    await server.open()
+    try:
+        await caddy.start()
+        yield caddy
+    finally:
+        await server.close()
+
+
+def edge_of(settings: Settings) -> Caddy:
+    """The Caddy of this data directory."""
+    return Caddy(edge_plan(settings))
+
+
+def find_caddy() -> Path | None:
+    """The wheel's Caddy, or the one on PATH."""
+    beside = Path(sys.executable).with_name("caddy")
+    found = beside if beside.is_file() else shutil.which("caddy")
+    return Path(found) if found else None
+
+
+def edge_plan(settings: Settings) -> EdgePlan:
+    """What Caddy's configuration is made from."""
+    return EdgePlan(
+        host=settings.edge_host,
+        port=settings.edge_port,
+        run=settings.run,
+        wake_deadline_s=settings.wake_deadline_s,
+    )
+
+
+def make_runtime(settings: Settings) -> Runtime:
+    """The runtime that the settings name."""
+    if settings.runtime == "memory":
+        return MemoryRuntime(namespace=settings.namespace)
+    return DockerRuntime(
+        socket=settings.docker_socket,
+        namespace=settings.namespace,
+        pool=settings.network_pool,
+        dns=settings.dns,
+        broker_port=settings.broker_port,
+    )
+
+
+def image_maker(settings: Settings) -> BuildImage:
+    """How images are made on this host."""
+
+    async def build_image(
+        agent: str, *, version: str | None, source: str, progress: Callable[[str], None]
+    ) -> BuiltImage:
+        async with aiodocker.Docker(url=f"unix://{settings.docker_socket}") as docker:
+            builder = ImageBuilder(docker=docker, work_dir=settings.data / "images")
+            return await builder.build(agent, version=version, source=Source(source), progress=progress)
+
+    return build_image
+
+
+# --- what is asked about the house ------------------------------------------------------------------------------------
+
+
+async def parts(runtime: Runtime, caddy: Caddy | None, listeners: BrokerListeners) -> Sequence[Part]:
+    """What the control plane relies on, and whether it is there."""
+    found = []
+    try:
+        found.append(Part(name=runtime.name, up=True, version=await runtime.check()))
+    except Problem as problem:
+        found.append(Part(name=runtime.name, up=False, says=problem.message))
+    if caddy is not None:
+        status = await caddy.status()
+        found.append(Part(name="caddy", up=status.running, version=status.version))
+    where = ", ".join(listeners.addresses)
+    found.append(Part(name="broker", up=True, says=None if where else "no tenants' network to listen on yet"))
+    return found
+
+
+async def diagnose(settings: Settings) -> Sequence[Finding]:
+    """The doctor's findings while no control plane runs."""
+    return await doctor.run(doctor_host(settings, None, None))
+
+
+def doctor_host(settings: Settings, directory: Directory | None, runtime: Runtime | None) -> Host:
+    """This host as the doctor looks at it."""
+    return Host(
+        data=settings.data,
+        engine=engine_at(settings.docker_socket),
+        ports=(
+            Port(number=settings.edge_port, purpose="the edge", setting="INNKEEPER_EDGE_PORT"),
+            Port(number=settings.api_port, purpose="the API", setting="INNKEEPER_API"),
+            Port(number=settings.broker_port, purpose="the broker", setting="INNKEEPER_BROKER_PORT"),
+        ),
+        tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
+        isolation=None if directory is None else _isolation(directory, runtime),
+        caddy=find_caddy() if settings.edge else None,
+        caddy_admin=edge_plan(settings).admin_socket,
+        ntp_synchronised=kernel_synchronised,
+    )
+
+
+def _facts(tenant: Tenant) -> TenantFacts:
+    spec = tenant.spec
+    return TenantFacts(
+        name=tenant.name,
+        agent=spec.agent,
+        release=spec.release,
+        image=spec.image,
+        memory_mb=spec.limits.memory_mb,
+    )
+
+
+def _isolation(directory: Directory, runtime: Runtime | None) -> IsolationProbe | None:
+    if not isinstance(runtime, DockerRuntime):
+        return None
+
+    async def probe() -> Isolation | None:
+        awake = [tenant for tenant in directory if is_open(tenant)]
+        if not awake:
+            return None
+        neighbours = [
+            f"{(await runtime.place(tenant.slot)).address}:{AGENTS[tenant.spec.agent].probe(tenant.spec).port}"
+            for tenant in awake[1:3]
+        ]
+        reached = await probe_isolation(runtime, await runtime.get(awake[0].name), others=neighbours)
+        wrong = [reach for reach in reached if not reach.right]
+        return Isolation(
+            tenant=awake[0].name,
+            leaks=tuple(str(reach.target) for reach in wrong if reach.target.wanted is Answer.SILENT),
+            missing=tuple(str(reach.target) for reach in wrong if reach.target.wanted is Answer.OPEN),
+        )
+
+    return probe

@@ -1,0 +1,167 @@
+"""A whole control plane in memory behind its real API, for tests of the API and of the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx2
+from fastapi import FastAPI
+
+from innkeeper.api.app import create_app
+from innkeeper.api.deps import BuiltImage, Inn, Part
+from innkeeper.core.access import SYSTEM, digest, new_secret
+from innkeeper.core.door import Door
+from innkeeper.core.errors import Problem
+from innkeeper.core.ports import Entrance
+from innkeeper.core.tenant import Spec
+from innkeeper.host.doctor.finding import Finding, Status
+from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.reconciler import ReconcilerLoops
+from innkeeper.loops.supervise import Supervisor
+from tests.support.house import HOSTING, House, PlainAgent
+
+BODY_LIMIT = 100_000
+
+
+class ServedAgent(PlainAgent):
+    """A plain agent whose port a test chooses, so that it can serve one there."""
+
+    port = 80
+    model: str | None = "plain"
+
+    def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
+        return replace(super().entrance(spec, gateway_token), port=self.port)
+
+    def chat_model(self, spec: Spec) -> str | None:
+        return self.model
+
+
+@dataclass
+class Builds:
+    """The image builder of a test: says its lines, then has built, or raises `problem`."""
+
+    lines: list[str] = field(default_factory=lambda: ["looking", "building"])
+    problem: Problem | None = None
+    hold: asyncio.Event | None = None
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(
+        self, agent: str, *, version: str | None, source: str, progress: Callable[[str], None]
+    ) -> BuiltImage:
+        for line in self.lines:
+            progress(line)
+        try:
+            if self.hold:
+                await self.hold.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        if self.problem:
+            raise self.problem
+        return SimpleNamespace(agent=agent, version=version or "2.0", image="sha256:built", source=source, size_mb=7)
+
+
+@dataclass
+class Bench:
+    """The pieces, where tests can reach them."""
+
+    house: House
+    agent: ServedAgent
+    inn: Inn
+    app: FastAPI
+    builds: Builds
+    findings: list[Finding]
+    parts: list[Part]
+    admin_token: str
+
+    def client(self, token: str | None = None) -> httpx2.AsyncClient:
+        """A client of the app in this process; as the admin unless a token is given."""
+        transport = httpx2.ASGITransport(self.app)
+        headers = {"Authorization": f"Bearer {self.admin_token if token is None else token}"}
+        return httpx2.AsyncClient(transport=transport, base_url="http://inn", headers=headers)
+
+    async def tenant(self, name: str = "alice") -> None:
+        """A tenant that is ready."""
+        operation = await self.house.create(name)
+        ended = await self.house.control.wait(operation.id, timeout_s=20)
+        assert ended.status == "done", ended
+
+    async def key(self, tenant: str = "alice") -> tuple[str, str]:
+        """The id and the secret of a new key."""
+        key, secret = await self.house.keys.create(tenant, "test", actor=SYSTEM)
+        return key.id, secret
+
+
+@asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[Bench]:
+    """A control plane with its reconciler at work."""
+    agent = ServedAgent()
+    house = House(agent=agent)
+    admin_token = new_secret("a")
+    builds = Builds()
+    findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
+    parts = [Part(name="memory", up=True, version="1"), Part(name="caddy", up=False, says="not started")]
+
+    async def doctor() -> Sequence[Finding]:
+        return findings
+
+    async def tell_parts() -> Sequence[Part]:
+        return parts
+
+    door = Door(
+        directory=house.directory,
+        activator=house.activator,
+        seating=house.seating,
+        runtime=house.runtime,
+        clock=house.clock,
+        admin_digest=digest(admin_token),
+        deadline_s=5,
+    )
+    inn = Inn(
+        control=house.control,
+        keys=house.keys,
+        releases=house.releases,
+        store=house.store,
+        runtime=house.runtime,
+        door=door,
+        directory=house.directory,
+        entrance=house.seating.entrance,
+        hosting=HOSTING,
+        bus=house.bus,
+        clock=house.clock,
+        data=data,
+        body_limit=BODY_LIMIT,
+        build_image=builds,
+        doctor=doctor,
+        parts=tell_parts,
+    )
+    await house.record_release()
+    loops = ReconcilerLoops(
+        reconciler=house.reconciler,
+        queue=KeyedQueue(),
+        directory=house.directory,
+        store=house.store,
+        runtime=house.runtime,
+        bus=house.bus,
+        clock=house.clock,
+        tick_s=30,
+        workers=4,
+    )
+    supervisor = Supervisor()
+    loops.start(supervisor)
+    async with supervisor.running():
+        yield Bench(
+            house=house,
+            agent=agent,
+            inn=inn,
+            app=create_app(inn),
+            builds=builds,
+            findings=findings,
+            parts=parts,
+            admin_token=admin_token,
+        )

@@ -1,0 +1,124 @@
+"""Tenants, operations and the like for the store's tests, with every field away from its default somewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+from innkeeper.core.access import TenantKey
+from innkeeper.core.audit import Entry
+from innkeeper.core.instance import State
+from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
+from innkeeper.core.ports import Receipt
+from innkeeper.core.tenant import Access, CustomAgent, Limits, Seen, SleepPolicy, Spec, Tenant, Wanted
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+PLAIN = Spec(agent="nanobot", release="0.3.5", image="sha256:" + "ab" * 32, limits=Limits(memory_mb=256, cpus=0.5))
+
+
+def tenant(name: str, slot: int = 0, **fields: Any) -> Tenant:
+    """A tenant with as little said as can be."""
+    hostnames = fields.pop("hostnames", ())
+    return Tenant(
+        **{
+            "id": f"t_{name}",
+            "name": name,
+            "slot": slot,
+            "spec": replace(PLAIN, hostnames=hostnames),
+            "created_at": NOON,
+            **fields,
+        }
+    )
+
+
+def elaborate_tenant() -> Tenant:
+    """A tenant with everything said."""
+    spec = Spec(
+        agent="custom",
+        release="1",
+        image="registry.example/agent@sha256:" + "cd" * 32,
+        limits=Limits(memory_mb=2048, cpus=1.5, pids=300),
+        sleep=SleepPolicy(pause_after_s=None, page_after_s=1, save_after_s=2, stop_after_s=3),
+        env={"TZ": "Europe/Berlin", "GREETING": "grüß 'dich' \"$HOME\" \U0001f600"},
+        hostnames=("chat.example.com", "b.example.org"),
+        access=Access.OPEN,
+        custom=CustomAgent(
+            image="agent:1", port=8080, health_path="/up", command=("serve", "--all"), mount="/srv/data"
+        ),
+    )
+    return Tenant(
+        id="t_1",
+        name="elaborate",
+        spec=spec,
+        slot=7,
+        created_at=datetime(2026, 11, 20, 14, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2))),
+        revision=4,
+        wanted=Wanted.ASLEEP,
+        rung=State.PAUSED,
+        purge=True,
+        token_epoch=3,
+        last_activity=NOON + timedelta(microseconds=1),
+        seen=elaborate_seen(),
+    )
+
+
+def elaborate_seen() -> Seen:
+    """All that can be seen, with a NUL in the agent's own words."""
+    return Seen(
+        state=State.FAILED,
+        ready=True,
+        error="exit 78: \0 \ud800 no such key",
+        instance_id="f" * 64,
+        restarts=6,
+        crashes=(NOON, NOON + timedelta(seconds=2.5)),
+        started_at=NOON - timedelta(days=1),
+    )
+
+
+def operation(number: int, of: Tenant, **fields: Any) -> Operation:
+    """The `number`th operation, which a tenant is to be provisioned by."""
+    return Operation(
+        **{
+            "id": f"op_{number:04}",
+            "kind": OperationKind.PROVISION,
+            "tenant": of.name,
+            "tenant_id": of.id,
+            "revision": 1,
+            "created_at": NOON,
+            "updated_at": NOON,
+            "deadline": NOON + timedelta(minutes=10),
+            **fields,
+        }
+    )
+
+
+def ended(operation: Operation, at: datetime = NOON) -> Operation:
+    """The operation, failed."""
+    trouble = Trouble(code="tenant_failed", message="It \0 broke.", hint="Mend it.")
+    progress = Progress(done=2, of=3, step="waiting until ready")
+    return replace(operation, status=Status.FAILED, error=trouble, progress=progress, updated_at=at)
+
+
+def key(number: int, of: Tenant) -> TenantKey:
+    """The `number`th API key."""
+    return TenantKey(
+        id=f"k{number}",
+        tenant=of.name,
+        tenant_id=of.id,
+        name="laptop",
+        hint="…abcd",
+        digest="d" * 64,
+        created_at=NOON + timedelta(seconds=number),
+    )
+
+
+def receipt(of: Operation, *, name: str = "r1", actor: str = "admin", at: datetime = NOON) -> Receipt:
+    """A receipt for an operation."""
+    return Receipt(key=name, actor=actor, fingerprint="f", operation_id=of.id, created_at=at)
+
+
+def entry(action: str, of: Tenant | None = None) -> Entry:
+    """A line of the trail."""
+    name, id_ = (of.name, of.id) if of else (None, None)
+    return Entry(at=NOON, actor="admin", action=action, tenant=name, tenant_id=id_, detail={"limits": {"cpus": 0.5}})

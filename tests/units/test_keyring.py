@@ -1,0 +1,115 @@
+"""The keyring: derived tokens, and the files that they rest on."""
+
+from __future__ import annotations
+
+import json
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from innkeeper.keyring import Keyring, KeyringFault, admin_token
+
+
+def test_tokens_differ_by_tenant_epoch_and_purpose_and_are_stable(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    tokens = {
+        keyring.broker_token("t_1", 1),
+        keyring.broker_token("t_1", 2),
+        keyring.broker_token("t_1, 1", 1),
+        keyring.broker_token("t_2", 1),
+        keyring.gateway_token("t_1", 1),
+    }
+    assert len({token[5:] for token in tokens}) == 5
+    again = Keyring.open(tmp_path)
+    assert again.broker_token("t_1", 1) == keyring.broker_token("t_1", 1)
+    assert again.gateway_token("t_1", 1).startswith("ik_g_")
+
+
+def test_the_newest_key_counts(tmp_path: Path) -> None:
+    old = Keyring.open(tmp_path).broker_token("t_1", 1)
+    file = tmp_path / "keyring"
+    kept = json.loads(file.read_text())
+    kept["keys"].insert(
+        0, {"id": "mk_2", "key": "bm90aGluZ25vdGhpbmdub3RoaW5nbm90aGluZ25vdGg=", "created_at": "2999-01-01T00:00:00Z"}
+    )
+    file.write_text(json.dumps(kept))
+    assert Keyring.open(tmp_path).broker_token("t_1", 1) != old
+
+
+def test_the_files_are_private_and_alone(tmp_path: Path) -> None:
+    data = tmp_path / "new/data"
+    token = admin_token(data)
+    Keyring.open(data)
+    assert token.startswith("ik_a_")
+    assert admin_token(data) == token
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {
+        "admin-token": 0o600,
+        "keyring": 0o600,
+    }
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+def test_of_many_that_start_at_once_all_have_the_same(tmp_path: Path) -> None:
+    barrier = Barrier(8)
+
+    def start(_: int) -> tuple[str, str]:
+        barrier.wait()
+        return Keyring.open(tmp_path).broker_token("t_1", 1), admin_token(tmp_path)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["admin-token", "keyring"]
+
+
+GOOD = '{"id": "mk_1", "key": "bm90aGluZ25vdGhpbmdub3RoaW5nbm90aGluZ25vdGg=", "created_at": "2026-01-01T00:00:00Z"}'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"version": 1, "keys": []}',
+        '{"version": 1, "keys": [{"id": "mk_1"}]}',
+        f'{{"version": 2, "keys": [{GOOD}]}}',
+        f'{{"version": 1, "keys": [{GOOD.replace("bm90", "!!!!")}]}}',
+        f'{{"version": 1, "keys": [{GOOD.replace("bm90aGluZ25vdGhp", "")}]}}',
+        f'{{"version": 1, "keys": [{GOOD.replace("00Z", "00")}]}}',
+    ],
+)
+def test_a_broken_keyring_is_refused_and_kept(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "keyring"
+    file.touch(mode=0o600)
+    file.write_text(content)
+    with pytest.raises(KeyringFault) as fault:
+        Keyring.open(tmp_path)
+    assert file.read_text() == content
+    assert "bm90" not in f"{fault.value.message} {fault.value.hint} {fault.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_file_that_others_can_get_at_is_refused(tmp_path: Path, mode: int) -> None:
+    Keyring.open(tmp_path)
+    (tmp_path / "keyring").chmod(mode)
+    with pytest.raises(KeyringFault, match="open to others"):
+        Keyring.open(tmp_path)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "keyring").mkdir()
+    with pytest.raises(KeyringFault):
+        Keyring.open(tmp_path)
+    (tmp_path / "admin-token").symlink_to(tmp_path / "absent")
+    with pytest.raises(KeyringFault):
+        admin_token(tmp_path)
+
+
+def test_an_empty_admin_token_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "admin-token").touch(mode=0o600)
+    with pytest.raises(KeyringFault, match="no admin token"):
+        admin_token(tmp_path)
