@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import aiodocker
 from pydantic import SecretStr
@@ -42,7 +39,8 @@ from innkeeper.core.seating import Seating
 from innkeeper.core.tenant import Tenant
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
-from innkeeper.edge.gate import Gate
+from innkeeper.edge.caddy_launch import find_binary
+from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
 from innkeeper.edge.prober import HttpProber
 from innkeeper.host import doctor
@@ -163,12 +161,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             broker_port=settings.broker_port,
             model=MODEL,
         )
+        prober = HttpProber()
+        stack.push_async_callback(prober.close)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
             units=units,
             agents=AGENTS,
-            prober=HttpProber(),
+            prober=prober,
             seating=seating,
             bus=bus,
             clock=clock,
@@ -260,7 +260,8 @@ def first_admin_token(settings: Settings) -> str | None:
 @asynccontextmanager
 async def _edge(settings: Settings, door: Door) -> AsyncIterator[Caddy]:
     """The gate listens before Caddy asks; Caddy outlives us and asks again when we are back."""
-    gate = Gate(door, count=lambda outcome: telemetry.gate_asks.labels(outcome=outcome).inc())
+    counts = {outcome: telemetry.gate_asks.labels(outcome=outcome).inc for outcome in Outcome}
+    gate = Gate(door, count=lambda outcome: counts[outcome]())
     caddy = edge_of(settings)
     server = GateServer(gate, path=edge_plan(settings).gate_socket)
     await server.open()
@@ -274,13 +275,6 @@ async def _edge(settings: Settings, door: Door) -> AsyncIterator[Caddy]:
 def edge_of(settings: Settings) -> Caddy:
     """The Caddy of this data directory."""
     return Caddy(edge_plan(settings))
-
-
-def find_caddy() -> Path | None:
-    """The wheel's Caddy, or the one on PATH."""
-    beside = Path(sys.executable).with_name("caddy")
-    found = beside if beside.is_file() else shutil.which("caddy")
-    return Path(found) if found else None
 
 
 def edge_plan(settings: Settings) -> EdgePlan:
@@ -354,7 +348,7 @@ def doctor_host(settings: Settings, directory: Directory | None, runtime: Runtim
         ),
         tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
         isolation=None if directory is None else _isolation(directory, runtime),
-        caddy=find_caddy() if settings.edge else None,
+        caddy=find_binary() if settings.edge else None,
         caddy_admin=edge_plan(settings).admin_socket,
         ntp_synchronised=kernel_synchronised,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 import aiodocker
 import httpx2
@@ -62,9 +64,9 @@ async def test_kill_nine_at_random_moments() -> None:
                 await asyncio.sleep(0.1)
 
 
-async def _until_killed(inn: Installation, chance: random.Random, work: object) -> None:
+async def _until_killed(inn: Installation, chance: random.Random, work: Coroutine[Any, Any, None]) -> None:
     """Begin some work, kill the control plane at a random moment of it, and start it again."""
-    task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    task = asyncio.create_task(work)
     await asyncio.sleep(chance.uniform(0, LONGEST_S))
     inn.kill()
     with suppress(httpx2.HTTPError):

@@ -28,6 +28,7 @@ from innkeeper.api.admission import admitted
 from innkeeper.api.deps import Inn
 from innkeeper.api.requests import V1, Requests
 from innkeeper.api.schema import ProblemDocument
+from innkeeper.problems import MEDIA_TYPE
 
 ABOUT = (
     "An AI agent for every customer. Everything under /v1 wants `Authorization: Bearer TOKEN`: the admin token, or a "
@@ -40,7 +41,7 @@ _GUARDED = (tenants, stats, logs, events, chat, keys, operations, agents, releas
 
 PROBLEM: dict[str, Any] = {
     "description": "An error, as a problem document.",
-    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
 }
 
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: the one table from kinds to statuses, and the handlers that use it."""
+"""The API's errors: whatever goes wrong, a problem document answers it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from innkeeper.core.errors import Invalid, Kind, NotFound, Problem, TooLarge
+from innkeeper.problems import MEDIA_TYPE, retry_after_s, status_of
+from innkeeper.problems import document as problem_document
 from innkeeper.telemetry import redact
 
-MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 5
 ANY_HINT = "See /docs for what it takes."
-
-STATUS: Mapping[Kind, int] = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 409,
-    Kind.TOO_LARGE: 413,
-    Kind.NOT_READY: 503,
-    Kind.UNAVAILABLE: 503,
-    Kind.FAILED: 500,
-}
-
-_OWN_STATUS: Mapping[str, int] = {"agent_fault": 502, "idempotency_mismatch": 422, "method_not_allowed": 405}
 
 
 class MethodNotAllowed(Problem):
@@ -52,29 +38,13 @@ class OurBug(Problem):
     default_hint = "Look for the request's id in the control plane's log, and report what you find."
 
 
-def status_of(problem: Problem | type[Problem]) -> int:
-    """The HTTP status of a problem."""
-    return _OWN_STATUS.get(problem.code, STATUS[problem.kind])
-
-
-def title_of(code: str) -> str:
-    """`tenant_exists` as people read it."""
-    return code.replace("_", " ").capitalize()
-
-
 def document(problem: Problem, **more: object) -> dict[str, object]:
-    """The problem document, without members that say nothing."""
-    members: dict[str, object | None] = {
-        "type": f"urn:innkeeper:problem:{problem.code}",
-        "title": title_of(problem.code),
-        "status": status_of(problem),
-        "code": problem.code,
-        "detail": redact(problem.message),
-        "hint": redact(problem.hint) or (ANY_HINT if problem.kind is Kind.INVALID else None),
-        "field": problem.field,
-        **more,
-    }
-    return {name: value for name, value in members.items() if value is not None}
+    """The problem document as the API tells it: redacted, and never without a hint for a bad request."""
+    members = problem_document(problem) | more
+    members["detail"] = redact(problem.message)
+    if hint := redact(problem.hint) or (ANY_HINT if problem.kind is Kind.INVALID else ""):
+        members["hint"] = hint
+    return members
 
 
 def answer(problem: Problem, **more: object) -> Response:
@@ -83,8 +53,8 @@ def answer(problem: Problem, **more: object) -> Response:
     headers = {}
     if problem.kind is Kind.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'Bearer realm="innkeeper"'
-    if problem.kind is Kind.NOT_READY:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if (seconds := retry_after_s(problem)) is not None:
+        headers["Retry-After"] = str(seconds)
     return JSONResponse(document(problem, **more), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -6,9 +6,10 @@ import importlib
 import pkgutil
 
 import innkeeper
-from innkeeper.api.problems import OurBug, status_of
+from innkeeper.api.problems import OurBug
 from innkeeper.cli.reference.markdown import table
 from innkeeper.core.errors import Problem, documented
+from innkeeper.problems import status_of
 
 _HEAD = """# Errors
 

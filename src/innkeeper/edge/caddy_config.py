@@ -1,0 +1,240 @@
+"""Caddy's configuration: written once from the settings, and never changed by what tenants do.
+
+A reload drops nobody (`stream_close_delay`), but it happens only when the settings or this file have changed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from innkeeper.core.errors import EdgeFault, Invalid, Problem
+from innkeeper.edge.answers import CARRIED
+from innkeeper.edge.problems import GateAway, TenantUnreachable
+from innkeeper.problems import document
+
+STAND_IN_CLIENT = "192.0.2.1"
+"""Stands for clients on this very host. Agents behind a trusted proxy refuse a forwarded loopback address, or the
+proxy's own (OpenClaw: 403 `proxy_attribution_required`); this one is kept for documentation and is nobody's."""
+
+FORGED = (
+    # whom a proxy in front says it is: nobody but us stands in front
+    "Forwarded", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
+    "Fastly-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Http-Host-Override",
+    # who the user is and what they may do
+    "X-User*", "X-Tenant*", "X-Innkeeper-*", "X-Upstream", "X-Upstream-Authorization", "X-Openclaw-Scopes",
+    "Tailscale-*",
+    "X-Remote-User", "X-Remote-Email", "X-Remote-Group", "X-Remote-Groups", "X-Remote-Name",
+    "Remote-User", "Remote-Email", "Remote-Groups", "Remote-Name", "X-Webauth-User", "X-Webauth-Role",
+    "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-Access-Token", "X-Pomerium-Jwt-Assertion", "X-Pomerium-Claim-Email", "X-Goog-Iap-Jwt-Assertion",
+    "X-Goog-Authenticated-User-Email", "X-Goog-Authenticated-User-Id", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Identity",
+    "X-Amzn-Oidc-Accesstoken", "X-Ms-Client-Principal", "X-Ms-Client-Principal-Id", "X-Ms-Client-Principal-Name",
+    "Cf-Access-Jwt-Assertion", "Cf-Access-Authenticated-User-Email", "X-Authentik-Username", "X-Authentik-Email",
+    "X-Authentik-Groups", "X-Authentik-Name", "X-Authentik-Uid", "X-Authentik-Jwt",
+    # the same under another spelling: some servers read `_` as `-` (Caddy drops these by itself since 2.11)
+    "*_*",
+)  # fmt: skip
+"""Request headers that claim what only the edge can know; never passed on. A pattern costs a look at every header of
+every request, a whole name next to nothing: so whole names, where they are known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgePlan:
+    """What the configuration is made from."""
+
+    host: str
+    """The address to listen on."""
+    port: int
+    run: Path
+    """The folder of the sockets and the log."""
+    wake_deadline_s: float
+    """How long the gate holds a request; Caddy has to be more patient than that."""
+
+    @property
+    def gate_socket(self) -> Path:
+        """Where the gate listens."""
+        return self.run / "gate.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        """Where Caddy's own API listens."""
+        return self.run / "caddy-admin.sock"
+
+    @property
+    def log(self) -> Path:
+        """Caddy's log, rotated by itself."""
+        return self.run / "caddy.log"
+
+    @property
+    def storage(self) -> Path:
+        """Certificates, once there are any."""
+        return self.run / "caddy"
+
+
+def render(plan: EdgePlan) -> str:
+    """The Caddyfile."""
+    return _SITE.substitute(
+        admin=_quoted(f"unix/{plan.admin_socket}|0600"),
+        log=_quoted(plan.log),
+        storage=_quoted(plan.storage),
+        gate=_quoted(f"unix/{plan.gate_socket}"),
+        host=_address(plan.host),
+        port=plan.port,
+        # A request may be held to the deadline and lose its gate then: the next one gets ten seconds to appear.
+        patience_s=round(plan.wake_deadline_s) + 10,
+        silence_s=round(plan.wake_deadline_s) + 15,
+        stand_in=STAND_IN_CLIENT,
+        forged=_lines(6, (f"header_up -{name}" for name in FORGED)),
+        carried=_lines(5, (line for name in CARRIED for line in _carry(name))),
+        malformed=_body(Invalid("The request isn't proper HTTP."), 400),
+        gate_away=_body(GateAway("The control plane doesn't answer."), 503),
+        unreachable=_body(TenantUnreachable("The tenant broke off, or could not be reached."), 502),
+    )
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        raise EdgeFault(f"{host!r} is no IP address to listen on.", hint="Set INNKEEPER_EDGE_HOST to one.") from None
+
+
+def _carry(name: str) -> tuple[str, str, str]:
+    given = f"{{rp.header.X-Upstream-{name}}}"
+    return (
+        f"request_header -{name}",
+        f"@gives_{name.lower()} not vars {given} ``",
+        f"request_header @gives_{name.lower()} {name} {given}",
+    )
+
+
+def _body(problem: Problem, status: int) -> str:
+    return json.dumps(document(problem, status=status)).replace("`", "\\u0060")  # it stands between backticks
+
+
+def _lines(depth: int, lines: Iterable[str]) -> str:
+    return ("\n" + "\t" * depth).join(lines)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    if any(character in text for character in '`"{}\\\n'):
+        raise EdgeFault(f"{text!r} can't stand in Caddy's configuration.", hint="Choose a plainer path or host name.")
+    return f'"{text}"'
+
+
+_SITE = Template("""\
+{
+	admin $admin
+	persist_config off
+	auto_https off
+	storage file_system $storage
+	log {
+		level WARN
+		output file $log {
+			mode 0600
+			roll_size 10MiB
+			roll_keep 3
+		}
+		format filter {
+			wrap json
+			request delete
+			resp_headers delete
+		}
+	}
+	servers {
+		protocols h1
+		max_header_size 64KB
+		timeouts {
+			read_header 15s
+			idle 5m
+		}
+	}
+}
+
+(tenants) {
+	bind $host
+
+	route {
+		header {
+			-Server
+			-Via
+			-X-Powered-By
+			-X-Upstream*
+		}
+		request_header -X-Forwarded-*
+		vars client {remote_host}
+		@loopback remote_ip 127.0.0.0/8 ::1
+		vars @loopback client $stand_in
+		@this_host vars {http.request.local.host} {remote_host}
+		vars @this_host client $stand_in
+
+		reverse_proxy $gate {
+			method GET
+			rewrite /gate
+			header_up -*
+			header_up X-Forwarded-Host {http.request.hostport}
+			header_up Authorization {header.Authorization}
+			header_up Accept {header.Accept}
+			lb_try_duration ${patience_s}s
+			lb_try_interval 100ms
+			transport http {
+				response_header_timeout ${silence_s}s
+				compression off
+				keepalive 1h
+				keepalive_idle_conns_per_host 128
+			}
+
+			@pass status 204
+			handle_response @pass {
+				route {
+					vars passed yes
+					$carried
+					reverse_proxy {rp.header.X-Upstream} {
+						header_up X-Forwarded-For {vars.client}
+						header_up -Via
+						$forged
+						header_down Set-Cookie "(?i);\\s*Domain=[^;]*" ""
+						stream_close_delay 24h
+						transport http {
+							dial_timeout 5s
+							compression off
+							keepalive 2s
+						}
+					}
+				}
+			}
+		}
+	}
+
+	handle_errors 4xx {
+		route {
+			header -Server
+			header Content-Type application/problem+json
+			respond `$malformed` {err.status_code}
+		}
+	}
+	handle_errors 5xx {
+		route {
+			header -Server
+			header Content-Type application/problem+json
+			header Cache-Control no-store
+			header Retry-After 5
+			@passed vars passed yes
+			respond @passed `$unreachable` 502
+			respond `$gate_away` 503
+		}
+	}
+}
+
+# Custom hostnames come to the same door as those of the domain: the gate knows which are whose. With automatic TLS this
+# becomes two sites that import the same lines: the domain's wildcard, and the rest with certificates on demand.
+http://:$port {
+	import tenants
+}
+""")

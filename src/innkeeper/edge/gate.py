@@ -1,0 +1,100 @@
+"""The gate: for each request that reaches Caddy, may it pass, and where to?
+
+It runs once per request of every tenant, so it holds no bytes, writes no log line and answers from memory unless the
+tenant must be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+import structlog
+
+from innkeeper.core.access import Actor
+from innkeeper.core.door import Door, Upstream
+from innkeeper.core.errors import Forbidden, Kind, Problem, Unauthenticated, UnknownTenant
+from innkeeper.core.tenant import Access, Tenant
+from innkeeper.edge.answers import passage, refusal
+from innkeeper.edge.hosts import plain_host
+
+log = structlog.get_logger(__name__)
+
+
+class Outcome(StrEnum):
+    """How an ask ended, for the metrics."""
+
+    PASSED = "passed"
+    HELD = "held"  # passed after waiting
+    UNKNOWN = "unknown"
+    REFUSED = "refused"
+    NOT_READY = "not_ready"
+    FAULT = "fault"
+
+
+class Gate:
+    """Decides on requests, on behalf of the door."""
+
+    def __init__(self, door: Door, *, count: Callable[[Outcome], object] = lambda _: None) -> None:
+        self._door = door
+        self._count = count
+
+    def ask(self, host: bytes, authorization: bytes, accept: bytes) -> bytes | Awaitable[bytes]:
+        """The answer at once, or, for a tenant that isn't ready, something to await for it."""
+        door = self._door
+        tenant = door.find(plain_host(host))
+        if tenant is None:
+            return self._refuse(UnknownTenant("No tenant answers at this address.", hint=""), accept)
+        actor = _actor(door, authorization)
+        if not door.admits(actor, tenant):
+            return self._refuse(_not_admitted(actor, tenant), accept)
+        door.touched(tenant)
+        # Only an open tenant sees a client's own credential, and never one that is ours.
+        onward = authorization if actor is None and tenant.spec.access is Access.OPEN else b""
+        upstream = door.upstream(tenant)
+        if upstream is None:
+            return self._wait(tenant, onward, accept)
+        self._count(Outcome.PASSED)
+        return passage(upstream, onward)
+
+    async def _wait(self, tenant: Tenant, onward: bytes, accept: bytes) -> bytes:
+        try:
+            upstream: Upstream = await self._door.enter(tenant)
+            answer = passage(upstream, onward)
+        except Problem as problem:
+            return self._refuse(problem, accept)
+        self._count(Outcome.HELD)
+        return answer
+
+    def fault(self) -> bytes:
+        """The answer when deciding itself went wrong, called where the exception is at hand."""
+        log.exception("gate_fault")
+        return self._refuse(Problem("Something went wrong at the gate.", hint="See the control plane's log."), b"")
+
+    def _refuse(self, problem: Problem, accept: bytes) -> bytes:
+        match problem.kind:
+            case Kind.NOT_FOUND:
+                self._count(Outcome.UNKNOWN)
+            case Kind.UNAUTHENTICATED | Kind.FORBIDDEN:
+                self._count(Outcome.REFUSED)
+            case Kind.NOT_READY | Kind.UNAVAILABLE:
+                self._count(Outcome.NOT_READY)
+            case _:
+                self._count(Outcome.FAULT)
+        return refusal(problem, page=b"text/html" in accept)
+
+
+def _actor(door: Door, authorization: bytes) -> Actor | None:
+    scheme, _, bearer = authorization.partition(b" ")
+    if not bearer or scheme.lower() != b"bearer":
+        return None
+    return door.identify(bearer.strip().decode("latin-1"))
+
+
+def _not_admitted(actor: Actor | None, tenant: Tenant) -> Problem:
+    if actor is not None:
+        return Forbidden("This key is for another tenant.", hint="Use a key of the tenant that you want to reach.")
+    return Unauthenticated(
+        "This tenant can be used with a key only, and none that is valid came with the request.",
+        hint=f"Send `Authorization: Bearer KEY`; its operator makes one with `innkeeper key create {tenant.name}`.",
+    )

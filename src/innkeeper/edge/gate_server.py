@@ -1,0 +1,131 @@
+"""The gate's listener: as little HTTP as Caddy's asks need, on a unix socket that only our own user may open.
+
+An ASGI server in between cost half of the hop's budget (measured: 0.58 of Caddy's own throughput against 0.68 without).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import cast
+
+import httptools
+
+from innkeeper.edge.gate import Gate
+from innkeeper.edge.sockets import allow_many, check_length
+
+_BACKLOG = 4096
+
+
+class GateServer:
+    """Listens for Caddy from `open` to `close`."""
+
+    def __init__(self, gate: Gate, *, path: Path) -> None:
+        self._gate = gate
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+
+    async def open(self) -> None:
+        """Start to listen. The socket takes its place in one rename, so that Caddy finds the old gate or the new."""
+        allow_many()
+        listener = _bind(self._path)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(
+            lambda: _Connection(self._gate, self._connections), sock=listener, backlog=_BACKLOG
+        )
+
+    async def close(self) -> None:
+        """Break off: Caddy asks again, and whoever comes after us on this socket answers."""
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.abort()
+        self._server = None
+
+
+def _bind(path: Path) -> socket.socket:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + "+")
+    check_length(fresh)
+    fresh.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(fresh))
+    fresh.chmod(0o600)
+    listener.listen(_BACKLOG)
+    fresh.rename(path)
+    return listener
+
+
+class _Connection(asyncio.Protocol):
+    """One of Caddy's connections; it asks on it again and again, one request at a time."""
+
+    __slots__ = (
+        "_accept", "_authorization", "_connections", "_gate", "_held", "_host", "_parser", "_transport",
+    )  # fmt: skip
+    _transport: asyncio.Transport
+
+    def __init__(self, gate: Gate, connections: set[_Connection]) -> None:
+        self._gate = gate
+        self._connections = connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._held: asyncio.Task[None] | None = None
+        self._host = self._authorization = self._accept = b""
+
+    def abort(self) -> None:
+        """Drop the connection, answered or not."""
+        self._transport.abort()
+
+    # --- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour, not by descent
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        if self._held is not None:
+            self._held.cancel()  # the client has gone, or we are closing: nobody waits for this any more
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._transport.close()
+
+    # --- the parser's side
+
+    def on_message_begin(self) -> None:
+        self._host = self._authorization = self._accept = b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        match name.lower():
+            case b"x-forwarded-host":
+                self._host = value
+            case b"authorization":
+                self._authorization = value
+            case b"accept":
+                self._accept = value
+
+    def on_message_complete(self) -> None:
+        if self._held is not None:
+            self._transport.abort()  # a second ask before the first was answered: this isn't Caddy
+            return
+        try:
+            answer = self._gate.ask(self._host, self._authorization, self._accept)
+        except Exception:  # whatever it is, the client gets an answer and the log the trace
+            answer = self._gate.fault()
+        if isinstance(answer, bytes):
+            self._transport.write(answer)
+        else:
+            self._held = asyncio.get_running_loop().create_task(self._hold(answer), name="gate:hold")
+
+    async def _hold(self, answer: Awaitable[bytes]) -> None:
+        try:
+            raw = await answer
+        except Exception:
+            raw = self._gate.fault()
+        self._held = None
+        self._transport.write(raw)
