@@ -110,7 +110,7 @@ async def test_a_tenants_key_doesnt_undo_an_ordered_sleep(tmp_path: Path) -> Non
         _, key = await bench.key()
         async with bench.client() as admin, bench.client(key) as client:
             assert (await client.post("/v1/tenants/alice/wake?wait=20")).json()["status"] == "done"
-            assert (await admin.patch("/v1/tenants/alice?wait=20", json={"wanted": "asleep"})).status_code == 200
+            assert (await admin.patch("/v1/tenants/alice?wait=20", json={"wanted": "asleep"})).status_code == 202
             refused = await client.post("/v1/tenants/alice/wake?wait=20")
             assert (refused.status_code, refused.json()["code"]) == (503, "tenant_asleep")
             assert (await admin.get("/v1/tenants/alice")).json()["wanted"] == "asleep"

@@ -56,7 +56,7 @@ async def test_an_open_tenants_agent_is_entered_with_its_own_credential_all_the_
     bench: Bench, url: str, talker: Talker
 ) -> None:
     async with bench.client() as api:
-        assert (await api.patch("/v1/tenants/alice?wait=20", json={"access": "open"})).status_code == 200
+        assert (await api.patch("/v1/tenants/alice?wait=20", json={"access": "open"})).status_code == 202
     async with stream(bench, url, CHAT, {"message": "Hi"}) as events:
         assert (await upto(events, "done"))[-1][0] == "done"
     assert talker.headers[b"authorization"].startswith(b"Bearer gateway-")
@@ -110,7 +110,7 @@ async def test_chats_that_cant_be(bench: Bench, url: str) -> None:
     async with bench.client() as api:
         for body in ({}, {"message": ""}, {"message": "a", "messages": []}, {"messages": [{"role": "tool"}]}):
             assert (await api.post(CHAT, json=body)).json()["code"] == "invalid_request"
-        assert (await api.patch("/v1/tenants/alice?wait=20", json={"wanted": "asleep"})).status_code == 200
+        assert (await api.patch("/v1/tenants/alice?wait=20", json={"wanted": "asleep"})).status_code == 202
         asleep = await api.post(CHAT, json={"message": "Hi"})
         assert (asleep.status_code, asleep.json()["code"]) == (503, "tenant_asleep")
         assert int(asleep.headers["retry-after"]) > 0

@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 
 async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncClient, bench: Bench) -> None:
     answer = await api.post("/v1/tenants?wait=20", json=NEW)
-    assert answer.status_code == 200
+    assert answer.status_code == 202
     operation = answer.json()
     assert answer.headers["location"] == f"/v1/operations/{operation['id']}"
     assert (operation["kind"], operation["status"], operation["tenant"]) == ("provision", "done", "alice")
@@ -63,7 +63,7 @@ async def test_without_waiting_the_answer_is_202_and_the_operation_goes_on(
     assert answer.status_code == 202
     assert answer.json()["status"] == "queued"
     ended = await api.get(answer.headers["location"], params={"wait": 20})
-    assert (ended.status_code, ended.json()["status"]) == (200, "done")
+    assert (ended.status_code, ended.json()["status"]) == (202, "done")
 
 
 async def test_a_wait_that_is_too_short_answers_how_far_it_is(api: httpx2.AsyncClient, bench: Bench) -> None:
@@ -78,7 +78,7 @@ async def test_it_sleeps_wakes_restarts_and_changes(api: httpx2.AsyncClient, ben
 
     async def after(method: str, path: str, body: Any = None) -> dict[str, Any]:
         answer = await api.request(method, f"/v1/tenants/alice{path}?wait=20", json=body)
-        assert (answer.status_code, answer.json()["status"]) == (200, "done"), answer.text
+        assert (answer.status_code, answer.json()["status"]) == (202, "done"), answer.text
         return dict((await api.get("/v1/tenants/alice")).json())
 
     assert (await after("POST", "/sleep"))["state"] == "paused"
@@ -103,7 +103,7 @@ async def test_a_deleted_tenant_is_gone_and_leaves_its_folder_unless_purged(
     for name, query in (("alice", ""), ("bob", "&purge=true")):
         await bench.tenant(name)
         answer = await api.delete(f"/v1/tenants/{name}?wait=20{query}")
-        assert (answer.status_code, answer.json()["status"]) == (200, "done")
+        assert (answer.status_code, answer.json()["status"]) == (202, "done")
         assert (await api.get(f"/v1/tenants/{name}")).status_code == 404
     assert list(bench.house.units.folders) == ["alice"]
     again = await api.post("/v1/tenants?wait=20", json=NEW)

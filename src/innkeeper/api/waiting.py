@@ -17,10 +17,7 @@ from innkeeper.core.operations import Operation
 
 WAIT_MAX_S = 600
 Result = TypeVar("Result")
-ACCEPTED: dict[str, Any] = {
-    "status_code": 202,
-    "responses": {200: {"model": OperationDocument, "description": "It ended within `wait` seconds."}},
-}
+ACCEPTED: dict[str, Any] = {"status_code": 202}
 """What the decorator of a mutation says of its answers."""
 Wait = Annotated[
     float,
@@ -54,12 +51,11 @@ async def until_over(work: Coroutine[object, object, Result], *, request: Reques
 async def accepted(
     operation: Operation, *, wait: float, request: Request, response: Response, inn: Inn
 ) -> OperationDocument:
-    """The answer to a mutation: 202 with the operation, or 200 where it ended within `wait` seconds."""
+    """The answer to a mutation: the operation, at its end where that comes within `wait` seconds."""
     if wait and not operation.status.ended:
         work = inn.control.wait(operation.id, timeout_s=wait)
         with contextlib.suppress(Stopping):  # what was asked for is written down: say so
             operation = await until_over(work, request=request, inn=inn)
-    response.status_code = 200 if operation.status.ended else 202
     response.headers["Location"] = f"/v1/operations/{operation.id}"
     return operation_document(operation)
 
