@@ -11,8 +11,11 @@ from datetime import datetime
 from innkeeper.core.access import TenantKey
 from innkeeper.core.events import Bus, Event, KeysChanged, StateChanged, TenantChanged, TenantGone
 from innkeeper.core.hosting import Hosting
-from innkeeper.core.ports import Store
+from innkeeper.core.ports import Store, Transaction
 from innkeeper.core.tenant import Tenant
+
+READ_AT_ONCE = 500
+"""Others, the gate above all, get their turn between two parts of a long read."""
 
 
 class Directory:
@@ -29,6 +32,7 @@ class Directory:
         self._watchers: dict[str, set[Callable[[Tenant | None], None]]] = {}
         self._active: dict[str, datetime] = {}
         self._unsaved: set[str] = set()
+        self._told: set[str] | None = None
         bus.on_event(self._follow)
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -57,22 +61,36 @@ class Directory:
     # --- following ----------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Read everything anew."""
-        async with self._store.look() as tx:
-            tenants, keys = await tx.tenants(), await tx.keys()
-        gone = self._tenants.keys() - {tenant.name for tenant in tenants}
-        for name in gone:
-            self._drop(name)
-        for tenant in tenants:
-            if self._tenants.get(tenant.name) != tenant:
-                self._put(tenant)
-        by_tenant: dict[str, list[TenantKey]] = {}
-        for key in keys:
-            by_tenant.setdefault(key.tenant, []).append(key)
-        for name in self._digests.keys() | by_tenant.keys():
-            self._replace_keys(name, by_tenant.get(name, ()))
+        """Read everything anew; whom an event tells of meanwhile is left as that says, for it is newer."""
+        told = self._told = set()
+        try:
+            async with self._store.look() as tx:
+                names = await self._read_tenants(tx, told)
+                keys = await tx.keys()
+            for name in self._tenants.keys() - names - told:
+                self._drop(name)
+            by_tenant: dict[str, list[TenantKey]] = {}
+            for key in keys:
+                by_tenant.setdefault(key.tenant, []).append(key)
+            for name in (self._digests.keys() | by_tenant.keys()) - told:
+                self._replace_keys(name, by_tenant.get(name, ()))
+        finally:
+            self._told = None
+
+    async def _read_tenants(self, tx: Transaction, told: set[str]) -> set[str]:
+        names: set[str] = set()
+        last = ""
+        while some := await tx.tenants(after=last, limit=READ_AT_ONCE):
+            last = some[-1].name
+            names.update(tenant.name for tenant in some)
+            for tenant in some:
+                if tenant.name not in told and self._tenants.get(tenant.name) != tenant:
+                    self._put(tenant)
+        return names
 
     def _follow(self, event: Event) -> None:
+        if self._told is not None:
+            self._told.add(event.tenant)
         match event:
             case TenantChanged(now=tenant) | StateChanged(now=tenant):
                 self._put(tenant)
@@ -99,10 +117,13 @@ class Directory:
         self._notify(name, None)
 
     def _replace_keys(self, tenant: str, keys: Sequence[TenantKey]) -> None:
+        digests = tuple(key.digest for key in keys)
+        if self._digests.get(tenant, ()) == digests:
+            return  # a key never changes
         for digest in self._digests.pop(tenant, ()):
             del self._keys[digest]
         if keys:
-            self._digests[tenant] = tuple(key.digest for key in keys)
+            self._digests[tenant] = digests
             self._keys.update((key.digest, key) for key in keys)
 
     # --- watching -----------------------------------------------------------------------------------------------------

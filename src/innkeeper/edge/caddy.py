@@ -53,6 +53,7 @@ class Caddy:
         self._admin = CaddyAdmin(plan.admin_socket)
         self._child: subprocess.Popen[bytes] | None = None
         self._problem: str | None = None
+        self._versions: dict[int, str] = {}
 
     async def start(self) -> int:
         """Find Caddy or start it, with the present configuration either way; its pid. Raises EdgeFault, PortTaken."""
@@ -110,7 +111,13 @@ class Caddy:
         pid = self._admin.pid()
         if pid is None:
             return CaddyStatus(running=False, problem=self._problem)
-        return CaddyStatus(running=True, pid=pid, version=await _version(f"/proc/{pid}/exe"), problem=self._problem)
+        return CaddyStatus(running=True, pid=pid, version=await self._version(pid), problem=self._problem)
+
+    async def _version(self, pid: int) -> str | None:
+        """Asked once of each Caddy: running it for an answer costs more than all else that is done at rest."""
+        if pid not in self._versions and (version := await _version(f"/proc/{pid}/exe")) is not None:
+            self._versions = {pid: version}
+        return self._versions.get(pid)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
