@@ -37,7 +37,7 @@ GRACE_S = 5
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     set_up_logs(level=settings.log_level, form=settings.log_format)
-    prepare(settings)
+    prepare(settings, show_token=sys.stdout.isatty())  # where nobody watches, stdout is a log
     with _sole(settings), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
     return 0
@@ -45,7 +45,7 @@ def run(settings: Settings) -> int:
 
 def detach(settings: Settings) -> int:
     """Start a control plane that outlives the terminal, and wait until it answers."""
-    prepare(settings)
+    prepare(settings, show_token=True)
     if pid := running_pid(settings):
         _say(f"The control plane runs already (process {pid}).")
         return 0
@@ -85,8 +85,8 @@ def stop(settings: Settings) -> int:
     return 0
 
 
-def prepare(settings: Settings) -> None:
-    """Make the data directory, closed to everybody else."""
+def prepare(settings: Settings, *, show_token: bool) -> None:
+    """Make the data directory, closed to everybody else, and the admin token, shown once to whoever starts it."""
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.run.mkdir(mode=0o700, exist_ok=True)
@@ -96,9 +96,9 @@ def prepare(settings: Settings) -> None:
             hint="Set INNKEEPER_DATA to a directory that you may write to.",
         ) from error
     if token := first_admin_token(settings):
-        # To stdout, which is nobody's log: the log goes to stderr, and a detached child finds the token made.
-        _say(f"The admin token, shown this once: {token}")
-        _say(f"It is kept in {settings.data / 'admin-token'}, where the command line finds it.")
+        if show_token:
+            _say(f"The admin token, shown this once: {token}")
+        _say(f"The admin token is kept in {settings.data / 'admin-token'}, where the command line finds it.")
 
 
 # --- one process for one data directory -------------------------------------------------------------------------------

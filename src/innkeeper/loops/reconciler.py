@@ -24,6 +24,9 @@ log = structlog.get_logger("innkeeper.reconciler")
 HELD_RETRY_S = 5.0
 """How soon to look again at a tenant that another control plane works on."""
 
+COMPARED_AT_ONCE = 500
+"""Tenants that a tick compares before others get their turn: some 2 ms."""
+
 
 class ReconcilerLoops:
     """Feeds tenants to the reconciler."""
@@ -107,12 +110,21 @@ class ReconcilerLoops:
     async def tick(self) -> int:
         """Compare every tenant with its instance and queue those that aren't as they should be; how many."""
         instances = {instance.tenant: instance for instance in await self._runtime.all()}
-        now = self._clock.now()
-        off = unsettled(self._directory, instances, now)
+        off = await self._unsettled(instances)
         for name in off:
             self._queue.add(name)
         await self._sweep_orphans(instances)
         return len(off)
+
+    async def _unsettled(self, instances: Mapping[str, Instance]) -> list[str]:
+        """A part at a time, so that the gate gets its turn in between."""
+        tenants, now = tuple(self._directory), self._clock.now()
+        off = []
+        for first in range(0, len(tenants), COMPARED_AT_ONCE):
+            if first:
+                await asyncio.sleep(0)
+            off += unsettled(tenants[first : first + COMPARED_AT_ONCE], instances, now)
+        return off
 
     async def _sweep_orphans(self, instances: Mapping[str, Instance]) -> None:
         """Remove instances of tenants that were deleted; report, and leave alone, those of tenants never heard of."""
