@@ -199,10 +199,10 @@ class Installation:
 
 
 @asynccontextmanager
-async def installed(**settings: str) -> AsyncIterator[Installation]:
+async def installed(*, docker_socket: str = "/var/run/docker.sock", **settings: str) -> AsyncIterator[Installation]:
     """An installation that runs, and is gone without a trace afterwards."""
     data = Path(tempfile.mkdtemp(prefix="ik-"))  # short: unix sockets' paths have 107 characters at most
-    installation = Installation(data, **settings)
+    installation = Installation(data, docker_socket=docker_socket, **settings)
     try:
         await installation.start()
         yield installation
