@@ -72,6 +72,7 @@ purge() {
   stop_our_engine
   say "removing $DATA and $VENV"
   remove_data
+  if [ "$(readlink "$COMMAND" 2>/dev/null)" = "$INNKEEPER" ]; then rm -f "$COMMAND"; fi
   rm -rf "$VENV" "$LOG" "$DOCKERD_LOG" "$APT_LOG"
   say "all gone. Debian packages stay, for other programs may use them by now."
 }

@@ -37,7 +37,7 @@ GRACE_S = 5
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     set_up_logs(level=settings.log_level, form=settings.log_format)
-    prepare(settings, show_token=sys.stdout.isatty())  # where nobody watches, stdout is a log
+    prepare(settings)
     with _sole(settings), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
     return 0
@@ -45,7 +45,7 @@ def run(settings: Settings) -> int:
 
 def detach(settings: Settings) -> int:
     """Start a control plane that outlives the terminal, and wait until it answers."""
-    prepare(settings, show_token=True)
+    prepare(settings)
     if pid := running_pid(settings):
         _say(f"The control plane runs already (process {pid}).")
         return 0
@@ -85,8 +85,8 @@ def stop(settings: Settings) -> int:
     return 0
 
 
-def prepare(settings: Settings, *, show_token: bool) -> None:
-    """Make the data directory, closed to everybody else, and the admin token, shown once to whoever starts it."""
+def prepare(settings: Settings) -> None:
+    """Make the data directory, closed to everybody else, and the admin token, shown once to whoever is watching."""
     try:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings.run.mkdir(mode=0o700, exist_ok=True)
@@ -96,7 +96,7 @@ def prepare(settings: Settings, *, show_token: bool) -> None:
             hint="Set INNKEEPER_DATA to a directory that you may write to.",
         ) from error
     if token := first_admin_token(settings):
-        if show_token:
+        if sys.stdout.isatty():  # else it is a log that we write to
             _say(f"The admin token, shown this once: {token}")
         _say(f"The admin token is kept in {settings.data / 'admin-token'}, where the command line finds it.")
 
