@@ -55,7 +55,11 @@ async def _measured(name: str, *, quick: bool) -> Area:
         return await AREAS[name](quick=quick)
     except Exception as error:  # the others are worth having all the same
         traceback.print_exc()
-        return Area(name=name, how="It broke off.", rows=[], missing=[f"{type(error).__name__}: {error}"])
+        return Area(name=name, how="It broke off.", rows=[], missing=[_in_a_line(error)])
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _parser() -> argparse.ArgumentParser:

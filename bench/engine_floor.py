@@ -88,12 +88,12 @@ class EngineFloor:
 async def until_ready(agent: Agent, spec: Spec, address: str) -> None:
     """Ask the agent at that address every 5 ms until it says that it is ready."""
     prober, probe = HttpProber(), agent.probe(spec)
-    async with asyncio.timeout(READY_WITHIN_S):
-        while True:
-            answer = await prober.ask(address, probe)
-            if answer is not None and agent.is_ready(*answer):
-                return
-            await asyncio.sleep(PROBE_EVERY_S)
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            while (answer := await prober.ask(address, probe)) is None or not agent.is_ready(*answer):
+                await asyncio.sleep(PROBE_EVERY_S)
+    finally:
+        await prober.close()
 
 
 @asynccontextmanager

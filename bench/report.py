@@ -27,7 +27,7 @@ class Target:
     at_least: float | None = None
 
     def met_by(self, number: float) -> bool:
-        """Whether the number keeps to both bounds."""
+        """Whether the number keeps to the bound."""
         return (self.at_most is None or number <= self.at_most) and (self.at_least is None or number >= self.at_least)
 
 
@@ -95,7 +95,7 @@ def row(
 
 # --- for people -------------------------------------------------------------------------------------------------------
 
-TIMES = "×"  # noqa: RUF001 - it does mean "times"
+TIMES = "×"
 _HEADS = ("what", "p50", "p95", "beside", "ratio", "target", "met")
 
 

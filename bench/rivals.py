@@ -22,8 +22,6 @@ CADDY = "Caddy alone"
 CHP = "configurable-http-proxy"
 CHP_VERSION = "5.3.0"
 CACHE = Path(__file__).parents[1] / "build" / "bench"
-
-
 _COLLECTOR = {"GOGC": "400", "GOMEMLIMIT": "192MiB"}
 """As Innkeeper starts its own Caddy, so that the comparison isn't with a slower one."""
 _PLAIN = Template("""\
@@ -57,7 +55,6 @@ async def upstream(host: str, port: int) -> AsyncIterator[None]:
 async def plain_caddy(to: str) -> AsyncIterator[Subject]:
     """A Caddy that does nothing but pass on to `to`."""
     port, caddy = free_port(), find_binary()
-    assert caddy is not None, "there is no Caddy"
     with tempfile.NamedTemporaryFile("w") as config:
         config.write(_PLAIN.substitute(port=port, to=to))
         config.flush()
