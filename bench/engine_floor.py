@@ -90,7 +90,7 @@ async def until_ready(agent: Agent, spec: Spec, address: str) -> None:
     prober, probe = HttpProber(), agent.probe(spec)
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            while (answer := await prober.ask(address, probe)) is None or not agent.is_ready(*answer):
+            while (answer := await prober.ask(address, probe)) is None or not agent.is_ready(*answer):  # noqa: ASYNC110
                 await asyncio.sleep(PROBE_EVERY_S)
     finally:
         await prober.close()

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
             "openai_api_key",
             "openai_base_url",
         ),
+        "Sleeping": ("sweep_s", "quiet_bytes_per_s"),
         "Loops": ("tick_s", "workers", "operations_kept_h"),
         "Telemetry": ("log_level", "log_format"),
     }
@@ -119,6 +120,13 @@ class Settings(BaseSettings):
 
     openai_base_url: str = "https://api.openai.com/v1"
     """Where OpenAI's chat completions are spoken; set it to any compatible server's `/v1`."""
+
+    sweep_s: float = Field(default=15.0, gt=0)
+    """How often idle tenants are looked for, in seconds. Windows are minutes, so a quarter of one is fine enough."""
+
+    quiet_bytes_per_s: float = Field(default=32.0, ge=0)
+    """How many bytes a second on a tenant's open connections still count as keep-alive, judged over a minute. A
+    WebSocket ping is some ten bytes, OpenClaw's own tick some hundred, each twice a minute."""
 
     tick_s: float = Field(default=30.0, gt=0)
     """How often everything is compared with the runtime, in seconds, though no event asked for it. The floor under

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv4Network
 
 import aiodocker
 from pydantic import SecretStr
@@ -29,6 +30,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
+from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
@@ -46,13 +48,16 @@ from innkeeper.edge.prober import HttpProber
 from innkeeper.host import doctor
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
+from innkeeper.host.wire import Wire
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
 from innkeeper.keyring import Keyring, admin_token
 from innkeeper.loops.housekeeping import Housekeeping
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
+from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.runtimes.addressing import NETWORK_BITS
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.isolation import Answer, probe_isolation
 from innkeeper.runtimes.memory import MemoryRuntime
@@ -93,6 +98,7 @@ class House:
     settings: Settings
     inn: Inn
     loops: ReconcilerLoops
+    sleeper: Sleeper
     housekeeping: Housekeeping
     residents: Residents
     broker: Broker
@@ -103,6 +109,7 @@ class House:
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
         self.loops.start(supervisor)
+        self.sleeper.start(supervisor)
         self.housekeeping.start(supervisor)
         self.residents.start(supervisor, self.listeners)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
@@ -161,6 +168,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             broker_port=settings.broker_port,
             model=MODEL,
         )
+        holds = Holds()
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         reconciler = Reconciler(
@@ -172,6 +180,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             bus=bus,
             clock=clock,
+            holds=holds,
             holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
         )
         queue = KeyedQueue()
@@ -205,6 +214,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             entrance=seating.entrance,
             hosting=hosting,
             bus=bus,
+            holds=holds,
             clock=clock,
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,
@@ -226,6 +236,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 tick_s=settings.tick_s,
                 workers=settings.workers,
                 on_lease_lost=telemetry.lease_losses.inc,
+            ),
+            sleeper=Sleeper(
+                directory=directory,
+                control=control,
+                runtime=runtime,
+                movements=Wire(
+                    networks=lambda: [
+                        IPv4Network(f"{each}/{NETWORK_BITS}", strict=False) for each in residents.gateways
+                    ],
+                    quiet_bytes_per_s=settings.quiet_bytes_per_s,
+                ),
+                in_flight=broker.in_flight,
+                holds=holds,
+                bus=bus,
+                clock=clock,
+                sweep_s=settings.sweep_s,
             ),
             housekeeping=Housekeeping(
                 store=store,

@@ -133,6 +133,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         entrance=house.seating.entrance,
         hosting=HOSTING,
         bus=house.bus,
+        holds=house.holds,
         clock=house.clock,
         data=data,
         body_limit=BODY_LIMIT,

@@ -12,6 +12,7 @@ from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, Event
+from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.keys import Keys
 from innkeeper.core.operations import Operation
@@ -49,6 +50,7 @@ class PlainAgent:
     stop_grace_s = 5
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
+    can_be_asked = False
 
     def config_paths(self) -> Sequence[str]:
         return ("plain.json",)
@@ -73,6 +75,15 @@ class PlainAgent:
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         return Entrance(port=80, headers={"Authorization": f"Bearer {gateway_token}"})
+
+    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+        return Probe(port=80, path="/suspend", json={}) if self.can_be_asked else None
+
+    def objection(self, status: int, body: bytes) -> str | None:
+        return body.decode() or None
+
+    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+        return Probe(port=80, path="/resume", json={}) if self.can_be_asked and told is None else None
 
     def chat_model(self, spec: Spec) -> str | None:
         return "plain"
@@ -147,6 +158,7 @@ class House:
         self.store: Store = MemoryStore(self.clock)
         self.runtime = MemoryRuntime(now=self.clock.now)
         self.happened: list[Event] = []
+        self.holds = Holds()
         self.start()
 
     def start(self, holder: str = "one") -> None:
@@ -190,6 +202,7 @@ class House:
             seating=self.seating,
             bus=self.bus,
             clock=self.clock,
+            holds=self.holds,
             holder=holder,
         )
 

@@ -66,6 +66,18 @@ class Custom:
         """With a token by which the program can tell that a request came through the edge."""
         return Entrance(port=_told(spec).port, headers={"Authorization": f"Bearer {gateway_token}"})
 
+    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It has no such call: its connections, calls and processor time have to tell."""
+        return None
+
+    def objection(self, status: int, body: bytes) -> str | None:
+        """It is never asked."""
+        return None
+
+    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+        """Nothing has to be said."""
+        return None
+
     def chat_model(self, spec: Spec) -> str | None:
         """It need not have such an endpoint."""
         return None

@@ -72,6 +72,18 @@ class Nanobot:
         """With the key of its API."""
         return Entrance(port=_PORT, headers={"Authorization": f"Bearer {gateway_token}"})
 
+    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It has no such call: its connections, calls and processor time have to tell."""
+        return None
+
+    def objection(self, status: int, body: bytes) -> str | None:
+        """It is never asked."""
+        return None
+
+    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+        """Nothing has to be said."""
+        return None
+
     def chat_model(self, spec: Spec) -> str | None:
         """Empty: it takes no `model` but the one of its config, which only a request without one is sure to hit."""
         return ""

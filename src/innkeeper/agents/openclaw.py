@@ -16,6 +16,10 @@ _ELSEWHERE = "192.0.2.1"
 """An address that nobody has. OpenClaw refuses what comes through its proxy from the loopback or from nowhere."""
 
 
+_SUSPEND_ID = "innkeeper"
+"""Names our request to suspend, so that the next one of ours is the same."""
+
+
 class OpenClaw:
     """How OpenClaw is configured, started, asked and entered."""
 
@@ -71,9 +75,59 @@ class OpenClaw:
         """With its token."""
         return Entrance(port=PORT, headers={"Authorization": f"Bearer {gateway_token}"})
 
+    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """Its own call for hosts that freeze it; asked again with the same id it renews its two minutes' lease."""
+        return _rpc(gateway_token, "gateway.suspend.prepare", requestId=_SUSPEND_ID, terminalPolicy="preserve")
+
+    def objection(self, status: int, body: bytes) -> str | None:
+        """Anything but `ready`: what it is busy with, as far as it says so."""
+        answer = _json_object(body)
+        payload = answer.get("payload")
+        if status == 200 and isinstance(payload, dict):
+            if payload.get("status") == "ready":
+                return None
+            return _what_blocks(payload)
+        if status == 404:
+            return None  # the owner has taken the plugin out that answers this
+        error = answer.get("error")
+        said = error.get("message") if isinstance(error, dict) else None
+        return f"its gateway doesn't say whether it is busy: {said or f'status {status}'}"
+
+    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+        """Asking again with our id tells the lease's name, whether it is the old one or new; then it is ended."""
+        if told is None:
+            return self.suspend(spec, gateway_token)
+        payload = _json_object(told).get("payload")
+        suspension = payload.get("suspensionId") if isinstance(payload, dict) else None
+        if not isinstance(suspension, str):
+            return None  # the answer to the last question, or there is nothing to end
+        return _rpc(gateway_token, "gateway.suspend.resume", suspensionId=suspension)
+
     def chat_model(self, spec: Spec) -> str | None:
         """Its default agent."""
         return "openclaw"
+
+
+def _rpc(gateway_token: str, method: str, **params: object) -> Probe:
+    return Probe(
+        port=PORT,
+        path="/api/v1/admin/rpc",
+        headers={"Authorization": f"Bearer {gateway_token}", "X-Forwarded-For": _ELSEWHERE},
+        json={"method": method, "params": params},
+    )
+
+
+def _what_blocks(payload: Mapping[str, Any]) -> str:
+    """Its blockers in a few words: `startup:sidecars, chat`."""
+    blockers = payload.get("blockers")
+    names = [_blocker(each) for each in blockers[:5]] if isinstance(blockers, list) else []
+    return ", ".join(name for name in names if name) or str(payload.get("reason") or payload.get("status") or "busy")
+
+
+def _blocker(each: object) -> str:
+    if isinstance(each, dict):
+        each = each.get("message") or each.get("kind") or each.get("id") or ""
+    return str(each)[:100]
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

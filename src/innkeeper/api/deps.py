@@ -15,6 +15,7 @@ from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
+from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.keys import Keys
 from innkeeper.core.ports import Clock, Entrance, Runtime, Store
@@ -84,6 +85,7 @@ class Inn:
     """How to get in to a tenant's agent, with its own credential: `Seating.entrance`."""
     hosting: Hosting
     bus: Bus
+    holds: Holds
     clock: Clock
     data: Path
     body_limit: int

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from innkeeper.api.deps import Inn
 from innkeeper.api.schema import (
+    HoldDocument,
     LimitsDocument,
     MemoryDocument,
     OperationDocument,
@@ -37,7 +38,13 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         hostnames=list(spec.hostnames),
         access=spec.access,
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
-        sleep=SleepDocument(**vars(spec.sleep)),
+        sleep=SleepDocument(
+            **vars(spec.sleep),
+            holds=[
+                HoldDocument(kind=hold.kind, why=redact(hold.why), since=hold.since)
+                for hold in inn.holds.of(tenant.name)
+            ],
+        ),
         idle_s=seconds_since(active, inn.clock.now()),
         last_activity=active,
         next_wake=None,

@@ -169,6 +169,15 @@ class LimitsDocument(Document):
     pids: int
 
 
+class HoldDocument(Document):
+    """What keeps a tenant awake."""
+
+    kind: str
+    """Who objects: `agent` or `processor`."""
+    why: str
+    since: datetime
+
+
 class SleepDocument(Document):
     """After how many idle seconds each rung of the ladder is taken; null: never."""
 
@@ -176,7 +185,7 @@ class SleepDocument(Document):
     page_after_s: int | None
     save_after_s: int | None
     stop_after_s: int | None
-    holds: list[str] = []
+    holds: list[HoldDocument] = []
     """What keeps it from sleeping now."""
 
 

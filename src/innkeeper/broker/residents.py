@@ -41,6 +41,11 @@ class Residents:
         """Whether the token is this tenant's own."""
         return same(token, self._tokens.broker_token(tenant_id, epoch))
 
+    @property
+    def gateways(self) -> frozenset[str]:
+        """The host's addresses on the networks where tenants live."""
+        return frozenset(place.gateway for place in self._places.values())
+
     def start(self, supervisor: Supervisor, listeners: BrokerListeners) -> None:
         """Keep `listeners` on the networks where tenants live."""
         for tenant in self._directory:
@@ -57,7 +62,7 @@ class Residents:
             try:
                 await self._place(name)
                 if not len(self._queue):  # a burst of tenants is one change of the networks
-                    await listeners.listen_on(sorted({place.gateway for place in self._places.values()}))
+                    await listeners.listen_on(sorted(self.gateways))
             except Problem as problem:
                 self._queue.failed(name)
                 log.warning("broker can't listen", tenant=name, code=problem.code, problem=problem.message)

@@ -208,6 +208,17 @@ class Control:
             await tx.change_tenant(roused, from_revision=tenant.revision)
         self._bus.publish(TenantChanged(tenant=name, now=roused))
 
+    async def rest(self, name: str, rung: State) -> bool:
+        """Down the ladder because it is idle; whether it was there to be put down, and not asked for otherwise."""
+        async with self.store.begin() as tx:
+            tenant = await tx.tenant(name)
+            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung in (rung, State.STOPPED):
+                return False
+            resting = replace(tenant, rung=rung)
+            await tx.change_tenant(resting, from_revision=tenant.revision)
+        self._bus.publish(TenantChanged(tenant=name, now=resting))
+        return True
+
     async def sleep(self, name: str, tier: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
         """Down the ladder to `tier`; the next request wakes it again."""
         if tier not in RUNGS:

@@ -205,6 +205,14 @@ class TenantAsleep(Problem):
     default_hint = "Wake it with `innkeeper tenant wake NAME`."
 
 
+class AgentBusy(Problem):
+    """The agent doesn't consent to being frozen now; it is asked again."""
+
+    code = "agent_busy"
+    kind = Kind.NOT_READY
+    default_hint = "It goes to sleep by itself once it is idle; `--tier stop` ends it in order now."
+
+
 class TenantFailed(Problem):
     """The tenant's instance can't run; its `error` says why."""
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from innkeeper.core.audit import Entry
-from innkeeper.core.errors import ImageMissing, Kind, Problem, RuntimeFault, StaleLease
+from innkeeper.core.errors import AgentBusy, ImageMissing, Kind, Problem, RuntimeFault, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
+from innkeeper.core.holds import Holds
 from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up
 from innkeeper.core.plan import CRASHES, Step, decide, observe
@@ -27,6 +28,8 @@ PROBE_EVERY_S = (0.02, 1.0)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
 FAULTS_TOLERATED = 3
 """So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
+RESUME_QUESTIONS = 3
+"""An agent is asked at most so many things after a thaw."""
 LOG_LINES_KEPT, LOG_BYTES_KEPT = 20, 4000
 
 Nap = Callable[[float], Awaitable[None]]
@@ -60,6 +63,7 @@ class Reconciler:
         seating: Seating,
         bus: Bus,
         clock: Clock,
+        holds: Holds,
         holder: str,
     ) -> None:
         self._store = store
@@ -70,6 +74,7 @@ class Reconciler:
         self._seating = seating
         self._bus = bus
         self._clock = clock
+        self._holds = holds
         self._holder = holder
 
     async def work(self, name: str, nap: Nap, *, failures: int = 0) -> None:
@@ -172,9 +177,11 @@ class Reconciler:
             case Step.PROBE:
                 await self._probe(look, lease, nap)
             case Step.PAUSE:
+                await self._ask_leave(tenant)
                 await self._runtime.pause(instance)
             case Step.UNPAUSE:
                 await self._runtime.unpause(instance)
+                await self._resume(tenant)
             case Step.STOP:
                 await self._runtime.stop(instance, grace_s=self._grace_s(tenant))
             case Step.REMOVE:
@@ -206,6 +213,30 @@ class Reconciler:
             await self._note(lease, look, replace(tenant.seen, error=waited))
         shortest, longest = PROBE_EVERY_S
         await nap(min(longest, max(shortest, age.total_seconds() / 20)))
+
+    async def _ask_leave(self, tenant: Tenant) -> None:
+        """Have the agent's consent to being frozen, or raise AgentBusy. Whoever can't be asked consents."""
+        agent = self._seating.agent(tenant)
+        ask = agent.suspend(tenant.spec, self._seating.gateway_token(tenant))
+        if ask is None:
+            return
+        answer = await self._prober.ask((await self._runtime.place(tenant.slot)).address, ask)
+        why = agent.objection(*answer) if answer else "it doesn't answer"
+        if why is not None:
+            self._holds.hold(tenant.name, "agent", why, self._clock.now())
+            raise AgentBusy(f"{tenant.name} is busy: {why}.")
+        self._holds.let_go(tenant.name, "agent")
+
+    async def _resume(self, tenant: Tenant) -> None:
+        """Tell a thawed agent to take work again. One that doesn't listen does so by itself, when its lease is over."""
+        agent, told = self._seating.agent(tenant), None
+        address = (await self._runtime.place(tenant.slot)).address
+        for _ in range(RESUME_QUESTIONS):
+            ask = agent.resume(tenant.spec, self._seating.gateway_token(tenant), told)
+            answer = await self._prober.ask(address, ask) if ask else None
+            if answer is None:
+                return
+            told = answer[1]
 
     async def _give_up(self, look: _Look, lease: Lease) -> None:
         """Say why, then stop it: Docker would restart it for ever."""

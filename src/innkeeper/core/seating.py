@@ -76,8 +76,11 @@ class Seating:
 
     def entrance(self, tenant: Tenant) -> Entrance:
         """How the edge gets in to the tenant's agent."""
-        token = self._tokens.gateway_token(tenant.id, tenant.token_epoch)
-        return self.agent(tenant).entrance(tenant.spec, token)
+        return self.agent(tenant).entrance(tenant.spec, self.gateway_token(tenant))
+
+    def gateway_token(self, tenant: Tenant) -> str:
+        """The agent's own credential, for those who speak to it on our behalf."""
+        return self._tokens.gateway_token(tenant.id, tenant.token_epoch)
 
     async def _seat(self, tenant: Tenant) -> Seat:
         place = await self._runtime.place(tenant.slot)
@@ -88,6 +91,6 @@ class Seating:
             broker_url=f"http://{place.gateway}:{self._broker_port}",
             broker_token=self._tokens.broker_token(tenant.id, tenant.token_epoch),
             model=self._model,
-            gateway_token=self._tokens.gateway_token(tenant.id, tenant.token_epoch),
+            gateway_token=self.gateway_token(tenant),
             edge_address=place.gateway,
         )

@@ -30,10 +30,12 @@ class HttpProber:
         """Status and the first 64 KiB of the body; None when nobody answered in time."""
         host = f"[{address}]" if ":" in address else address
         url = f"http://{host}:{probe.port}{probe.path}"
+        method = "GET" if probe.json is None else "POST"
+        headers = {**_OWN_HEADERS, **probe.headers}
         try:
             async with (
                 asyncio.timeout(probe.timeout_s),
-                self._client.stream("GET", url, headers={**_OWN_HEADERS, **probe.headers}, timeout=None) as answer,
+                self._client.stream(method, url, headers=headers, json=probe.json, timeout=None) as answer,
             ):
                 return answer.status_code, await _beginning(answer)
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL, OSError):

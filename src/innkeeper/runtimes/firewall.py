@@ -172,7 +172,8 @@ async def _nft(*arguments: str, stdin: str = "") -> str:
         nft = await asyncio.create_subprocess_exec(
             "nft",
             *arguments,
-            stdin=asyncio.subprocess.PIPE,
+            # Without input no pipe: nft may be gone before an empty one is written, which uvloop takes amiss.
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin", "LC_ALL": "C"},
@@ -183,7 +184,7 @@ async def _nft(*arguments: str, stdin: str = "") -> str:
         ) from error
     try:
         async with asyncio.timeout(DEADLINE_S):
-            output, complaint = await nft.communicate(stdin.encode())
+            output, complaint = await nft.communicate(stdin.encode() if stdin else None)
     except TimeoutError as error:
         nft.kill()
         raise IsolationBroken(f"nft didn't end within {DEADLINE_S:g} s.") from error

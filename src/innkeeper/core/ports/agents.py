@@ -37,12 +37,14 @@ class ConfigFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """How to ask an agent over HTTP whether it is ready."""
+    """How to ask an agent something over HTTP: whether it is ready, whether it may be frozen."""
 
     port: int
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 2.0
+    json: Mapping[str, object] | None = None
+    """What is posted; None: it is a GET."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,19 @@ class Agent(Protocol):
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """How the edge gets in."""
+        ...
+
+    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """How to ask for its consent to being frozen, after which it takes no new work; None: it can't be asked."""
+        ...
+
+    def objection(self, status: int, body: bytes) -> str | None:
+        """Why it doesn't consent, judged by its answer; None: it may be frozen now."""
+        ...
+
+    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+        """What to ask it after it was thawed, so that it takes work again: first with None, then with each answer,
+        until None says that there is nothing more to ask."""
         ...
 
     def chat_model(self, spec: Spec) -> str | None:

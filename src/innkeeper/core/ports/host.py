@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -40,6 +41,24 @@ class Prober(Protocol):
 
     async def ask(self, address: str, probe: Probe) -> tuple[int, bytes] | None:
         """Status and the first 64 KiB of the body; None when nobody answered."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """The tenants' addresses on whose open connections more than keep-alives moved."""
+
+    in_use: Collection[str]
+    """Just now, and over the last minute more than pings amount to."""
+    knocked_at: Collection[str]
+    """Since the last look."""
+
+
+class Movements(Protocol):
+    """Looks at the open connections between this host and the tenants."""
+
+    async def look(self) -> Moves:
+        """What moved; the first look has nothing to compare with."""
         ...
 
 

@@ -1,0 +1,136 @@
+"""Puts idle tenants to sleep, and wakes sleepers for whom bytes arrive on a socket that is still open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from innkeeper.core.control import Control
+from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem
+from innkeeper.core.events import Bus, Event, TenantChanged, TenantGone
+from innkeeper.core.holds import Holds
+from innkeeper.core.idle import Rest, due
+from innkeeper.core.instance import State
+from innkeeper.core.ports import Clock, Movements, Runtime
+from innkeeper.core.tenant import Tenant
+from innkeeper.loops.supervise import Supervisor
+
+log = structlog.get_logger("innkeeper.sleeper")
+
+WATCH_EVERY_S = 1.0
+"""How soon bytes for a sleeper are noticed."""
+BUSY_SHARE = 0.1
+"""Of one core: an agent that computes more than that is at work. OpenClaw at rest takes 0.004 to 0.005."""
+
+
+class Sleeper:
+    """Judges idleness: by requests, bytes on open connections, model calls in flight and processor time.
+
+    The last word is the agent's own: the reconciler asks for its consent before the freeze.
+    """
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        control: Control,
+        runtime: Runtime,
+        movements: Movements,
+        in_flight: Callable[[str], int],
+        holds: Holds,
+        bus: Bus,
+        clock: Clock,
+        sweep_s: float,
+    ) -> None:
+        self._directory = directory
+        self._control = control
+        self._runtime = runtime
+        self._movements = movements
+        self._in_flight = in_flight
+        self._holds = holds
+        self._clock = clock
+        self._sweep_s = sweep_s
+        self._resting = {tenant.name for tenant in directory if tenant.rung is not State.RUNNING}
+        self._put_down: dict[str, datetime] = {}
+        self._used: dict[str, tuple[float, datetime]] = {}
+        bus.on_event(self._follow)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Hand the loop to the supervisor."""
+        supervisor.add("sleeper", self._run)
+
+    def _follow(self, event: Event) -> None:
+        """Whoever is woken, by whomever, gets a whole window."""
+        if isinstance(event, TenantChanged) and event.now.rung is State.RUNNING and event.tenant in self._resting:
+            self._directory.touch(event.tenant, self._clock.now())
+        if isinstance(event, TenantChanged | TenantGone):
+            resting = isinstance(event, TenantChanged) and event.now.rung is not State.RUNNING
+            (self._resting.add if resting else self._resting.discard)(event.tenant)
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        next_sweep = clock() + self._sweep_s
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            try:
+                await self.look()
+                if clock() >= next_sweep:
+                    next_sweep = clock() + self._sweep_s
+                    await self.sweep()
+            except Problem as problem:
+                log.warning("sleeping failed", code=problem.code, problem=problem.message)
+
+    async def look(self) -> None:
+        """Note who is in use, and wake the sleepers among them."""
+        moves = await self._movements.look()
+        now = self._clock.now()
+        for tenant in self._directory:
+            moved = moves.in_use if tenant.rung is State.RUNNING else moves.knocked_at
+            if self._in_flight(tenant.name) or (moved and await self._address(tenant) in moved):
+                self._directory.touch(tenant.name, now)
+        for name, since in list(self._put_down.items()):
+            resting = self._directory.tenant(name)
+            if resting is None or resting.rung is State.RUNNING:
+                del self._put_down[name]
+            elif (last := self._directory.last_activity(resting)) is not None and last > since:
+                del self._put_down[name]
+                await self._control.rouse(name)
+
+    async def sweep(self) -> list[Rest]:
+        """Put down whoever has been idle for long enough; who that was."""
+        put_down = []
+        for rest in due(self._directory, self._directory.last_activity, self._clock.now()):
+            name = rest.tenant.name
+            if rest.tenant.rung is State.RUNNING and await self._computes(rest.tenant):
+                continue
+            self._put_down[name] = self._clock.now()
+            if await self._control.rest(name, rest.rung):
+                put_down.append(rest)
+                log.info("idle", tenant=name, rung=str(rest.rung), quiet_since=rest.quiet_since.isoformat())
+        return put_down
+
+    async def _computes(self, tenant: Tenant) -> bool:
+        """Whether it uses the processor though nobody asked it for anything; the first look alone can't tell."""
+        usage = await self._runtime.usage(await self._runtime.get(tenant.name))
+        now = self._clock.now()
+        before = self._used.get(tenant.name)
+        self._used[tenant.name] = usage.cpu_s, now
+        if before is None or usage.cpu_s < before[0]:
+            return True
+        elapsed_s = (now - before[1]).total_seconds()
+        if elapsed_s > 3 * self._sweep_s:
+            return True  # too long ago to say anything of now
+        share = (usage.cpu_s - before[0]) / max(elapsed_s, 0.001)
+        if share > BUSY_SHARE:
+            self._holds.hold(tenant.name, "processor", f"it uses {share:.0%} of a core", now)
+            return True
+        self._holds.let_go(tenant.name, "processor")
+        del self._used[tenant.name]
+        return False
+
+    async def _address(self, tenant: Tenant) -> str:
+        return (await self._runtime.place(tenant.slot)).address

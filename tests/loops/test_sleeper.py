@@ -1,0 +1,238 @@
+"""The sleeper: idle means idle, and whoever is needed wakes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+import pytest
+
+from innkeeper.core.access import SYSTEM
+from innkeeper.core.errors import AgentBusy
+from innkeeper.core.instance import State, Usage
+from innkeeper.core.ports import Moves
+from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Wanted
+from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.reconciler import ReconcilerLoops
+from innkeeper.loops.sleeper import Sleeper
+from innkeeper.loops.supervise import Supervisor
+from innkeeper.runtimes.memory_faults import Call
+from tests.support.house import House
+
+pytestmark = pytest.mark.looptime
+
+POLICY = SpecPatch(sleep={"pause_after_s": 60, "page_after_s": None, "stop_after_s": 600})
+SWEEP_S = 15.0
+
+
+class LoopClock:
+    """The wall clock moves with the loop's virtual time."""
+
+    def __init__(self, house: House) -> None:
+        self._house, self._loop = house, asyncio.get_running_loop()
+        self._last = self._loop.time()
+
+    def follow(self) -> None:
+        now = self._loop.time()
+        self._house.clock.turn(now - self._last)
+        self._last = now
+
+
+class Wire:
+    """What moves on the tenants' connections."""
+
+    def __init__(self) -> None:
+        self.bytes_at: set[str] = set()
+
+    async def look(self) -> Moves:
+        return Moves(in_use=self.bytes_at, knocked_at=self.bytes_at)
+
+
+class Inn:
+    """A house whose loops run."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.wire = Wire()
+        self.calls: Counter[str] = Counter()
+        self.clock = LoopClock(house)
+        self.sleeper = Sleeper(
+            directory=house.directory,
+            control=house.control,
+            runtime=house.runtime,
+            movements=self.wire,
+            in_flight=self.calls.__getitem__,
+            holds=house.holds,
+            bus=house.bus,
+            clock=house.clock,
+            sweep_s=SWEEP_S,
+        )
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let everything run."""
+        for _ in range(round(seconds * 2)):
+            await asyncio.sleep(0.5)
+            self.clock.follow()
+
+    async def state(self, name: str = "alice") -> State:
+        return (await self.house.tenant(name)).seen.state
+
+
+@asynccontextmanager
+async def open_inn() -> AsyncIterator[Inn]:
+    house = House()
+    made = Inn(house)
+    loops = ReconcilerLoops(
+        reconciler=house.reconciler,
+        queue=KeyedQueue(longest_delay_s=10),
+        directory=house.directory,
+        store=house.store,
+        runtime=house.runtime,
+        bus=house.bus,
+        clock=house.clock,
+        tick_s=30,
+        workers=2,
+    )
+    supervisor = Supervisor()
+    loops.start(supervisor)
+    made.sleeper.start(supervisor)
+    async with supervisor.running():
+        await house.create(patch=POLICY)
+        await made.pass_time(1)
+        assert await made.state() is State.RUNNING
+        yield made
+    assert not any(loop.restarts for loop in supervisor.loops.values())
+    assert not house.runtime.violations
+
+
+def in_an_inn(test: Callable[[Inn], Coroutine[None, None, None]]) -> Callable[[], Coroutine[None, None, None]]:
+    """Not a fixture: the loops must begin on the same virtual time as the test."""
+
+    async def run() -> None:
+        async with open_inn() as inn:
+            await test(inn)
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@in_an_inn
+async def test_an_idle_tenant_goes_down_the_ladder_and_a_request_brings_it_back(inn: Inn) -> None:
+    await inn.pass_time(50)
+    assert await inn.state() is State.RUNNING
+    await inn.pass_time(60)
+    assert await inn.state() is State.PAUSED
+    ready = await inn.house.activator.ready("alice", deadline_s=5)
+    assert ready.seen.state is State.RUNNING
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+    await inn.pass_time(600)
+    assert await inn.state() is State.STOPPED
+    await inn.house.activator.ready("alice", deadline_s=5)
+    assert inn.house.runtime.calls[Call.START] == 2
+
+
+@in_an_inn
+async def test_bytes_on_a_connection_keep_it_awake(inn: Inn) -> None:
+    inn.wire.bytes_at.add((await inn.house.runtime.place(0)).address)
+    await inn.pass_time(300)
+    assert await inn.state() is State.RUNNING
+    inn.wire.bytes_at.clear()
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_bytes_for_a_sleeper_wake_it_within_a_second_or_two(inn: Inn) -> None:
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+    inn.wire.bytes_at.add((await inn.house.runtime.place(0)).address)
+    await inn.pass_time(2)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_a_model_call_in_flight_keeps_it_awake(inn: Inn) -> None:
+    inn.calls["alice"] = 1
+    await inn.pass_time(300)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_an_agent_that_computes_is_held_awake_with_the_reason(inn: Inn) -> None:
+    house = inn.house
+
+    async def usage(instance: object) -> Usage:
+        seconds = asyncio.get_running_loop().time() / 2
+        return Usage(memory_bytes=1, rss_bytes=1, swap_bytes=0, cpu_s=seconds, pids=1)
+
+    real = house.runtime.usage
+    house.runtime.usage = usage  # type: ignore[method-assign]
+    await inn.pass_time(200)
+    assert await inn.state() is State.RUNNING
+    (hold,) = house.holds.of("alice")
+    assert (hold.kind, hold.why) == ("processor", "it uses 50% of a core")
+    house.runtime.usage = real  # type: ignore[method-assign]
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+    assert house.holds.of("alice") == []
+
+
+@in_an_inn
+async def test_an_agent_that_objects_isnt_frozen_and_says_why(inn: Inn) -> None:
+    house = inn.house
+    house.agent.can_be_asked = True
+    house.prober.answer = (200, b"a cron job runs")
+    await inn.pass_time(120)
+    assert house.runtime.calls[Call.PAUSE] == 0
+    (hold,) = house.holds.of("alice")
+    assert (hold.kind, hold.why) == ("agent", "a cron job runs")
+    await inn.pass_time(60)
+    assert house.holds.of("alice")[0].since == hold.since, "the same reason is the same hold"
+    house.prober.answer = (200, b"")
+    await inn.pass_time(60)
+    assert await inn.state() is State.PAUSED
+    assert house.holds.of("alice") == []
+
+
+@in_an_inn
+async def test_an_ordered_sleep_is_held_up_by_a_busy_agent_and_says_so(inn: Inn) -> None:
+    house = inn.house
+    house.agent.can_be_asked = True
+    house.prober.answer = (200, b"it answers somebody")
+    _, operation = await house.control.sleep("alice", "pause", actor=SYSTEM)
+    await inn.pass_time(5)
+    held_up = await house.control.operation(operation.id)
+    assert held_up.error is not None
+    assert (held_up.status, held_up.error.code) == ("running", AgentBusy.code)
+    house.prober.answer = (200, b"")
+    await inn.pass_time(30)
+    assert (await house.control.operation(operation.id)).status == "done"
+
+
+@in_an_inn
+async def test_who_is_always_awake_never_sleeps(inn: Inn) -> None:
+    await inn.house.control.update("alice", SpecPatch(), wanted=Wanted.AWAKE, actor=SYSTEM)
+    await inn.pass_time(3000)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_a_request_between_decision_and_freeze_wakes_it_again(inn: Inn) -> None:
+    """The gate let it pass when the tenant was still open; the freeze must not swallow it."""
+    await inn.pass_time(50)
+    house = inn.house
+    real = house.control.rest
+
+    async def rest(name: str, rung: State) -> bool:
+        house.clock.turn(0.001)
+        house.directory.touch(name, house.clock.now())
+        house.control.rest = real  # type: ignore[method-assign]
+        return await real(name, rung)
+
+    house.control.rest = rest  # type: ignore[method-assign]
+    await inn.pass_time(25)
+    assert await inn.state() is State.RUNNING
