@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -235,4 +236,32 @@ async def test_a_request_between_decision_and_freeze_wakes_it_again(inn: Inn) ->
 
     house.control.rest = rest  # type: ignore[method-assign]
     await inn.pass_time(25)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_a_sleeper_is_up_in_time_for_work_of_its_own(inn: Inn) -> None:
+    house = inn.house
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=300)
+    await inn.pass_time(120)
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.next_wake) == (State.PAUSED, house.agent.runs_at)
+    await inn.pass_time(170)
+    assert await inn.state() is State.PAUSED
+    house.agent.runs_at = None
+    await inn.pass_time(12)
+    assert await inn.state() is State.RUNNING
+    assert (await house.tenant()).seen.next_wake is None
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_a_stopped_one_is_up_in_time_too(inn: Inn) -> None:
+    house = inn.house
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=1000)
+    await inn.pass_time(900)
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.next_wake) == (State.STOPPED, house.agent.runs_at)
+    await inn.pass_time(85)
     assert await inn.state() is State.RUNNING

@@ -73,6 +73,7 @@ def elaborate_seen() -> Seen:
         restarts=6,
         crashes=(NOON, NOON + timedelta(seconds=2.5)),
         started_at=NOON - timedelta(days=1),
+        next_wake=NOON + timedelta(hours=3),
     )
 
 

@@ -51,6 +51,7 @@ class PlainAgent:
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
     can_be_asked = False
+    runs_at: datetime | None = None
 
     def config_paths(self) -> Sequence[str]:
         return ("plain.json",)
@@ -81,6 +82,12 @@ class PlainAgent:
 
     def objection(self, status: int, body: bytes) -> str | None:
         return body.decode() or None
+
+    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
+        return Probe(port=80, path="/cron", json={}) if self.runs_at else None
+
+    def run_at(self, status: int, body: bytes) -> datetime | None:
+        return self.runs_at
 
     def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
         return Probe(port=80, path="/resume", json={}) if self.can_be_asked and told is None else None

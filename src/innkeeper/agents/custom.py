@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
@@ -71,6 +72,14 @@ class Custom:
         return None
 
     def objection(self, status: int, body: bytes) -> str | None:
+        """It is never asked."""
+        return None
+
+    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def run_at(self, status: int, body: bytes) -> datetime | None:
         """It is never asked."""
         return None
 

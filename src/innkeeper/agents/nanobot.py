@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -77,6 +78,14 @@ class Nanobot:
         return None
 
     def objection(self, status: int, body: bytes) -> str | None:
+        """It is never asked."""
+        return None
+
+    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def run_at(self, status: int, body: bytes) -> datetime | None:
         """It is never asked."""
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ _ELSEWHERE = "192.0.2.1"
 """An address that nobody has. OpenClaw refuses what comes through its proxy from the loopback or from nowhere."""
 
 
+_LAST_MS = 253_402_300_800_000
+"""The year 10000, where Python's dates end."""
 _SUSPEND_ID = "innkeeper"
 """Names our request to suspend, so that the next one of ours is the same."""
 
@@ -92,6 +95,18 @@ class OpenClaw:
         error = answer.get("error")
         said = error.get("message") if isinstance(error, dict) else None
         return f"its gateway doesn't say whether it is busy: {said or f'status {status}'}"
+
+    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """Its scheduler knows the next run of all its jobs."""
+        return _rpc(gateway_token, "cron.status")
+
+    def run_at(self, status: int, body: bytes) -> datetime | None:
+        """Milliseconds since 1970; nothing where the scheduler is off or has no job."""
+        payload = _json_object(body).get("payload")
+        at_ms = payload.get("nextWakeAtMs") if isinstance(payload, dict) and payload.get("enabled") else None
+        if not isinstance(at_ms, int | float) or not 0 < at_ms < _LAST_MS:
+            return None
+        return datetime.fromtimestamp(at_ms / 1000, UTC)
 
     def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
         """Asking again with our id tells the lease's name, whether it is the old one or new; then it is ended."""

@@ -47,7 +47,7 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         ),
         idle_s=seconds_since(active, inn.clock.now()),
         last_activity=active,
-        next_wake=None,
+        next_wake=seen.next_wake,
         memory=memory_document(usage),
         ready=seen.ready,
         error=redact(seen.error) if seen.error else None,

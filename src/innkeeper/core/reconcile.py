@@ -177,12 +177,15 @@ class Reconciler:
             case Step.PROBE:
                 await self._probe(look, lease, nap)
             case Step.PAUSE:
+                await self._note_next_run(look, lease)
                 await self._ask_leave(tenant)
                 await self._runtime.pause(instance)
             case Step.UNPAUSE:
                 await self._runtime.unpause(instance)
                 await self._resume(tenant)
             case Step.STOP:
+                if tenant.target is State.STOPPED:
+                    await self._note_next_run(look, lease)
                 await self._runtime.stop(instance, grace_s=self._grace_s(tenant))
             case Step.REMOVE:
                 await self._runtime.remove(instance)
@@ -213,6 +216,16 @@ class Reconciler:
             await self._note(lease, look, replace(tenant.seen, error=waited))
         shortest, longest = PROBE_EVERY_S
         await nap(min(longest, max(shortest, age.total_seconds() / 20)))
+
+    async def _note_next_run(self, look: _Look, lease: Lease) -> None:
+        """Write down when the agent has work to do by itself, for it can't wake by itself."""
+        tenant, agent = look.tenant, self._seating.agent(look.tenant)
+        ask = agent.next_run(tenant.spec, self._seating.gateway_token(tenant))
+        if ask is None:
+            return
+        answer = await self._prober.ask((await self._runtime.place(tenant.slot)).address, ask)
+        at = agent.run_at(*answer) if answer else None
+        await self._record(lease, tenant, replace(tenant.seen, next_wake=at), ())
 
     async def _ask_leave(self, tenant: Tenant) -> None:
         """Have the agent's consent to being frozen, or raise AgentBusy. Whoever can't be asked consents."""

@@ -96,6 +96,8 @@ class Seen:
     """How many of `instance_id`'s restarts have been counted into `crashes`."""
     crashes: tuple[datetime, ...] = ()
     started_at: datetime | None = None
+    next_wake: datetime | None = None
+    """When the agent has work to do by itself (a cron run), told by it before it went to sleep."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
-"""Puts idle tenants to sleep, and wakes sleepers for whom bytes arrive on a socket that is still open."""
+"""Puts idle tenants to sleep; wakes sleepers for bytes on a socket that is still open, and for work of their own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -23,6 +23,8 @@ log = structlog.get_logger("innkeeper.sleeper")
 
 WATCH_EVERY_S = 1.0
 """How soon bytes for a sleeper are noticed."""
+LEADS: Mapping[State, timedelta] = {State.PAUSED: timedelta(seconds=1), State.STOPPED: timedelta(seconds=20)}
+"""How long before its own next run a sleeper is woken: a thaw takes milliseconds, OpenClaw's boot up to 11 s."""
 BUSY_SHARE = 0.1
 """Of one core: an agent that computes more than that is at work. OpenClaw at rest takes 0.004 to 0.005."""
 
@@ -92,6 +94,8 @@ class Sleeper:
             moved = moves.in_use if tenant.rung is State.RUNNING else moves.knocked_at
             if self._in_flight(tenant.name) or (moved and await self._address(tenant) in moved):
                 self._directory.touch(tenant.name, now)
+            if tenant.name in self._resting and is_time(tenant, now):
+                await self._control.rouse(tenant.name)
         for name, since in list(self._put_down.items()):
             resting = self._directory.tenant(name)
             if resting is None or resting.rung is State.RUNNING:
@@ -134,3 +138,9 @@ class Sleeper:
 
     async def _address(self, tenant: Tenant) -> str:
         return (await self._runtime.place(tenant.slot)).address
+
+
+def is_time(tenant: Tenant, now: datetime) -> bool:
+    """Whether a sleeper has to be up soon for work of its own."""
+    lead = LEADS.get(tenant.seen.state)
+    return lead is not None and tenant.seen.next_wake is not None and now >= tenant.seen.next_wake - lead

@@ -112,6 +112,7 @@ def _seen_of(text: str) -> Seen:
             "state": State(kept["state"]),
             "crashes": tuple(map(moment, kept["crashes"])),
             "started_at": _moment_or_none(kept["started_at"]),
+            "next_wake": _moment_or_none(kept.get("next_wake")),
         }
     )
 

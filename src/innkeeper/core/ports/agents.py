@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from innkeeper.core.tenant import Limits, Spec
@@ -114,6 +115,14 @@ class Agent(Protocol):
 
     def objection(self, status: int, body: bytes) -> str | None:
         """Why it doesn't consent, judged by its answer; None: it may be frozen now."""
+        ...
+
+    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """How to ask when it next has work to do by itself; None: it can't be asked."""
+        ...
+
+    def run_at(self, status: int, body: bytes) -> datetime | None:
+        """When that is, judged by its answer; None: never, or it doesn't say."""
         ...
 
     def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
