@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -156,3 +157,59 @@ def test_probes_come_from_somewhere_for_the_gateway_refuses_nowhere() -> None:
 def test_the_edge_gets_in_with_the_token_alone() -> None:
     entrance = AGENT.entrance(spec_for(AGENT), "t")
     assert (entrance.port, dict(entrance.headers)) == (18789, {"Authorization": "Bearer t"})
+
+
+def answered(payload: object) -> bytes:
+    return json.dumps({"id": "1", "ok": True, "payload": payload}).encode()
+
+
+BUSY = {
+    "status": "busy",
+    "reason": "active-work",
+    "blockers": [{"kind": "root-request", "count": 1, "message": "1 active gateway request(s): chat"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "objection"),
+    [
+        (200, answered({"status": "ready", "suspensionId": "s1", "blockers": []}), None),
+        (200, answered(BUSY), "1 active gateway request(s): chat"),
+        (200, answered({"status": "draining", "suspensionId": "s1"}), "draining"),
+        (200, answered({"status": "busy", "reason": "active-work"}), "active-work"),
+        (404, b"<html>not here</html>", None),
+        (500, b"", "its gateway doesn't say whether it is busy: status 500"),
+        (200, b"<html>hello</html>", "its gateway doesn't say whether it is busy: status 200"),
+        (401, b'{"ok":false,"error":{"message":"no"}}', "its gateway doesn't say whether it is busy: no"),
+    ],
+)
+def test_only_a_clear_yes_is_consent(status: int, body: bytes, objection: str | None) -> None:
+    assert AGENT.objection(status, body) == objection
+
+
+def test_a_thawed_gateway_is_told_that_its_lease_is_over() -> None:
+    agent, spec = AGENT, spec_for(AGENT)
+    first = agent.resume(spec, "token", None)
+    assert first is not None
+    assert first == agent.suspend(spec, "token"), "the same question names the lease, old or new"
+    second = agent.resume(spec, "token", answered({"status": "ready", "suspensionId": "s1"}))
+    assert second is not None
+    assert second.json == {"method": "gateway.suspend.resume", "params": {"suspensionId": "s1"}}
+    assert agent.resume(spec, "token", answered({"ok": True, "status": "running", "resumed": True})) is None
+    assert agent.resume(spec, "token", b"<html>") is None
+    assert "token" in second.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "at"),
+    [
+        ({"enabled": True, "nextWakeAtMs": 1795230000000}, datetime(2026, 11, 21, 3, tzinfo=UTC)),
+        ({"enabled": False, "nextWakeAtMs": 1795230000000}, None),
+        ({"enabled": True}, None),
+        ({"enabled": True, "nextWakeAtMs": 1e300}, None),
+        ({"enabled": True, "nextWakeAtMs": -5}, None),
+        ("nonsense", None),
+    ],
+)
+def test_its_scheduler_tells_the_next_run(payload: object, at: datetime | None) -> None:
+    assert AGENT.run_at(200, answered(payload)) == at
