@@ -123,7 +123,7 @@ async def test_who_was_taken_over_from_can_do_no_harm(store: Store) -> None:
     with pytest.raises(StaleLease):
         await store.record(slow, elaborate_seen(), [ended(operation(1, tenant("a")))])
     with pytest.raises(StaleLease):
-        await store.erase(slow, "t_a", [], entry("tenant.erased", tenant("a")))
+        await store.erase(slow, "t_a", [], entry("tenant.erased", tenant("a")), purge=False)
     await store.release(slow)
     assert await store.claim("a", holder="three", for_s=60) is None
     async with store.look() as read:
@@ -189,10 +189,10 @@ async def test_erasing_ends_all_in_one(store: Store) -> None:
         await write.add_receipt(receipt(operation(1, gone)))
     lease = await claimed(store)
     with pytest.raises(StaleLease):
-        await store.erase(lease, "t_of_another_of_that_name", [], entry("tenant.erased", gone))
-    await store.erase(lease, gone.id, [ended(operation(1, gone))], entry("tenant.erased", gone))
+        await store.erase(lease, "t_of_another_of_that_name", [], entry("tenant.erased", gone), purge=False)
+    await store.erase(lease, gone.id, [ended(operation(1, gone))], entry("tenant.erased", gone), purge=False)
     with pytest.raises(StaleLease):
-        await store.erase(lease, gone.id, [], entry("tenant.erased", gone))
+        await store.erase(lease, gone.id, [], entry("tenant.erased", gone), purge=False)
     with pytest.raises(StaleLease):
         await store.record(lease, Seen())
     async with store.look() as read:
@@ -203,6 +203,23 @@ async def test_erasing_ends_all_in_one(store: Store) -> None:
         assert await read.operation("op_0001") == ended(operation(1, gone))
         assert await read.was_deleted(gone.id)
         assert len(await read.trail()) == 1
+
+
+async def test_a_purge_leaves_nothing_but_the_trail_which_knows_the_operation(store: Store) -> None:
+    gone, other = tenant("a"), replace(tenant("b"), slot=1)
+    async with store.begin() as write:
+        for each in (gone, other):
+            await write.add_tenant(each)
+        for number, of in ((1, gone), (2, gone), (3, other)):
+            await write.add_operation(operation(number, of))
+    lease = await claimed(store)
+    line = replace(entry("tenant.erased", gone), detail={"purge": True, "operations": ["op_0002"]})
+    await store.erase(lease, gone.id, [ended(operation(2, gone))], line, purge=True)
+    async with store.look() as read:
+        assert [left.id for left in await read.operations()] == ["op_0003"]
+        assert await read.erasure_by("op_0002") == line
+        for unknown in ("op_0001", "op_000_", "%", "", "p_0002"):
+            assert await read.erasure_by(unknown) is None
 
 
 async def test_a_new_tenant_of_an_old_name_has_no_lease(store: Store) -> None:

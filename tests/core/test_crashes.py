@@ -203,4 +203,5 @@ async def test_what_somebody_removed_by_hand_comes_back() -> None:
 async def test_operations_end_done() -> None:
     for story in STORIES:
         found, _ = await undisturbed(story)
-        assert {status for _, status in found["operations"]} == {Status.DONE}  # type: ignore[attr-defined]
+        statuses = {status for _, status in found["operations"]}  # type: ignore[attr-defined]
+        assert statuses == (set() if "purge" in story.name else {Status.DONE})

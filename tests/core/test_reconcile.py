@@ -239,7 +239,7 @@ async def test_a_delete_overtakes_a_provision_that_waits(house: House) -> None:
 
     async def nap(seconds: float) -> None:
         if (await house.tenant()).wanted is not Wanted.GONE:
-            await house.control.delete("alice", purge=True, actor=SYSTEM)
+            await house.control.delete("alice", purge=False, actor=SYSTEM)
 
     await house.reconciler.work("alice", nap)
     superseded = await operation(house, begun)

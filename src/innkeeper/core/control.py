@@ -26,7 +26,7 @@ from innkeeper.core.events import Bus, OperationChanged, Subscription, TenantCha
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
 from innkeeper.core.once import Once, begun_before, remember
-from innkeeper.core.operations import DEADLINES, Operation, OperationKind
+from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
 from innkeeper.core.releases import Releases
 from innkeeper.core.specs import SpecPatch, changed_spec, new_spec
@@ -76,9 +76,12 @@ class Control:
         """The operation, or UnknownOperation."""
         async with self.store.look() as tx:
             operation = await tx.operation(operation_id)
-        if operation is None:
-            raise UnknownOperation(f"There is no operation {operation_id[:60]!r}.")
-        return operation
+            erasure = None if operation else await tx.erasure_by(operation_id[:60])
+        if operation is not None:
+            return operation
+        if erasure is not None:
+            return erased(operation_id, erasure)
+        raise UnknownOperation(f"There is no operation {operation_id[:60]!r}.")
 
     async def wait(self, operation_id: str, *, timeout_s: float) -> Operation:
         """The operation when it has ended, or as it stands after `timeout_s`."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from innkeeper.core.audit import Entry
 from innkeeper.core.errors import Problem, Superseded, TenantFailed, TenantNotReady
 from innkeeper.core.instance import Instance, State
 from innkeeper.core.plan import Step, decide
@@ -126,6 +127,22 @@ def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datet
 def finish(operation: Operation, now: datetime) -> Operation:
     """A delete whose tenant is gone."""
     return _end(operation, now)
+
+
+def erased(operation_id: str, entry: Entry) -> Operation:
+    """A delete that took its own rows along, told from the trail."""
+    return Operation(
+        id=operation_id,
+        kind=OperationKind.DELETE,
+        tenant=entry.tenant or "",
+        tenant_id=entry.tenant_id or "",
+        revision=0,
+        created_at=entry.at,
+        updated_at=entry.at,
+        deadline=entry.at,
+        status=Status.DONE,
+        progress=Progress(done=1, of=1, step="done"),
+    )
 
 
 def hold_up(operation: Operation, trouble: Trouble | None, now: datetime, *, fatal: bool = False) -> Operation:

@@ -281,9 +281,9 @@ class Reconciler:
             action="tenant.erased",
             tenant=tenant.name,
             tenant_id=tenant.id,
-            detail={"purge": tenant.purge},
+            detail={"purge": tenant.purge, "operations": [operation.id for operation in ended]},
         )
-        await self._store.erase(lease, tenant.id, ended, entry)
+        await self._store.erase(lease, tenant.id, ended, entry, purge=tenant.purge)
         self._bus.publish(TenantGone(tenant=tenant.name, tenant_id=tenant.id))
         for operation in ended:
             self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))

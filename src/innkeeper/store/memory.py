@@ -79,7 +79,9 @@ class MemoryStore:
             for operation in operations:
                 await transaction.put_operation(operation)
 
-    async def erase(self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry) -> None:
+    async def erase(
+        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool
+    ) -> None:
         """Drop the tenant; nothing is dropped once the lease is another's."""
         async with self._tables_in_turn() as tables:
             _check_held(tables, lease)
@@ -89,6 +91,8 @@ class MemoryStore:
             await transaction.drop_tenant(lease.tenant, tenant_id)
             for operation in operations:
                 await transaction.put_operation(operation)
+            if purge:
+                await transaction.drop_operations(tenant_id)
             await transaction.audit(entry)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:

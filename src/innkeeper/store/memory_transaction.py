@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import count
+from typing import cast
 
 from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
@@ -184,6 +185,17 @@ class MemoryTransaction:
             if number > after and tenant in (None, entry.tenant)
         ]
         return found[:limit]
+
+    async def erasure_by(self, operation_id: str) -> Entry | None:
+        for entry in reversed(self._tables.trail.values()):
+            if entry.action == rules.ERASED and operation_id in cast("list[str]", entry.detail.get("operations", [])):
+                return entry
+        return None
+
+    async def drop_operations(self, tenant_id: str) -> None:
+        """Drop all operations of a tenant that is gone for good."""
+        for operation in [each for each in self._tables.operations.values() if each.tenant_id == tenant_id]:
+            del self._tables.operations[operation.id]
 
     async def was_deleted(self, tenant_id: str) -> bool:
         trail = self._tables.trail.values()

@@ -90,13 +90,17 @@ class SqlStore:
             for operation in operations:
                 await SqlTransaction(connection).put_operation(operation)
 
-    async def erase(self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry) -> None:
+    async def erase(
+        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool
+    ) -> None:
         """Drop the tenant; nothing is dropped once the lease is another's."""
         async with self.begin() as transaction:
             if not await transaction.drop_held(lease, tenant_id):
                 raise rules.stale(lease)
             for operation in operations:
                 await transaction.put_operation(operation)
+            if purge:
+                await transaction.drop_operations(tenant_id)
             await transaction.audit(entry)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:

@@ -182,6 +182,17 @@ class SqlTransaction:
             query = query.where(table.c.tenant == tenant)
         return await self._many(query, rows.entry_of)
 
+    async def erasure_by(self, operation_id: str) -> Entry | None:
+        column = tables.audit.c
+        named = column.detail.contains(f'"{operation_id}"', autoescape=True)
+        query = select(tables.audit).where(column.action == rules.ERASED, named).order_by(column.number.desc()).limit(1)
+        numbered = await self._one(query, rows.entry_of)
+        return numbered and numbered[1]
+
+    async def drop_operations(self, tenant_id: str) -> None:
+        """Drop all operations of a tenant that is gone for good."""
+        await self._connection.execute(delete(tables.operations).where(tables.operations.c.tenant_id == tenant_id))
+
     async def was_deleted(self, tenant_id: str) -> bool:
         column = tables.audit.c
         return await self._there(

@@ -104,6 +104,10 @@ class Transaction(Protocol):
         """Entries by their number, oldest first."""
         ...
 
+    async def erasure_by(self, operation_id: str) -> Entry | None:
+        """The entry `tenant.erased` that names this operation in its detail `operations`."""
+        ...
+
     async def was_deleted(self, tenant_id: str) -> bool:
         """Whether the trail says that this very tenant was deleted to the end."""
         ...
@@ -139,8 +143,13 @@ class Store(Protocol):
         """Write what was seen and how operations stand, in one transaction guarded by the lease; raises StaleLease."""
         ...
 
-    async def erase(self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry) -> None:
-        """Drop the tenant's rows and end its operations, in one transaction guarded by the lease; raises StaleLease."""
+    async def erase(
+        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool
+    ) -> None:
+        """Drop the tenant's rows and end its operations, in one transaction guarded by the lease; raises StaleLease.
+
+        With `purge` all its operations are dropped, too: what is left of them stands in the trail's entry.
+        """
         ...
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:
