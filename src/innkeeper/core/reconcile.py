@@ -24,7 +24,7 @@ from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Lease, Prober, Runtime
 from innkeeper.core.seating import Seating
 from innkeeper.core.tenant import Seen, Tenant
 
-PROBE_EVERY_S = (0.02, 1.0)
+PROBE_EVERY_S = (0.02, 0.25)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
 FAULTS_TOLERATED = 3
 """So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
