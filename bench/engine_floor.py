@@ -12,6 +12,7 @@ from typing import Any
 
 import aiodocker
 
+from innkeeper.agents import AGENTS
 from innkeeper.core.events import utc_now
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
@@ -24,7 +25,7 @@ from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.settings import Settings
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
-from innkeeper.wiring import AGENTS, MODEL, make_runtime
+from innkeeper.wiring import MODEL, make_runtime
 
 PROBE_EVERY_S = 0.005
 READY_WITHIN_S = 180

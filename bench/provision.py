@@ -13,9 +13,9 @@ from bench.engine_floor import Boot, EngineFloor, engine_floor, until_ready
 from bench.plane import Plane, folder, plane
 from bench.report import Area, Floor, Judged, Row, Target, row
 from bench.samples import samples
+from innkeeper.agents import AGENTS
 from innkeeper.core.tenant import Spec
 from innkeeper.runtimes.docker_container import container_name, started
-from innkeeper.wiring import AGENTS
 
 MORE = Target(judged=Judged.EXCESS, at_most=1.0)
 OURS = Target(at_most=1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,40 +14,34 @@ import aiodocker
 from pydantic import SecretStr
 
 from innkeeper import telemetry
-from innkeeper.agents.custom import Custom
-from innkeeper.agents.nanobot import Nanobot
-from innkeeper.agents.openclaw import OpenClaw
-from innkeeper.api.deps import BuildImage, BuiltImage, Finding, Inn, Part
+from innkeeper.agents import AGENTS
+from innkeeper.api.deps import BuildImage, BuiltImage, Finding, Inn
 from innkeeper.broker.app import Broker
 from innkeeper.broker.choice import upstream_from
 from innkeeper.broker.listener import BrokerListeners
 from innkeeper.broker.metering import TenantMeter, Usage
 from innkeeper.broker.residents import Residents
 from innkeeper.core.access import digest
-from innkeeper.core.activate import Activator, is_open
+from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
-from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
-from innkeeper.core.ports import Agent, Runtime, Store
+from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.seating import Seating
-from innkeeper.core.tenant import Tenant
+from innkeeper.diagnosis import doctor_host, parts
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
-from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
 from innkeeper.edge.prober import HttpProber
 from innkeeper.host import doctor
-from innkeeper.host.doctor.clock import kernel_synchronised
-from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
 from innkeeper.host.wire import Wire
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
@@ -59,14 +53,12 @@ from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.runtimes.addressing import NETWORK_BITS
 from innkeeper.runtimes.docker import DockerRuntime
-from innkeeper.runtimes.isolation import Answer, probe_isolation
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
 
-AGENTS: Mapping[str, Agent] = {agent.name: agent for agent in (OpenClaw(), Nanobot(), Custom())}
 MODEL = "default"
 """The name by which tenants ask the broker for whatever model the operator has chosen."""
 
@@ -219,7 +211,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,
             build_image=image_maker(settings),
-            doctor=lambda: doctor.run(doctor_host(settings, directory, runtime)),
+            doctor=lambda: doctor.run(doctor_host(settings, edge_plan(settings), directory, runtime)),
             parts=lambda: parts(runtime, caddy, listeners),
         )
         yield House(
@@ -339,76 +331,6 @@ def image_maker(settings: Settings) -> BuildImage:
     return build_image
 
 
-# --- what is asked about the house ------------------------------------------------------------------------------------
-
-
-async def parts(runtime: Runtime, caddy: Caddy | None, listeners: BrokerListeners) -> Sequence[Part]:
-    """What the control plane relies on, and whether it is there."""
-    found = []
-    try:
-        found.append(Part(name=runtime.name, up=True, version=await runtime.check()))
-    except Problem as problem:
-        found.append(Part(name=runtime.name, up=False, says=problem.message))
-    if caddy is not None:
-        status = await caddy.status()
-        found.append(Part(name="caddy", up=status.running, version=status.version))
-    where = ", ".join(listeners.addresses)
-    found.append(Part(name="broker", up=True, says=None if where else "no tenants' network to listen on yet"))
-    return found
-
-
 async def diagnose(settings: Settings) -> Sequence[Finding]:
     """The doctor's findings while no control plane runs."""
-    return await doctor.run(doctor_host(settings, None, None))
-
-
-def doctor_host(settings: Settings, directory: Directory | None, runtime: Runtime | None) -> Host:
-    """This host as the doctor looks at it."""
-    return Host(
-        data=settings.data,
-        engine=engine_at(settings.docker_socket),
-        ports=(
-            Port(number=settings.edge_port, purpose="the edge", setting="INNKEEPER_EDGE_PORT"),
-            Port(number=settings.api_port, purpose="the API", setting="INNKEEPER_API"),
-            Port(number=settings.broker_port, purpose="the broker", setting="INNKEEPER_BROKER_PORT"),
-        ),
-        tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
-        isolation=None if directory is None else _isolation(directory, runtime),
-        caddy=find_binary() if settings.edge else None,
-        caddy_admin=edge_plan(settings).admin_socket,
-        ntp_synchronised=kernel_synchronised,
-    )
-
-
-def _facts(tenant: Tenant) -> TenantFacts:
-    spec = tenant.spec
-    return TenantFacts(
-        name=tenant.name,
-        agent=spec.agent,
-        release=spec.release,
-        image=spec.image,
-        memory_mb=spec.limits.memory_mb,
-    )
-
-
-def _isolation(directory: Directory, runtime: Runtime | None) -> IsolationProbe | None:
-    if not isinstance(runtime, DockerRuntime):
-        return None
-
-    async def probe() -> Isolation | None:
-        awake = [tenant for tenant in directory if is_open(tenant)]
-        if not awake:
-            return None
-        neighbours = [
-            f"{(await runtime.place(tenant.slot)).address}:{AGENTS[tenant.spec.agent].probe(tenant.spec).port}"
-            for tenant in awake[1:3]
-        ]
-        reached = await probe_isolation(runtime, await runtime.get(awake[0].name), others=neighbours)
-        wrong = [reach for reach in reached if not reach.right]
-        return Isolation(
-            tenant=awake[0].name,
-            leaks=tuple(str(reach.target) for reach in wrong if reach.target.wanted is Answer.SILENT),
-            missing=tuple(str(reach.target) for reach in wrong if reach.target.wanted is Answer.OPEN),
-        )
-
-    return probe
+    return await doctor.run(doctor_host(settings, edge_plan(settings), None, None))

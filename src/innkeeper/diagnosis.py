@@ -1,0 +1,89 @@
+"""The part of the composition root that answers for the house: what it relies on, and the host as the doctor sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from innkeeper.agents import AGENTS
+from innkeeper.api.deps import Part
+from innkeeper.broker.listener import BrokerListeners
+from innkeeper.core.activate import is_open
+from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem
+from innkeeper.core.ports import Runtime
+from innkeeper.core.tenant import Tenant
+from innkeeper.edge.caddy import Caddy
+from innkeeper.edge.caddy_config import EdgePlan
+from innkeeper.edge.caddy_launch import find_binary
+from innkeeper.host.doctor.clock import kernel_synchronised
+from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
+from innkeeper.runtimes.docker import DockerRuntime
+from innkeeper.runtimes.isolation import Answer, probe_isolation
+from innkeeper.settings import Settings
+
+
+async def parts(runtime: Runtime, caddy: Caddy | None, listeners: BrokerListeners) -> Sequence[Part]:
+    """What the control plane relies on, and whether it is there."""
+    found = []
+    try:
+        found.append(Part(name=runtime.name, up=True, version=await runtime.check()))
+    except Problem as problem:
+        found.append(Part(name=runtime.name, up=False, says=problem.message))
+    if caddy is not None:
+        status = await caddy.status()
+        found.append(Part(name="caddy", up=status.running, version=status.version))
+    where = ", ".join(listeners.addresses)
+    found.append(Part(name="broker", up=True, says=None if where else "no tenants' network to listen on yet"))
+    return found
+
+
+def doctor_host(settings: Settings, plan: EdgePlan, directory: Directory | None, runtime: Runtime | None) -> Host:
+    """This host as the doctor looks at it."""
+    return Host(
+        data=settings.data,
+        engine=engine_at(settings.docker_socket),
+        ports=(
+            Port(number=settings.edge_port, purpose="the edge", setting="INNKEEPER_EDGE_PORT"),
+            Port(number=settings.api_port, purpose="the API", setting="INNKEEPER_API"),
+            Port(number=settings.broker_port, purpose="the broker", setting="INNKEEPER_BROKER_PORT"),
+        ),
+        tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
+        isolation=None if directory is None else _isolation(directory, runtime),
+        caddy=find_binary() if settings.edge else None,
+        caddy_admin=plan.admin_socket,
+        ntp_synchronised=kernel_synchronised,
+    )
+
+
+def _facts(tenant: Tenant) -> TenantFacts:
+    spec = tenant.spec
+    return TenantFacts(
+        name=tenant.name,
+        agent=spec.agent,
+        release=spec.release,
+        image=spec.image,
+        memory_mb=spec.limits.memory_mb,
+    )
+
+
+def _isolation(directory: Directory, runtime: Runtime | None) -> IsolationProbe | None:
+    if not isinstance(runtime, DockerRuntime):
+        return None
+
+    async def probe() -> Isolation | None:
+        awake = [tenant for tenant in directory if is_open(tenant)]
+        if not awake:
+            return None
+        neighbours = [
+            f"{(await runtime.place(tenant.slot)).address}:{AGENTS[tenant.spec.agent].probe(tenant.spec).port}"
+            for tenant in awake[1:3]
+        ]
+        reached = await probe_isolation(runtime, await runtime.get(awake[0].name), others=neighbours)
+        wrong = [reach for reach in reached if not reach.right]
+        return Isolation(
+            tenant=awake[0].name,
+            leaks=tuple(str(reach.target) for reach in wrong if reach.target.wanted is Answer.SILENT),
+            missing=tuple(str(reach.target) for reach in wrong if reach.target.wanted is Answer.OPEN),
+        )
+
+    return probe
