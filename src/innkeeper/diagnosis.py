@@ -1,4 +1,4 @@
-"""The part of the composition root that answers for the house: what it relies on, and the host as the doctor sees it."""
+"""The part of the composition root that answers for the house: what it relies on, and its host as the doctor sees it."""
 
 from __future__ import annotations
 
