@@ -1,8 +1,9 @@
-"""The part of the composition root that answers for the house: what it relies on, and its host as the doctor sees it."""
+"""The part of the composition root that answers for the house: what it relies on, and its host as a doctor sees it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Part
@@ -17,6 +18,8 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
+from innkeeper.host.swap import Advice, SwapFacts, advice, swap_facts
+from innkeeper.host.swap_setup import OwnSwap
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.isolation import Answer, probe_isolation
 from innkeeper.settings import Settings
@@ -87,3 +90,31 @@ def _isolation(directory: Directory, runtime: Runtime | None) -> IsolationProbe 
         )
 
     return probe
+
+
+# --- the host's swap, looked at and changed from the command line -----------------------------------------------------
+
+
+async def look_at_swap(settings: Settings) -> tuple[SwapFacts, Advice]:
+    """What swap this host has, and what would be good to add."""
+    facts = await swap_facts(_nearest_folder(settings.data))
+    return facts, advice(facts)
+
+
+async def set_up_swap(settings: Settings) -> None:
+    """Make what is advised; it lasts until a reboot, and asking again afterwards makes it anew."""
+    _, advised = await look_at_swap(settings)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await OwnSwap().set_up(advised, file=settings.data / SWAP_FILE)
+
+
+async def take_down_swap(settings: Settings) -> None:
+    """Give up the swap that was set up so, and no other."""
+    await OwnSwap().take_down(file=settings.data / SWAP_FILE)
+
+
+SWAP_FILE = "swapfile"
+
+
+def _nearest_folder(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())

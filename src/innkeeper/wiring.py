@@ -42,6 +42,7 @@ from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
 from innkeeper.edge.prober import HttpProber
 from innkeeper.host import doctor
+from innkeeper.host.pageout import PageOut
 from innkeeper.host.wire import Wire
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
@@ -52,7 +53,7 @@ from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.runtimes.addressing import NETWORK_BITS
-from innkeeper.runtimes.docker import DockerRuntime
+from innkeeper.runtimes.docker import DockerRuntime, Pager
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
@@ -315,7 +316,17 @@ def make_runtime(settings: Settings) -> Runtime:
         pool=settings.network_pool,
         dns=settings.dns,
         broker_port=settings.broker_port,
+        pager=_pager(),
     )
+
+
+def _pager() -> Pager:
+    pages = PageOut()
+
+    async def page_out(pid: int) -> str | None:
+        return (await pages.page_out(pid)).skipped
+
+    return page_out
 
 
 def image_maker(settings: Settings) -> BuildImage:

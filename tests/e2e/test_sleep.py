@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import aiodocker
@@ -11,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.e2e.conftest import have_image
+from tests.host.own_swap import zram_swap
 from tests.support.echo_agent import echo_spec
 from tests.support.installation import Installation, installed
 
@@ -71,6 +73,20 @@ async def test_a_stream_that_flows_keeps_its_tenant_awake(docker: aiodocker.Dock
             for _ in range(200):  # a tenth of a second each, and a blank line after each
                 await anext(lines)
                 assert (await show(inn, "echo"))["state"] == "running"
+
+
+async def test_a_sleepers_memory_goes_to_swap_and_comes_back(docker: aiodocker.Docker, tmp_path: Path) -> None:
+    async with zram_swap(tmp_path), installed(INNKEEPER_SWEEP_S="1") as inn:
+        await have_image(inn, "nanobot")
+        await inn.create("nano", agent="nanobot", sleep=SOON | {"page_after_s": 4})
+        awake = (await show(inn, "nano"))["memory"]["resident_mb"]
+        await until(inn, "nano", "paused")
+        async with asyncio.timeout(60):
+            while (await show(inn, "nano"))["memory"]["resident_mb"] > awake / 10:
+                await asyncio.sleep(0.1)
+        answered = await inn.cli("tenant", "chat", "nano", "are you there?")
+        assert answered.returncode == 0, answered.stderr
+        assert "demo model" in answered.stdout
 
 
 @pytest.mark.openclaw

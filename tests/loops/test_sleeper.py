@@ -25,7 +25,7 @@ from tests.support.house import House
 
 pytestmark = pytest.mark.looptime
 
-POLICY = SpecPatch(sleep={"pause_after_s": 60, "page_after_s": None, "stop_after_s": 600})
+POLICY = SpecPatch(sleep={"pause_after_s": 60, "page_after_s": 200, "stop_after_s": 600})
 SWEEP_S = 15.0
 
 
@@ -265,3 +265,17 @@ async def test_a_stopped_one_is_up_in_time_too(inn: Inn) -> None:
     assert (tenant.seen.state, tenant.seen.next_wake) == (State.STOPPED, house.agent.runs_at)
     await inn.pass_time(85)
     assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_a_sleepers_memory_goes_to_swap_once_each_sleep(inn: Inn) -> None:
+    calls = inn.house.runtime.calls
+    await inn.pass_time(180)
+    assert calls[Call.PAGE_OUT] == 0
+    await inn.pass_time(60)
+    assert calls[Call.PAGE_OUT] == 1
+    await inn.pass_time(120)
+    assert calls[Call.PAGE_OUT] == 1
+    await inn.house.activator.ready("alice", deadline_s=5)
+    await inn.pass_time(300)
+    assert calls[Call.PAGE_OUT] == 2

@@ -13,6 +13,7 @@ from innkeeper.cli import (
     agents,
     audit,
     doctor,
+    host,
     keys,
     operations,
     reference_command,
@@ -57,6 +58,7 @@ app.add_typer(tenants.app, name="tenant")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
+app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference_command.reference)

@@ -32,6 +32,20 @@ def due(tenants: Iterable[Tenant], last_activity: Callable[[Tenant], datetime | 
     return found
 
 
+def to_page_out(
+    tenants: Iterable[Tenant], last_activity: Callable[[Tenant], datetime | None], now: datetime
+) -> list[Tenant]:
+    """The frozen tenants whose memory may go to swap now, whether or not it went before."""
+    return [
+        tenant
+        for tenant in tenants
+        if tenant.seen.state is State.PAUSED
+        and tenant.target is State.PAUSED
+        and (after_s := tenant.spec.sleep.page_after_s) is not None
+        and (now - _quiet_since(tenant, last_activity(tenant))).total_seconds() >= after_s
+    ]
+
+
 def rung_after(idle_s: float, tenant: Tenant) -> State:
     """The rung that a tenant's policy means after so many idle seconds."""
     policy = tenant.spec.sleep

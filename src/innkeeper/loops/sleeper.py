@@ -13,7 +13,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, TenantChanged, TenantGone
 from innkeeper.core.holds import Holds
-from innkeeper.core.idle import Rest, due
+from innkeeper.core.idle import Rest, due, to_page_out
 from innkeeper.core.instance import State
 from innkeeper.core.ports import Clock, Movements, Runtime
 from innkeeper.core.tenant import Tenant
@@ -59,11 +59,13 @@ class Sleeper:
         self._resting = {tenant.name for tenant in directory if tenant.rung is not State.RUNNING}
         self._put_down: dict[str, datetime] = {}
         self._used: dict[str, tuple[float, datetime]] = {}
+        self._paged: set[str] = set()
         bus.on_event(self._follow)
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
         supervisor.add("sleeper", self._run)
+        supervisor.add("pager", self._page_forever)
 
     def _follow(self, event: Event) -> None:
         """Whoever is woken, by whomever, gets a whole window."""
@@ -116,6 +118,25 @@ class Sleeper:
                 put_down.append(rest)
                 log.info("idle", tenant=name, rung=str(rest.rung), quiet_since=rest.quiet_since.isoformat())
         return put_down
+
+    async def page_out(self) -> None:
+        """Push the memory of those who have slept for long enough to swap, one after the other, once each sleep."""
+        sleepers = to_page_out(self._directory, self._directory.last_activity, self._clock.now())
+        self._paged &= {tenant.name for tenant in sleepers}
+        for tenant in sleepers:
+            if tenant.name in self._paged:
+                continue
+            self._paged.add(tenant.name)
+            why_not = await self._runtime.page_out(await self._runtime.get(tenant.name))
+            log.info("paged out", tenant=tenant.name, skipped=why_not)
+
+    async def _page_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            try:
+                await self.page_out()
+            except Problem as problem:
+                log.warning("paging out failed", code=problem.code, problem=problem.message)
 
     async def _computes(self, tenant: Tenant) -> bool:
         """Whether it uses the processor though nobody asked it for anything; the first look alone can't tell."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,10 @@ APPEARING_LOOKS, LEAVING_LOOKS, PAUSE_S = 40, 200, 0.05
 log = structlog.get_logger(__name__)
 
 
+Pager = Callable[[int], Awaitable[str | None]]
+"""Pushes the memory of the container whose first process has this pid to swap; None, or why it didn't."""
+
+
 class DockerRuntime:
     """Instances as hardened containers on isolated bridges; the contract stands in core/ports.py."""
 
@@ -47,6 +51,7 @@ class DockerRuntime:
         pool: str | None,
         dns: Sequence[str],
         broker_port: int,
+        pager: Pager | None = None,
         cgroups: Cgroups | None = None,
         host_net: HostNet | None = None,
     ) -> None:
@@ -54,6 +59,7 @@ class DockerRuntime:
         self.broker_port = broker_port
         self.host_net = host_net or HostNet()
         self._dns = tuple(dns)
+        self._pager = pager
         self._cgroups = cgroups or Cgroups()
         self._engine = Engine(socket)
         self._endings = Endings()
@@ -92,6 +98,14 @@ class DockerRuntime:
         if not pid:
             raise RuntimeFault(f"{instance.tenant} isn't running, so it uses nothing.")
         return await asyncio.to_thread(self._cgroups.usage, pid)
+
+    async def page_out(self, instance: Instance) -> str | None:
+        shown = await self._pinned(instance)
+        if self._pager is None:
+            return "nothing on this host pages out"
+        if instance_of(shown).state is not State.PAUSED:
+            return "it isn't paused"
+        return await self._pager(shown["State"]["Pid"])
 
     async def run(self, instance: Instance, command: Sequence[str], *, timeout_s: float) -> Execution:
         shown = await self._pinned(instance)

@@ -242,6 +242,10 @@ class MemoryRuntime:
             usual = Usage(memory_bytes=nominal, rss_bytes=nominal, swap_bytes=0, cpu_s=0.0, pids=1)
             return self.usages.get(instance.tenant, usual)
 
+    async def page_out(self, instance: Instance) -> str | None:
+        async with self.trouble.around(Call.PAGE_OUT, instance.tenant):
+            return None if self._same(instance).state is State.PAUSED else "it isn't paused"
+
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         with self._signals.subscribed() as queue:
             yield RuntimeEvent(tenant="", action="connected")

@@ -26,6 +26,7 @@ class Call(StrEnum):
     RUN = "run"
     LOGS = "logs"
     USAGE = "usage"
+    PAGE_OUT = "page_out"
     PLACE = "place"
     PLACES = "places"
     PRUNE = "prune"

@@ -84,6 +84,11 @@ class Runtime(Protocol):
         """What it uses now, read from the kernel's own files."""
         ...
 
+    async def page_out(self, instance: Instance) -> str | None:
+        """Push a paused one's memory to swap; None when that was done, else why it wasn't. Repeatable, and no harm to
+        one that was unpaused meanwhile: it fetches back what it touches."""
+        ...
+
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Hints about instances of ours, for ever: reconnects by itself, and may lose some meanwhile."""
         ...

@@ -16,7 +16,7 @@ async def check(host: Host) -> Finding:
             name="swap",
             status=Status.WARN,
             says="there is none: a paused tenant keeps all its memory",
-            fix="Make some: zram (package zram-tools) wakes tenants fastest, a swap file holds more of them.",
+            fix="See `innkeeper host swap`: zram wakes tenants fastest, a swap file holds more of them.",
         )
     areas = [line.split()[0] for line in (host.read(host.proc / "swaps") or "").splitlines()[1:]]
     kind = "zram" if any("zram" in area for area in areas) else "on disk"
