@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -90,13 +89,19 @@ async def test_a_sleepers_memory_goes_to_swap_and_comes_back(docker: aiodocker.D
 
 
 @pytest.mark.openclaw
-async def test_openclaw_consents_sleeps_and_answers_again(docker: aiodocker.Docker) -> None:
-    async with installed(INNKEEPER_SWEEP_S="1") as inn:
+async def test_openclaw_consents_sleeps_in_swap_and_answers_again(docker: aiodocker.Docker, tmp_path: Path) -> None:
+    async with zram_swap(tmp_path), installed(INNKEEPER_SWEEP_S="1") as inn:
         await have_image(inn, "openclaw")
-        await inn.create("oc", agent="openclaw", sleep=SOON)
+        await inn.create("oc", agent="openclaw", sleep=SOON | {"page_after_s": 4})
+        awake = (await show(inn, "oc"))["memory"]["resident_mb"]
         for _ in range(2):
             await until(inn, "oc", "paused")
             assert await status(inn, docker) == "paused"
+            async with asyncio.timeout(60):
+                while (await show(inn, "oc"))["memory"]["resident_mb"] > awake / 10:
+                    await asyncio.sleep(0.1)
+            asleep = await show(inn, "oc")
+            assert asleep["next_wake"] is not None, "its scheduler has jobs of its own"
             answered = await inn.cli("tenant", "chat", "oc", "are you there?", "--json")
             assert answered.returncode == 0, answered.stderr
-            assert "demo model" in json.dumps(answered.stdout)
+            assert "demo model" in answered.stdout
