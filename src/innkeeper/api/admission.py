@@ -1,4 +1,4 @@
-"""The one authorization choke point: who asks, and may they? Declared once, on the router of everything in /v1."""
+"""The one authorization choke point: who asks, and may they? Declared once for each router."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from innkeeper.api.deps import Inn, TheInn
@@ -39,9 +39,22 @@ def admitted(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Guest:
     """Let the request pass, or raise Unauthenticated or Forbidden."""
-    if credentials is None:
+    return _admit(request, inn, credentials.credentials if credentials else None)
+
+
+def admitted_with_x_auth_token(
+    request: Request,
+    inn: TheInn,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    x_auth_token: Annotated[str | None, Header(description="The admin token, as OCMT's clients send it.")] = None,
+) -> Guest:
+    """The same for routes whose clients know no bearer."""
+    return _admit(request, inn, x_auth_token or (credentials.credentials if credentials else None))
+
+
+def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
+    if token is None:
         raise Unauthenticated("This needs a credential.")
-    token = credentials.credentials
     actor = inn.door.identify(token)
     if actor is None:
         raise Unauthenticated("The credential isn't valid, or not any more.")

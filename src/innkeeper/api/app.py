@@ -20,6 +20,7 @@ from innkeeper.api import (
     page,
     problems,
     releases,
+    seeds,
     stats,
     status,
     tenants,
@@ -84,6 +85,7 @@ def _bare() -> FastAPI:
     for module in _GUARDED:
         v1.include_router(module.router)
     app.include_router(v1)
+    app.include_router(seeds.router)
     app.include_router(health.router)
     app.include_router(page.router)
     problems.install(app)
