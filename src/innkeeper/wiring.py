@@ -241,6 +241,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     quiet_bytes_per_s=settings.quiet_bytes_per_s,
                 ),
                 in_flight=broker.in_flight,
+                listens_to=seating.listens_to,
                 holds=holds,
                 bus=bus,
                 clock=clock,

@@ -213,3 +213,22 @@ def test_a_thawed_gateway_is_told_that_its_lease_is_over() -> None:
 )
 def test_its_scheduler_tells_the_next_run(payload: object, at: datetime | None) -> None:
     assert AGENT.run_at(200, answered(payload)) == at
+
+
+@pytest.mark.parametrize(
+    ("channels", "names"),
+    [
+        ({}, []),
+        ({"telegram": {"botToken": "1:a"}}, ["telegram"]),
+        ({"telegram": {"botToken": "1:a", "enabled": False}}, []),
+        ({"telegram": {"botToken": "1:a", "webhookUrl": "https://x.example/hook"}}, []),
+        ({"discord": {"enabled": True}, "whatsapp": {}, "defaults": {"a": 1}, "odd": 3}, ["discord", "whatsapp"]),
+        ("nonsense", []),
+    ],
+)
+def test_channels_that_it_fetches_from_are_known(channels: object, names: list[str]) -> None:
+    assert list(AGENT.listens_to({PATH: json.dumps({"channels": channels}).encode()})) == names
+
+
+def test_no_config_and_a_broken_one_have_no_channels() -> None:
+    assert list(AGENT.listens_to({})) == list(AGENT.listens_to({PATH: b"{"})) == []

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.errors import AgentBusy
-from innkeeper.core.instance import State, Usage
+from innkeeper.core.errors import AgentBusy, RuntimeFault
+from innkeeper.core.instance import Instance, State, Usage
 from innkeeper.core.ports import Moves
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
@@ -66,6 +66,7 @@ class Inn:
             runtime=house.runtime,
             movements=self.wire,
             in_flight=self.calls.__getitem__,
+            listens_to=house.seating.listens_to,
             holds=house.holds,
             bus=house.bus,
             clock=house.clock,
@@ -279,3 +280,38 @@ async def test_a_sleepers_memory_goes_to_swap_once_each_sleep(inn: Inn) -> None:
     await inn.house.activator.ready("alice", deadline_s=5)
     await inn.pass_time(300)
     assert calls[Call.PAGE_OUT] == 2
+
+
+@in_an_inn
+async def test_who_fetches_messages_itself_is_held_awake_unless_it_is_ordered_to_sleep(inn: Inn) -> None:
+    house = inn.house
+    house.agent.channels = ("telegram", "discord")
+    await inn.pass_time(300)
+    assert await inn.state() is State.RUNNING
+    (hold,) = house.holds.of("alice")
+    assert (hold.kind, hold.why) == ("channel", "it fetches messages itself: telegram, discord")
+    await house.control.sleep("alice", "pause", actor=SYSTEM)
+    await inn.pass_time(2)
+    assert await inn.state() is State.PAUSED
+    await house.activator.ready("alice", deadline_s=5)
+    house.agent.channels = ()
+    await inn.pass_time(150)
+    assert await inn.state() is State.PAUSED
+    assert house.holds.of("alice") == []
+
+
+@in_an_inn
+async def test_one_that_makes_trouble_holds_up_no_other(inn: Inn) -> None:
+    house = inn.house
+    await house.create("bob", patch=POLICY)
+    await inn.pass_time(5)
+    real = house.runtime.usage
+
+    async def usage(instance: Instance) -> Usage:
+        if instance.tenant == "alice":
+            raise RuntimeFault("the kernel won't say")
+        return await real(instance)
+
+    house.runtime.usage = usage  # type: ignore[method-assign]
+    await inn.pass_time(150)
+    assert (await inn.state("alice"), await inn.state("bob")) == (State.RUNNING, State.PAUSED)

@@ -52,6 +52,7 @@ class PlainAgent:
     hopeless_exits = frozenset({78})
     can_be_asked = False
     runs_at: datetime | None = None
+    channels: tuple[str, ...] = ()
 
     def config_paths(self) -> Sequence[str]:
         return ("plain.json",)
@@ -76,6 +77,9 @@ class PlainAgent:
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         return Entrance(port=80, headers={"Authorization": f"Bearer {gateway_token}"})
+
+    def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        return self.channels
 
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         return Probe(port=80, path="/suspend", json={}) if self.can_be_asked else None

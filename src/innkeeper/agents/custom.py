@@ -67,6 +67,10 @@ class Custom:
         """With a token by which the program can tell that a request came through the edge."""
         return Entrance(port=_told(spec).port, headers={"Authorization": f"Bearer {gateway_token}"})
 
+    def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        """Nothing is known of it: its operator says `wanted: awake` where it must not sleep."""
+        return ()
+
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         """It has no such call: its connections, calls and processor time have to tell."""
         return None

@@ -73,6 +73,10 @@ class Nanobot:
         """With the key of its API."""
         return Entrance(port=_PORT, headers={"Authorization": f"Bearer {gateway_token}"})
 
+    def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        """Its channels belong to its gateway mode, and it runs as a server."""
+        return ()
+
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         """It has no such call: its connections, calls and processor time have to tell."""
         return None

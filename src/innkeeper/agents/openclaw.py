@@ -78,6 +78,13 @@ class OpenClaw:
         """With its token."""
         return Entrance(port=PORT, headers={"Authorization": f"Bearer {gateway_token}"})
 
+    def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        """Every channel that is set up and not switched off, but for those that are called by webhook."""
+        channels = _json_object(existing.get(CONFIG_PATH, b"")).get("channels")
+        if not isinstance(channels, dict):
+            return ()
+        return sorted(name for name, channel in channels.items() if name != "defaults" and _fetches(channel))
+
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         """Its own call for hosts that freeze it; asked again with the same id it renews its two minutes' lease."""
         return _rpc(gateway_token, "gateway.suspend.prepare", requestId=_SUSPEND_ID, terminalPolicy="preserve")
@@ -121,6 +128,10 @@ class OpenClaw:
     def chat_model(self, spec: Spec) -> str | None:
         """Its default agent."""
         return "openclaw"
+
+
+def _fetches(channel: object) -> bool:
+    return isinstance(channel, dict) and channel.get("enabled") is not False and not channel.get("webhookUrl")
 
 
 def _rpc(gateway_token: str, method: str, **params: object) -> Probe:

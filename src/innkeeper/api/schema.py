@@ -173,7 +173,7 @@ class HoldDocument(Document):
     """What keeps a tenant awake."""
 
     kind: str
-    """Who objects: `agent` or `processor`."""
+    """Who objects: `agent`, `channel` or `processor`."""
     why: str
     since: datetime
 

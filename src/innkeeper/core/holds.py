@@ -11,7 +11,7 @@ class Hold:
     """One reason."""
 
     kind: str
-    """Who objects: `agent` or `processor`."""
+    """Who objects: `agent`, `channel` or `processor`."""
     why: str
     since: datetime
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from innkeeper.core.errors import UnknownAgent
@@ -55,6 +55,11 @@ class Seating:
         files = agent.render(await self._seat(tenant), existing)
         compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)
         await self._units.write(tenant.name, files, compose=compose, env=env)
+
+    async def listens_to(self, tenant: Tenant) -> Sequence[str]:
+        """The channels on which its agent fetches messages itself, by the config that lies in its folder now."""
+        agent = self.agent(tenant)
+        return agent.listens_to(await self._units.read(tenant.name, agent.config_paths()))
 
     async def blueprint(self, tenant: Tenant) -> Blueprint:
         """What the runtime makes the instance from."""

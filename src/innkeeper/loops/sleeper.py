@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -43,6 +43,7 @@ class Sleeper:
         runtime: Runtime,
         movements: Movements,
         in_flight: Callable[[str], int],
+        listens_to: Callable[[Tenant], Awaitable[Sequence[str]]],
         holds: Holds,
         bus: Bus,
         clock: Clock,
@@ -53,6 +54,7 @@ class Sleeper:
         self._runtime = runtime
         self._movements = movements
         self._in_flight = in_flight
+        self._listens_to = listens_to
         self._holds = holds
         self._clock = clock
         self._sweep_s = sweep_s
@@ -107,17 +109,25 @@ class Sleeper:
                 await self._control.rouse(name)
 
     async def sweep(self) -> list[Rest]:
-        """Put down whoever has been idle for long enough; who that was."""
+        """Put down whoever has been idle for long enough; who that was. One that makes trouble holds up no other."""
         put_down = []
         for rest in due(self._directory, self._directory.last_activity, self._clock.now()):
-            name = rest.tenant.name
-            if rest.tenant.rung is State.RUNNING and await self._computes(rest.tenant):
-                continue
-            self._put_down[name] = self._clock.now()
-            if await self._control.rest(name, rest.rung):
-                put_down.append(rest)
-                log.info("idle", tenant=name, rung=str(rest.rung), quiet_since=rest.quiet_since.isoformat())
+            try:
+                if await self._put_to_rest(rest):
+                    put_down.append(rest)
+            except Problem as problem:
+                log.warning("not put to sleep", tenant=rest.tenant.name, code=problem.code, problem=problem.message)
         return put_down
+
+    async def _put_to_rest(self, rest: Rest) -> bool:
+        tenant = rest.tenant
+        if tenant.rung is State.RUNNING and (await self._listens(tenant) or await self._computes(tenant)):
+            return False
+        self._put_down[tenant.name] = self._clock.now()
+        if not await self._control.rest(tenant.name, rest.rung):
+            return False
+        log.info("idle", tenant=tenant.name, rung=str(rest.rung), quiet_since=rest.quiet_since.isoformat())
+        return True
 
     async def page_out(self) -> None:
         """Push the memory of those who have slept for long enough to swap, one after the other, once each sleep."""
@@ -127,16 +137,26 @@ class Sleeper:
             if tenant.name in self._paged:
                 continue
             self._paged.add(tenant.name)
-            why_not = await self._runtime.page_out(await self._runtime.get(tenant.name))
+            try:
+                why_not = await self._runtime.page_out(await self._runtime.get(tenant.name))
+            except Problem as problem:
+                why_not = problem.message
             log.info("paged out", tenant=tenant.name, skipped=why_not)
 
     async def _page_forever(self) -> None:
         while True:
             await asyncio.sleep(self._sweep_s)
-            try:
-                await self.page_out()
-            except Problem as problem:
-                log.warning("paging out failed", code=problem.code, problem=problem.message)
+            await self.page_out()
+
+    async def _listens(self, tenant: Tenant) -> bool:
+        """Whether messages would be lost on it."""
+        channels = await self._listens_to(tenant)
+        if channels:
+            why = f"it fetches messages itself: {', '.join(channels)[:200]}"
+            self._holds.hold(tenant.name, "channel", why, self._clock.now())
+        else:
+            self._holds.let_go(tenant.name, "channel")
+        return bool(channels)
 
     async def _computes(self, tenant: Tenant) -> bool:
         """Whether it uses the processor though nobody asked it for anything; the first look alone can't tell."""

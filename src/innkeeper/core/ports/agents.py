@@ -109,6 +109,10 @@ class Agent(Protocol):
         """How the edge gets in."""
         ...
 
+    def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        """The channels on which it fetches messages itself, by its config: asleep it would miss them."""
+        ...
+
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         """How to ask for its consent to being frozen, after which it takes no new work; None: it can't be asked."""
         ...
