@@ -59,13 +59,15 @@ class Inn:
         self.house = house
         self.wire = Wire()
         self.calls: Counter[str] = Counter()
+        self.addresses: dict[str, str] = {}
         self.clock = LoopClock(house)
         self.sleeper = Sleeper(
             directory=house.directory,
             control=house.control,
             runtime=house.runtime,
             movements=self.wire,
-            in_flight=self.calls.__getitem__,
+            at_address=self.addresses.get,
+            calling=lambda: [name for name, calls in self.calls.items() if calls],
             listens_to=house.seating.listens_to,
             holds=house.holds,
             bus=house.bus,
@@ -103,6 +105,7 @@ async def open_inn() -> AsyncIterator[Inn]:
     made.sleeper.start(supervisor)
     async with supervisor.running():
         await house.create(patch=POLICY)
+        made.addresses[(await house.runtime.place(0)).address] = "alice"
         await made.pass_time(1)
         assert await made.state() is State.RUNNING
         yield made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -34,6 +34,11 @@ class Admission:
         """How many calls of the tenant are under way."""
         under_way = self._under_way.get(tenant)
         return under_way.calls if under_way else 0
+
+    @property
+    def tenants(self) -> Collection[str]:
+        """Who has a call under way."""
+        return self._under_way.keys()
 
     @property
     def in_flight_in_all(self) -> int:

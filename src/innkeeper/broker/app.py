@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 
 from starlette.types import Receive, Scope, Send
 
@@ -30,6 +31,11 @@ class Broker:
     def in_flight(self, tenant: str) -> int:
         """How many model calls of the tenant are under way: one that waits for a model mustn't be put to sleep."""
         return self._admission.in_flight(tenant)
+
+    @property
+    def tenants(self) -> Collection[str]:
+        """Who has a model call under way."""
+        return self._admission.tenants
 
     @property
     def in_flight_in_all(self) -> int:

@@ -37,6 +37,10 @@ class Residents:
             return None
         return Caller(tenant=tenant.name, tenant_id=tenant.id, epoch=tenant.token_epoch)
 
+    def name_at(self, address: str) -> str | None:
+        """The name of the tenant whose instance has this address."""
+        return self._names.get(address)
+
     def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
         """Whether the token is this tenant's own."""
         return same(token, self._tokens.broker_token(tenant_id, epoch))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -42,7 +42,8 @@ class Sleeper:
         control: Control,
         runtime: Runtime,
         movements: Movements,
-        in_flight: Callable[[str], int],
+        at_address: Callable[[str], str | None],
+        calling: Callable[[], Collection[str]],
         listens_to: Callable[[Tenant], Awaitable[Sequence[str]]],
         holds: Holds,
         bus: Bus,
@@ -53,7 +54,8 @@ class Sleeper:
         self._control = control
         self._runtime = runtime
         self._movements = movements
-        self._in_flight = in_flight
+        self._at_address = at_address
+        self._calling = calling
         self._listens_to = listens_to
         self._holds = holds
         self._clock = clock
@@ -94,12 +96,16 @@ class Sleeper:
         """Note who is in use, and wake the sleepers among them."""
         moves = await self._movements.look()
         now = self._clock.now()
-        for tenant in self._directory:
-            moved = moves.in_use if tenant.rung is State.RUNNING else moves.knocked_at
-            if self._in_flight(tenant.name) or (moved and await self._address(tenant) in moved):
-                self._directory.touch(tenant.name, now)
-            if tenant.name in self._resting and is_time(tenant, now):
-                await self._control.rouse(tenant.name)
+        # Only those of whom there is something to tell, each second: there may be ten thousand others.
+        in_use = {self._at_address(address) for address in moves.in_use} - self._resting
+        knocked_at = {self._at_address(address) for address in moves.knocked_at} & self._resting
+        for name in in_use | knocked_at | set(self._calling()):
+            if name is not None and self._directory.tenant(name) is not None:
+                self._directory.touch(name, now)
+        for name in tuple(self._resting):
+            resting = self._directory.tenant(name)
+            if resting is not None and is_time(resting, now):
+                await self._control.rouse(name)
         for name, since in list(self._put_down.items()):
             resting = self._directory.tenant(name)
             if resting is None or resting.rung is State.RUNNING:
@@ -176,9 +182,6 @@ class Sleeper:
         self._holds.let_go(tenant.name, "processor")
         del self._used[tenant.name]
         return False
-
-    async def _address(self, tenant: Tenant) -> str:
-        return (await self._runtime.place(tenant.slot)).address
 
 
 def is_time(tenant: Tenant, now: datetime) -> bool:
