@@ -90,7 +90,9 @@ class Sleeper:
                     next_sweep = clock() + self._sweep_s
                     await self.sweep()
             except Problem as problem:
+                # Who can't be judged doesn't sleep; and a kernel that won't tell isn't asked each second.
                 log.warning("sleeping failed", code=problem.code, problem=problem.message)
+                await asyncio.sleep(self._sweep_s)
 
     async def look(self) -> None:
         """Note who is in use, and wake the sleepers among them."""
