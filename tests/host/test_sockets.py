@@ -158,12 +158,12 @@ async def test_hundreds_of_connections_are_read_in_one_go(street: Street) -> Non
     ("networks", "found"),
     [
         ([], set()),
-        (["10.1.0.0/16"], set()),
+        (["240.1.0.0/16"], set()),
         ([f"{ALICE}/32"], {ALICE}),
-        ([f"{BLOCK}.4/31", "10.1.0.0/16"], {BOB}),
-        (["10.1.0.0/16", f"{BLOCK}.4/31"], {BOB}),
-        (["10.1.0.0/16", f"{ALICE}/32", "10.2.0.0/16", f"{BOB}/32", "10.3.0.0/16"], {ALICE, BOB}),
-        ([f"10.{each}.0.0/16" for each in range(256)] + [f"{BLOCK}.0/24"], {ALICE, BOB}),
+        ([f"{BLOCK}.4/31", "240.1.0.0/16"], {BOB}),
+        (["240.1.0.0/16", f"{BLOCK}.4/31"], {BOB}),
+        (["240.1.0.0/16", f"{ALICE}/32", "240.2.0.0/16", f"{BOB}/32", "240.3.0.0/16"], {ALICE, BOB}),
+        ([f"240.{each}.0.0/16" for each in range(256)] + [f"{BLOCK}.0/24"], {ALICE, BOB}),
         ([f"{BLOCK}.0/24", f"{BLOCK}.0/28"], {ALICE, BOB}),
     ],
 )
