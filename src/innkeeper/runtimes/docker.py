@@ -34,6 +34,8 @@ APPEARING_LOOKS, LEAVING_LOOKS, PAUSE_S = 40, 200, 0.05
 log = structlog.get_logger(__name__)
 
 
+SETTLING_S = 1.0
+"""How long the Engine may still show the state before a pause or unpause that it has done: here some ten ms."""
 Pager = Callable[[int], Awaitable[str | None]]
 """Pushes the memory of the container whose first process has this pid to swap; None, or why it didn't."""
 
@@ -190,7 +192,7 @@ class DockerRuntime:
             async with self._engine.call(f"pause {instance.tenant}", timeout_s=ACT_S) as docker:
                 await docker.containers.container(shown["Id"]).pause()
         except Clash:
-            if not await self._is(instance, State.PAUSED):
+            if not await self._becomes(instance, State.PAUSED):
                 raise
 
     async def unpause(self, instance: Instance) -> None:
@@ -201,7 +203,7 @@ class DockerRuntime:
             async with self._engine.call(f"unpause {instance.tenant}", timeout_s=ACT_S) as docker:
                 await docker.containers.container(shown["Id"]).unpause()
         except RuntimeFault:
-            if not await self._is(instance, State.RUNNING):
+            if not await self._becomes(instance, State.RUNNING):
                 raise
 
     async def remove(self, instance: Instance) -> None:
@@ -282,6 +284,11 @@ class DockerRuntime:
             await asyncio.sleep(PAUSE_S)
         raise RuntimeFault(f"{name} vanished as soon as it was created.")
 
-    async def _is(self, instance: Instance, state: State) -> bool:
-        """Whether the instance is as wanted after all: somebody else may have been quicker."""
-        return instance_of(await self._pinned(instance)).state is state
+    async def _becomes(self, instance: Instance, state: State) -> bool:
+        """Whether the instance is as wanted after all: somebody else was quicker, and the Engine tells it late."""
+        patience = asyncio.get_running_loop().time() + SETTLING_S
+        while instance_of(await self._pinned(instance)).state is not state:
+            if asyncio.get_running_loop().time() > patience:
+                return False
+            await asyncio.sleep(0.02)
+        return True
