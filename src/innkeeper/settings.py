@@ -19,6 +19,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.policy import presets_from
+
 
 def _default_data() -> Path:
     if os.geteuid() == 0:
@@ -45,7 +48,7 @@ class Settings(BaseSettings):
             "openai_api_key",
             "openai_base_url",
         ),
-        "Sleeping": ("sweep_s", "quiet_bytes_per_s"),
+        "Sleeping": ("preset", "presets", "sweep_s", "quiet_bytes_per_s"),
         "Loops": ("tick_s", "workers", "operations_kept_h"),
         "Telemetry": ("log_level", "log_format"),
     }
@@ -121,6 +124,15 @@ class Settings(BaseSettings):
     openai_base_url: str = "https://api.openai.com/v1"
     """Where OpenAI's chat completions are spoken; set it to any compatible server's `/v1`."""
 
+    preset: str = "balanced"
+    """The sleep policy of tenants for whom nothing else is said: `snappy`, `balanced`, `frugal`, `ocmt`, or one of
+    `presets`. A change concerns tenants that are created from then on."""
+
+    presets: dict[str, dict[str, int | None]] = {}
+    """Sleep policies of your own by name, one for each of your plans say, each with `pause_after_s`, `page_after_s`,
+    `stop_after_s` and `check_every_s` (null: never). In TOML: `[presets.gold]`. A tenant takes one with
+    `sleep.preset`; a change concerns tenants that take it from then on."""
+
     sweep_s: float = Field(default=15.0, gt=0)
     """How often idle tenants are looked for, in seconds. Windows are minutes, so a quarter of one is fine enough."""
 
@@ -160,6 +172,16 @@ class Settings(BaseSettings):
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("must be HOST:PORT")
         return f"{host}:{port}"
+
+    @model_validator(mode="after")
+    def _sleep_presets(self) -> Settings:
+        try:
+            known = presets_from(self.presets)
+        except InvalidSpec as problem:
+            raise ValueError(problem.message) from problem
+        if self.preset not in known:
+            raise ValueError(f"there is no preset {self.preset!r}; there are {', '.join(known)}")
+        return self
 
     @model_validator(mode="after")
     def _absolute_data(self) -> Settings:

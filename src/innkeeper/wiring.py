@@ -31,6 +31,7 @@ from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
+from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
@@ -150,6 +151,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             bus=bus,
             clock=clock,
             domain=settings.domain,
+            presets=presets_from(settings.presets),
+            preset=settings.preset,
         )
         seating = Seating(
             agents=AGENTS,

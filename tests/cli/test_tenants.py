@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import timing
 from tests.api.bench import Bench
 from tests.api.talker import Talker
 from tests.cli.conftest import Run
@@ -69,18 +70,23 @@ async def test_all_of_a_spec_can_be_said(inn: Run, bench: Bench, tmp_path: Path)
         *("--pids", "100", "--env-file", str(env_file), "--env", "A=3", "--access", "open"),
         *("--hostname", "chat.example.com", "--hostname", "talk.example.com"),
         *("--pause-after", "60", "--page-after", "never", "--save-after", "never", "--stop-after", "7200"),
+        *("--schedule", "awake 08:00-18:00 Mon-Fri Europe/Berlin", "--missed-runs", "skip"),
+        *("--despite-channels", "--wake-deadline", "45"),
     )
     assert made.code == 0, made.err
     spec = (await bench.house.tenant()).spec
     assert spec.env == {"A": "3", "B": "two=2"}
     assert spec.hostnames == ("chat.example.com", "talk.example.com")
     assert (spec.limits.pids, spec.access) == (100, "open")
-    assert vars(spec.sleep) == {
+    assert timing(spec.sleep) == {
         "pause_after_s": 60,
         "page_after_s": None,
         "save_after_s": None,
         "stop_after_s": 7200,
+        "check_every_s": None,
     }
+    assert (spec.sleep.preset, spec.sleep.schedule) == ("balanced", ("awake 08:00-18:00 Mon-Fri Europe/Berlin",))
+    assert (spec.sleep.missed_runs, spec.sleep.despite_channels, spec.sleep.wake_deadline_s) == ("skip", True, 45.0)
 
 
 async def test_an_operation_that_fails_is_a_failure(inn: Run, bench: Bench) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from innkeeper.core.errors import Conflict, HostnameTaken, TenantExists, UnknownTenant
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Store
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Limits, Seen, Tenant, Wanted
@@ -99,7 +100,7 @@ async def test_the_lowest_free_slot_is_found(store: Store) -> None:
 async def test_a_change_leaves_alone_what_the_reconciler_writes(store: Store) -> None:
     before = tenant("a", 5, seen=elaborate_seen(), last_activity=NOON)
     spec = replace(examples.PLAIN, limits=Limits(memory_mb=512, cpus=1.0))
-    change = tenant("a", 9, revision=2, wanted=Wanted.AWAKE, rung=State.STOPPED, purge=True, token_epoch=2)
+    change = tenant("a", 9, revision=2, remade_at=2, wanted=Wanted.AWAKE, rung=Rung.STOPPED, purge=True, token_epoch=2)
     async with store.begin() as write:
         await write.add_tenant(before)
         await write.change_tenant(replace(change, spec=spec), from_revision=1)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innkeeper.core.idle import due, rung_after
+from innkeeper.core.idle import due
 from innkeeper.core.instance import State
-from innkeeper.core.tenant import Limits, Seen, SleepPolicy, Spec, Tenant, Wanted
+from innkeeper.core.ladder import Rung, SleepPolicy, rung_after
+from innkeeper.core.tenant import Limits, Seen, Spec, Tenant, Wanted
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=30)
@@ -27,23 +28,23 @@ AWAKE = Tenant(
 )
 
 
-def put_down(tenant: Tenant, idle_s: float) -> State | None:
+def put_down(tenant: Tenant, idle_s: float) -> Rung | None:
     found = due([tenant], lambda _: NOW - timedelta(seconds=idle_s), NOW)
     return found[0].rung if found else None
 
 
 @pytest.mark.parametrize(
-    ("idle_s", "rung"), [(0, None), (299, None), (300, State.PAUSED), (3599, State.PAUSED), (3600, State.STOPPED)]
+    ("idle_s", "rung"), [(0, None), (299, None), (300, Rung.PAUSED), (3599, Rung.PAUSED), (3600, Rung.STOPPED)]
 )
-def test_each_rung_comes_at_its_time(idle_s: float, rung: State | None) -> None:
+def test_each_rung_comes_at_its_time(idle_s: float, rung: Rung | None) -> None:
     assert put_down(AWAKE, idle_s) is rung
 
 
 def test_a_sleeper_goes_deeper_and_never_back_up() -> None:
-    paused = replace(AWAKE, rung=State.PAUSED)
+    paused = replace(AWAKE, rung=Rung.PAUSED)
     assert put_down(paused, 1000) is None
-    assert put_down(paused, 3600) is State.STOPPED
-    assert put_down(replace(AWAKE, rung=State.STOPPED), 10**6) is None
+    assert put_down(paused, 3600) is Rung.STOPPED
+    assert put_down(replace(AWAKE, rung=Rung.STOPPED), 10**6) is None
 
 
 def test_whoever_was_just_started_gets_a_whole_window() -> None:
@@ -63,11 +64,32 @@ def test_a_rung_that_is_off_is_skipped() -> None:
     assert put_down(replace(AWAKE, spec=never), 10**6) is None
     only_stop = replace(SPEC, sleep=SleepPolicy(pause_after_s=None, page_after_s=None, stop_after_s=60))
     assert put_down(replace(AWAKE, spec=only_stop), 59) is None
-    assert put_down(replace(AWAKE, spec=only_stop), 60) is State.STOPPED
+    assert put_down(replace(AWAKE, spec=only_stop), 60) is Rung.STOPPED
 
 
 @given(st.floats(0, 10**7), st.floats(0, 10**7))
 def test_longer_idle_is_never_less_deep(one: float, other: float) -> None:
-    depth = {State.RUNNING: 0, State.PAUSED: 1, State.STOPPED: 2}
     less, more = sorted((one, other))
-    assert depth[rung_after(less, AWAKE)] <= depth[rung_after(more, AWAKE)]
+    assert rung_after(POLICY, less).depth <= rung_after(POLICY, more).depth
+
+
+def test_what_the_host_cant_offer_is_skipped() -> None:
+    policy = SleepPolicy(pause_after_s=10, page_after_s=20, save_after_s=30, stop_after_s=40)
+    missing = (Rung.PAGED, Rung.SAVED)
+    assert [rung_after(policy, idle_s, missing=missing) for idle_s in (10, 20, 30, 40)] == [
+        Rung.PAUSED,
+        Rung.PAUSED,
+        Rung.PAUSED,
+        Rung.STOPPED,
+    ]
+    assert [rung_after(policy, idle_s) for idle_s in (10, 20, 30)] == [Rung.PAUSED, Rung.PAGED, Rung.SAVED]
+
+
+def test_windows_count_in_steps_where_they_are_checked_in_steps() -> None:
+    policy = SleepPolicy(pause_after_s=60, check_every_s=60)
+    checked = replace(AWAKE, spec=replace(SPEC, sleep=policy))
+    on_the_minute = NOW.replace(second=0)
+    for second, rung in ((59, None), (60, Rung.PAUSED)):
+        now = on_the_minute + timedelta(seconds=60 + second)
+        found = due([checked], lambda _: on_the_minute + timedelta(seconds=30), now)
+        assert (found[0].rung if found else None) is rung

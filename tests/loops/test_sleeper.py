@@ -13,6 +13,7 @@ import pytest
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.errors import AgentBusy, RuntimeFault
 from innkeeper.core.instance import Instance, State, Usage
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Moves
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
@@ -232,7 +233,7 @@ async def test_a_request_between_decision_and_freeze_wakes_it_again(inn: Inn) ->
     house = inn.house
     real = house.control.rest
 
-    async def rest(name: str, rung: State) -> bool:
+    async def rest(name: str, rung: Rung) -> bool:
         house.clock.turn(0.001)
         house.directory.touch(name, house.clock.now())
         house.control.rest = real  # type: ignore[method-assign]

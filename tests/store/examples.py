@@ -9,9 +9,10 @@ from typing import Any
 from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.ports import Receipt
-from innkeeper.core.tenant import Access, CustomAgent, Limits, Seen, SleepPolicy, Spec, Tenant, Wanted
+from innkeeper.core.tenant import Access, CustomAgent, Limits, Seen, Spec, Tenant, Wanted
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PLAIN = Spec(agent="nanobot", release="0.3.5", image="sha256:" + "ab" * 32, limits=Limits(memory_mb=256, cpus=0.5))
@@ -39,7 +40,18 @@ def elaborate_tenant() -> Tenant:
         release="1",
         image="registry.example/agent@sha256:" + "cd" * 32,
         limits=Limits(memory_mb=2048, cpus=1.5, pids=300),
-        sleep=SleepPolicy(pause_after_s=None, page_after_s=1, save_after_s=2, stop_after_s=3),
+        sleep=SleepPolicy(
+            pause_after_s=None,
+            page_after_s=1,
+            save_after_s=2,
+            stop_after_s=3,
+            check_every_s=4,
+            preset="night",
+            schedule=("awake 22:00-06:00 Fri-Mon UTC",),
+            missed_runs=MissedRuns.SKIP,
+            despite_channels=True,
+            wake_deadline_s=1.5,
+        ),
         env={"TZ": "Europe/Berlin", "GREETING": "grüß 'dich' \"$HOME\" \U0001f600"},
         hostnames=("chat.example.com", "b.example.org"),
         access=Access.OPEN,
@@ -55,7 +67,7 @@ def elaborate_tenant() -> Tenant:
         created_at=datetime(2026, 11, 20, 14, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2))),
         revision=4,
         wanted=Wanted.ASLEEP,
-        rung=State.PAUSED,
+        rung=Rung.PAGED,
         purge=True,
         token_epoch=3,
         last_activity=NOON + timedelta(microseconds=1),

@@ -11,11 +11,13 @@ from innkeeper.api.schema import (
     MemoryDocument,
     OperationDocument,
     ProgressDocument,
+    SkippedDocument,
     SleepDocument,
     TenantDocument,
     TroubleDocument,
 )
 from innkeeper.core.instance import Usage
+from innkeeper.core.ladder import WINDOWS
 from innkeeper.core.operations import Operation, Trouble
 from innkeeper.core.tenant import Tenant
 from innkeeper.telemetry import redact
@@ -38,13 +40,7 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         hostnames=list(spec.hostnames),
         access=spec.access,
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
-        sleep=SleepDocument(
-            **vars(spec.sleep),
-            holds=[
-                HoldDocument(kind=hold.kind, why=redact(hold.why), since=hold.since)
-                for hold in inn.holds.of(tenant.name)
-            ],
-        ),
+        sleep=_sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
         last_activity=active,
         next_wake=seen.next_wake,
@@ -53,6 +49,22 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         error=redact(seen.error) if seen.error else None,
         revision=tenant.revision,
         created_at=tenant.created_at,
+    )
+
+
+def _sleep_document(tenant: Tenant, inn: Inn) -> SleepDocument:
+    policy = tenant.spec.sleep
+    missing = inn.control.offer.missing
+    return SleepDocument(
+        **{**vars(policy), "schedule": list(policy.schedule)},
+        holds=[
+            HoldDocument(kind=hold.kind, why=redact(hold.why), since=hold.since) for hold in inn.holds.of(tenant.name)
+        ],
+        skipped=[
+            SkippedDocument(rung=rung, why=missing[rung])
+            for window, rung in WINDOWS.items()
+            if getattr(policy, window) is not None and rung in missing
+        ],
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import MissedRuns
 from innkeeper.core.operations import OperationKind, Status
 from innkeeper.core.tenant import NAME, Access, Mode, Wanted
 
@@ -86,8 +87,11 @@ class LimitsBody(Body):
 
 
 class SleepBody(Body):
-    """After how many idle seconds each rung of the ladder is taken; null skips the rung."""
+    """After how many idle seconds each rung of the ladder is taken, null to skip it; and what keeps or gets it up."""
 
+    preset: str | None = Field(default=None, max_length=40, examples=["balanced"])
+    """Windows by name: `snappy`, `balanced`, `frugal`, `ocmt`, or one that the settings add; those given beside it
+    win."""
     pause_after_s: int | None = Field(default=None, examples=[300])
     """Frozen in memory."""
     page_after_s: int | None = Field(default=None, examples=[600])
@@ -96,6 +100,19 @@ class SleepBody(Body):
     """Saved to disk."""
     stop_after_s: int | None = Field(default=None, examples=[14400])
     """Stopped."""
+    check_every_s: int | None = Field(default=None, examples=[None])
+    """Windows count in whole steps of so many seconds; null: as often as the sweep comes by."""
+    schedule: list[Annotated[str, Field(max_length=200)]] | None = Field(
+        default=None, max_length=100, examples=[["awake 08:00-18:00 Mon-Fri Europe/Berlin"]]
+    )
+    """When it is kept awake, and woken in time; replaced as a whole."""
+    missed_runs: MissedRuns | None = Field(default=None, examples=["run-once"])
+    """What becomes of runs of its own schedule that fell due while nobody could wake it: `run` makes up for each,
+    `run-once` runs each job once, `skip` waits for the next."""
+    despite_channels: bool | None = Field(default=None, examples=[False])
+    """Sleep though it fetches messages from channels itself."""
+    wake_deadline_s: float | None = Field(default=None, examples=[30])
+    """How long a request waits for it to wake; null: as `INNKEEPER_WAKE_DEADLINE_S` says."""
 
 
 class CustomBody(Body):
@@ -157,8 +174,14 @@ class ChangeTenant(SpecBody):
 class SleepTenant(Body):
     """How deep to sleep."""
 
-    tier: str = Field(default="pause", max_length=40, json_schema_extra={"enum": ["pause", "stop"]}, examples=["pause"])
-    """`pause` freezes it in memory, `stop` ends it; either way the next request wakes it."""
+    tier: str = Field(
+        default="pause",
+        max_length=40,
+        json_schema_extra={"enum": ["pause", "page", "save", "stop"]},
+        examples=["pause"],
+    )
+    """`pause` freezes it in memory, `page` pushes its memory to swap as well, `save` writes it to disk, `stop` ends
+    it; either way the next request wakes it. What this host can't do is refused with the reason."""
 
 
 class LimitsDocument(Document):
@@ -178,15 +201,31 @@ class HoldDocument(Document):
     since: datetime
 
 
+class SkippedDocument(Document):
+    """A rung of the tenant's ladder that this host can't offer."""
+
+    rung: str
+    why: str
+
+
 class SleepDocument(Document):
     """After how many idle seconds each rung of the ladder is taken; null: never."""
 
+    preset: str | None
+    """Where the windows come from, as far as they weren't given one by one."""
     pause_after_s: int | None
     page_after_s: int | None
     save_after_s: int | None
     stop_after_s: int | None
+    check_every_s: int | None
+    schedule: list[str]
+    missed_runs: MissedRuns
+    despite_channels: bool
+    wake_deadline_s: float | None
     holds: list[HoldDocument] = []
     """What keeps it from sleeping now."""
+    skipped: list[SkippedDocument] = []
+    """The rungs that it should take and that this host can't offer: the one above serves instead."""
 
 
 class MemoryDocument(Document):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
@@ -174,7 +174,7 @@ def _limits(body: LimitsBody) -> LimitsPatch:
     return LimitsPatch(memory_mb=body.memory_mb, cpus=body.cpus, pids=body.pids)
 
 
-def _sleep(body: SleepBody) -> dict[str, int | None]:
+def _sleep(body: SleepBody) -> dict[str, Any]:
     return body.model_dump(exclude_unset=True)  # null means never, left out means as it is
 
 

@@ -12,7 +12,7 @@ import typer
 
 from innkeeper.cli.exits import wrong_usage
 
-_SLEEP = "Sleep: idle seconds, or `never`"
+_SLEEP = "Sleep"
 _CUSTOM = "The agent `custom`"
 _IDLE = "SECONDS|never"
 
@@ -30,17 +30,45 @@ def spec_body(
     env_file: Annotated[Path | None, typer.Option(help="More environment: a file of KEY=VALUE lines.")] = None,
     hostname: Annotated[list[str] | None, typer.Option(help="A host name of the tenant's own, repeated.")] = None,
     access: Annotated[str | None, typer.Option(help="key (a tenant key is needed) or open (to everybody).")] = None,
+    sleep_preset: Annotated[
+        str | None,
+        typer.Option(help="Windows by name: snappy, balanced, frugal, ocmt, or your own.", rich_help_panel=_SLEEP),
+    ] = None,
     pause_after: Annotated[
-        str | None, typer.Option(metavar=_IDLE, help="Then it is frozen.", rich_help_panel=_SLEEP)
+        str | None, typer.Option(metavar=_IDLE, help="Idle so long, it is frozen.", rich_help_panel=_SLEEP)
     ] = None,
     page_after: Annotated[
-        str | None, typer.Option(metavar=_IDLE, help="Then its memory is paged out.", rich_help_panel=_SLEEP)
+        str | None, typer.Option(metavar=_IDLE, help="Idle so long, its memory goes to swap.", rich_help_panel=_SLEEP)
     ] = None,
     save_after: Annotated[
-        str | None, typer.Option(metavar=_IDLE, help="Then it is saved to disk.", rich_help_panel=_SLEEP)
+        str | None, typer.Option(metavar=_IDLE, help="Idle so long, it is saved to disk.", rich_help_panel=_SLEEP)
     ] = None,
     stop_after: Annotated[
-        str | None, typer.Option(metavar=_IDLE, help="Then it is stopped.", rich_help_panel=_SLEEP)
+        str | None, typer.Option(metavar=_IDLE, help="Idle so long, it is stopped.", rich_help_panel=_SLEEP)
+    ] = None,
+    schedule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHEN",
+            help="When it is kept awake, repeated, or `none`: `awake 08:00-18:00 Mon-Fri Europe/Berlin`.",
+            rich_help_panel=_SLEEP,
+        ),
+    ] = None,
+    missed_runs: Annotated[
+        str | None,
+        typer.Option(help="Runs of its own that were missed: run, skip or run-once.", rich_help_panel=_SLEEP),
+    ] = None,
+    despite_channels: Annotated[
+        bool | None,
+        typer.Option(
+            "--despite-channels/--heed-channels",
+            help="Sleep though it fetches messages from channels itself.",
+            rich_help_panel=_SLEEP,
+        ),
+    ] = None,
+    wake_deadline: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="How long a request waits for it to wake.", rich_help_panel=_SLEEP),
     ] = None,
     image: Annotated[str | None, typer.Option(help="Its image.", rich_help_panel=_CUSTOM)] = None,
     port: Annotated[int | None, typer.Option(help="The port it serves HTTP on.", rich_help_panel=_CUSTOM)] = None,
@@ -53,12 +81,15 @@ def spec_body(
     mount: Annotated[str | None, typer.Option(help="Where its folder is mounted.", rich_help_panel=_CUSTOM)] = None,
 ) -> dict[str, Any]:
     """What was said of the spec, and nothing of what wasn't."""
-    ladder = {"pause": pause_after, "page": page_after, "save": save_after, "stop": stop_after}
+    rungs = {"pause": pause_after, "page": page_after, "save": save_after, "stop": stop_after}
     return _said(
         release=release,
         wanted=wanted,
         limits=_said(memory_mb=memory_mb, cpus=cpus, pids=pids),
-        sleep={f"{rung}_after_s": _seconds(rung, value) for rung, value in ladder.items() if value is not None},
+        sleep=_said(preset=sleep_preset, missed_runs=missed_runs, despite_channels=despite_channels)
+        | _said(wake_deadline_s=wake_deadline)
+        | {f"{rung}_after_s": _seconds(rung, value) for rung, value in rungs.items() if value is not None}
+        | ({} if schedule is None else {"schedule": [] if schedule == ["none"] else schedule}),
         env=_environment(env or [], env_file),
         hostnames=hostname,
         access=access,

@@ -68,7 +68,6 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
         show.document(tenant)
         return
     limits, sleep, memory = tenant["limits"], tenant["sleep"], tenant["memory"]
-    rungs = [f"{rung} after {sleep[f'{rung}_after_s']} s" for rung in _RUNGS if sleep[f"{rung}_after_s"]]
     show.facts(
         [
             ("name", tenant["name"]),
@@ -80,7 +79,14 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
             ("error", tenant["error"]),
             ("limits", f"{limits['memory_mb']} MB, {limits['cpus']} CPUs, {limits['pids']} processes"),
             ("memory", f"{memory['resident_mb']} MB in RAM of {memory['rss_mb']} MB" if memory else None),
-            ("sleep", ", ".join(rungs) or "never"),
+            ("sleep", _ladder(sleep)),
+            *(("schedule", line) for line in sleep["schedule"]),
+            *(
+                ("held awake", f"{hold['kind']}, for {show.ago(hold['since'])}: {hold['why']}")
+                for hold in sleep["holds"]
+            ),
+            *(("skipped", f"{each['rung']}: {each['why']}") for each in sleep["skipped"]),
+            ("next wake", tenant["next_wake"]),
             ("last used", show.ago(tenant["last_activity"])),
             ("revision", tenant["revision"]),
             ("created", tenant["created_at"]),
@@ -121,7 +127,7 @@ def wake(ctx: typer.Context, name: TenantArgument, wait: Wait = True, as_json: J
 def sleep(
     ctx: typer.Context,
     name: TenantArgument,
-    tier: Annotated[str, typer.Option(help="How deep: pause or stop.")] = "pause",
+    tier: Annotated[str, typer.Option(help="How deep: pause, page, save or stop.")] = "pause",
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
@@ -169,6 +175,11 @@ def url(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None
 
 
 _RUNGS = ("pause", "page", "save", "stop")
+
+
+def _ladder(sleep: dict[str, Any]) -> str:
+    rungs = [f"{rung} after {sleep[f'{rung}_after_s']} s" for rung in _RUNGS if sleep[f"{rung}_after_s"]]
+    return (", ".join(rungs) or "never") + (f" ({sleep['preset']})" if sleep["preset"] else "")
 
 
 def _ask(

@@ -15,6 +15,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.errors import (
     Conflict,
     Invalid,
+    RungMissing,
     TenantExists,
     TenantLeaving,
     UnitExists,
@@ -25,14 +26,21 @@ from innkeeper.core.errors import (
 from innkeeper.core.events import Bus, OperationChanged, Subscription, TenantChanged
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
+from innkeeper.core.policy import Presets
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
 from innkeeper.core.releases import Releases
-from innkeeper.core.specs import SpecPatch, changed_spec, new_spec
+from innkeeper.core.specs import SpecPatch, changed_spec, new_spec, same_instance
 from innkeeper.core.tenant import Tenant, Wanted, check_name
 
-RUNGS: Mapping[str, State] = {"pause": State.PAUSED, "stop": State.STOPPED}
+TIERS: Mapping[str, Rung] = {
+    "pause": Rung.PAUSED,
+    "page": Rung.PAGED,
+    "save": Rung.SAVED,
+    "stop": Rung.STOPPED,
+}
 """How deep `sleep` can go."""
 
 
@@ -49,6 +57,9 @@ class Control:
         bus: Bus,
         clock: Clock,
         domain: str,
+        offer: Offer | None = None,
+        presets: Presets = PRESETS,
+        preset: str = DEFAULT_PRESET,
     ) -> None:
         self.store = store
         self.agents = agents
@@ -57,6 +68,9 @@ class Control:
         self._bus = bus
         self._clock = clock
         self._domain = domain
+        self.offer = offer or Offer()
+        self.presets = presets
+        self._preset = preset
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -125,7 +139,7 @@ class Control:
         if wanted is Wanted.GONE:
             raise Invalid("A tenant can't be created gone.", field="wanted")
         release = await self._releases.choose(agent, patch)
-        spec = new_spec(agent, release, patch, domain=self._domain)
+        spec = new_spec(agent, release, patch, domain=self._domain, presets=self.presets, preset=self._preset)
         left_over = await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
@@ -166,15 +180,17 @@ class Control:
             _not_leaving(tenant)
             if tenant.revision != before.revision:
                 raise Conflict(f"{name} was changed by somebody else just now.", hint="Look again, then repeat.")
-            spec = changed_spec(tenant.spec, agent, release, patch, domain=self._domain)
-            renewed = spec != tenant.spec
+            spec = changed_spec(tenant.spec, agent, release, patch, domain=self._domain, presets=self.presets)
+            remade = not same_instance(tenant.spec, spec)
+            revision = tenant.revision + (spec != tenant.spec)
             changed = replace(
                 tenant,
                 spec=spec,
                 wanted=wanted or tenant.wanted,
-                revision=tenant.revision + renewed,
-                # A frozen instance of the old revision is of no use; it is made anew when it wakes.
-                rung=State.STOPPED if renewed and tenant.rung is State.PAUSED else tenant.rung,
+                revision=revision,
+                remade_at=revision if remade else tenant.remade_at,
+                # A sleeping instance of the old spec is of no use; it is made anew when it wakes.
+                rung=Rung.STOPPED if remade and tenant.rung is not Rung.RUNNING else tenant.rung,
             )
             changed = _retried(changed, tenant)
             fields = [key for key, value in vars(patch).items() if value is not None]
@@ -186,7 +202,9 @@ class Control:
         return await self._steer(
             name,
             OperationKind.RESTART,
-            lambda t: replace(t, revision=t.revision + 1, rung=State.RUNNING, wanted=_awake(t.wanted)),
+            lambda t: replace(
+                t, revision=t.revision + 1, remade_at=t.revision + 1, rung=Rung.RUNNING, wanted=_awake(t.wanted)
+            ),
             actor=actor,
             once=once,
         )
@@ -196,7 +214,7 @@ class Control:
         return await self._steer(
             name,
             OperationKind.WAKE,
-            lambda t: replace(t, rung=State.RUNNING, wanted=_awake(t.wanted)),
+            lambda t: replace(t, rung=Rung.RUNNING, wanted=_awake(t.wanted)),
             actor=actor,
             once=once,
         )
@@ -205,17 +223,17 @@ class Control:
         """The same for a request that waits: no operation, and only where the tenant may be woken by requests."""
         async with self.store.begin() as tx:
             tenant = await tx.tenant(name)
-            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is State.RUNNING:
+            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is Rung.RUNNING:
                 return
-            roused = replace(tenant, rung=State.RUNNING)
+            roused = replace(tenant, rung=Rung.RUNNING)
             await tx.change_tenant(roused, from_revision=tenant.revision)
         self._bus.publish(TenantChanged(tenant=name, now=roused))
 
-    async def rest(self, name: str, rung: State) -> bool:
+    async def rest(self, name: str, rung: Rung) -> bool:
         """Down the ladder because it is idle; whether it was there to be put down, and not asked for otherwise."""
         async with self.store.begin() as tx:
             tenant = await tx.tenant(name)
-            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung in (rung, State.STOPPED):
+            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung.depth >= rung.depth:
                 return False
             resting = replace(tenant, rung=rung)
             await tx.change_tenant(resting, from_revision=tenant.revision)
@@ -223,14 +241,25 @@ class Control:
         return True
 
     async def sleep(self, name: str, tier: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
-        """Down the ladder to `tier`; the next request wakes it again."""
-        if tier not in RUNGS:
-            raise Invalid(f"There is no tier {tier[:40]!r}.", field="tier", hint=f"There are: {', '.join(RUNGS)}.")
+        """Down the ladder to `tier`, unless it sleeps deeper already; the next request wakes it again."""
+        if tier not in TIERS:
+            raise Invalid(f"There is no tier {tier[:40]!r}.", field="tier", hint=f"There are: {', '.join(TIERS)}.")
+        rung = TIERS[tier]
+        if rung in self.offer.missing:
+            raise RungMissing(
+                f"This host has no tier `{tier}`: {self.offer.missing[rung]}.",
+                hint=f"There are: {', '.join(name for name, rung in TIERS.items() if rung not in self.offer.missing)}.",
+            )
 
         def down(tenant: Tenant) -> Tenant:
             if tenant.wanted is Wanted.AWAKE:
                 raise Conflict(f"{name} is to be always awake.", hint="Set `wanted` to `auto` first.")
-            return replace(tenant, rung=RUNGS[tier])
+            if tenant.seen.state is State.FAILED:
+                raise Conflict(
+                    f"{name} has failed: nothing of it runs that could sleep.",
+                    hint=f"See why in `innkeeper tenant show {name}`; `innkeeper tenant restart {name}` tries again.",
+                )
+            return replace(tenant, rung=max(tenant.rung, rung, key=lambda each: each.depth))
 
         return await self._steer(name, OperationKind.SLEEP, down, actor=actor, once=once, tier=tier)
 

@@ -168,6 +168,12 @@ class KeyMadeBefore(Conflict):
     default_hint = "If that answer is lost, revoke the key and make another with a fresh Idempotency-Key."
 
 
+class RungMissing(Conflict):
+    """This host can't offer that tier of sleep."""
+
+    code = "rung_missing"
+
+
 class Superseded(Conflict):
     """What an operation was to reach isn't wanted any more."""
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from innkeeper.core.instance import State
+from innkeeper.core import schedule
+from innkeeper.core.ladder import Rung, rung_after
 from innkeeper.core.tenant import Tenant, Wanted
+
+LastActivity = Callable[[Tenant], datetime | None]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,52 +19,38 @@ class Rest:
     """A tenant that should go down the ladder, and since when it has been quiet."""
 
     tenant: Tenant
-    rung: State
+    rung: Rung
     quiet_since: datetime
 
 
-def due(tenants: Iterable[Tenant], last_activity: Callable[[Tenant], datetime | None], now: datetime) -> list[Rest]:
-    """The tenants that should sleep now, or deeper than they do; 10,000 cost some ten milliseconds."""
+def due(
+    tenants: Iterable[Tenant], last_activity: LastActivity, now: datetime, *, missing: Collection[Rung] = ()
+) -> list[Rest]:
+    """The tenants that should sleep now, or deeper than they do; 10,000 cost some ten milliseconds.
+
+    `missing` are the rungs that this host can't offer: the one above serves until the one below is due.
+    """
     found = []
     for tenant in tenants:
-        if tenant.wanted is not Wanted.AUTO or (not tenant.seen.ready and tenant.rung is State.RUNNING):
+        if tenant.wanted is not Wanted.AUTO or (not tenant.seen.ready and tenant.rung is Rung.RUNNING):
             continue
-        quiet_since = _quiet_since(tenant, last_activity(tenant))
-        rung = rung_after((now - quiet_since).total_seconds(), tenant)
-        if _depth(rung) > _depth(tenant.rung):
-            found.append(Rest(tenant=tenant, rung=rung, quiet_since=quiet_since))
+        if tenant.rung is Rung.STOPPED:
+            continue
+        since = quiet_since(tenant, last_activity(tenant))
+        policy = tenant.spec.sleep
+        rung = rung_after(policy, _counted_s(since, now, policy.check_every_s), missing=missing)
+        if rung.depth > tenant.rung.depth and schedule.awake_until(policy.schedule, now) is None:
+            found.append(Rest(tenant=tenant, rung=rung, quiet_since=since))
     return found
 
 
-def to_page_out(
-    tenants: Iterable[Tenant], last_activity: Callable[[Tenant], datetime | None], now: datetime
-) -> list[Tenant]:
-    """The frozen tenants whose memory may go to swap now, whether or not it went before."""
-    return [
-        tenant
-        for tenant in tenants
-        if tenant.seen.state is State.PAUSED
-        and tenant.target is State.PAUSED
-        and (after_s := tenant.spec.sleep.page_after_s) is not None
-        and (now - _quiet_since(tenant, last_activity(tenant))).total_seconds() >= after_s
-    ]
-
-
-def rung_after(idle_s: float, tenant: Tenant) -> State:
-    """The rung that a tenant's policy means after so many idle seconds."""
-    policy = tenant.spec.sleep
-    if policy.stop_after_s is not None and idle_s >= policy.stop_after_s:
-        return State.STOPPED
-    if policy.pause_after_s is not None and idle_s >= policy.pause_after_s:
-        return State.PAUSED
-    return State.RUNNING
-
-
-def _quiet_since(tenant: Tenant, last_activity: datetime | None) -> datetime:
+def quiet_since(tenant: Tenant, last_activity: datetime | None) -> datetime:
     """The last sign of life: a start is one, for whoever is woken gets a whole window."""
     signs = (last_activity, tenant.seen.started_at, tenant.created_at)
     return max(sign for sign in signs if sign is not None)
 
 
-def _depth(rung: State) -> int:
-    return {State.RUNNING: 0, State.PAUSED: 1, State.STOPPED: 2}.get(rung, 0)
+def _counted_s(since: datetime, now: datetime, step_s: int | None) -> float:
+    """How long it had been quiet when it was last checked."""
+    idle_s = (now - since).total_seconds()
+    return idle_s - (now - _EPOCH).total_seconds() % step_s if step_s else idle_s

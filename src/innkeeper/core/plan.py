@@ -50,8 +50,8 @@ def decide(tenant: Tenant, instance: Instance) -> Step:
 
 
 def outdated(tenant: Tenant, instance: Instance) -> bool:
-    """Whether the instance was made from another revision, or for a former tenant of the same name."""
-    return instance.exists and (instance.revision != tenant.revision or instance.tenant_id != tenant.id)
+    """Whether the instance was made before a change that asks for a new one, or for a former tenant of the name."""
+    return instance.exists and (instance.revision < tenant.remade_at or instance.tenant_id != tenant.id)
 
 
 def looping(seen: Seen) -> bool:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from innkeeper.core.errors import InvalidSpec, ReleaseTooOld
+from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, SleepPolicy
+from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
 from innkeeper.core.release import Release, version_key
-from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, SleepPolicy, Spec
+from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Spec
 
 MEMORY_MAX_MB = 1 << 20
 CPUS_MIN, CPUS_MAX = 0.05, 512.0
 PIDS_MIN, PIDS_MAX = 64, 1 << 16
 ENV_MAX, ENV_BYTES_MAX = 100, 32 << 10
 HOSTNAMES_MAX = 20
-WINDOW_MAX_S = 365 * 86400
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED_ENV = ("INNKEEPER_", "LD_", "DOCKER_")
@@ -40,20 +41,31 @@ class SpecPatch:
     release: str | None = None
     mode: Mode | None = None
     limits: LimitsPatch | None = None
-    sleep: Mapping[str, int | None] | None = None
+    sleep: Mapping[str, Any] | None = None
     env: Mapping[str, str] | None = None
     hostnames: tuple[str, ...] | None = None
     access: Access | None = None
     custom: CustomAgent | None = None
 
 
-def new_spec(agent: Agent, release: Release, patch: SpecPatch, *, domain: str) -> Spec:
+def new_spec(
+    agent: Agent,
+    release: Release,
+    patch: SpecPatch,
+    *,
+    domain: str,
+    presets: Presets = PRESETS,
+    preset: str = DEFAULT_PRESET,
+) -> Spec:
     """The spec of a new tenant: the agent's defaults, with the patch over them."""
-    blank = Spec(agent=agent.name, release=release.version, image=release.image, limits=agent.limits)
-    return changed_spec(blank, agent, release, patch, domain=domain)
+    sleep = changed_policy(SleepPolicy(), {"preset": preset}, presets)
+    blank = Spec(agent=agent.name, release=release.version, image=release.image, limits=agent.limits, sleep=sleep)
+    return changed_spec(blank, agent, release, patch, domain=domain, presets=presets)
 
 
-def changed_spec(spec: Spec, agent: Agent, release: Release, patch: SpecPatch, *, domain: str) -> Spec:
+def changed_spec(
+    spec: Spec, agent: Agent, release: Release, patch: SpecPatch, *, domain: str, presets: Presets = PRESETS
+) -> Spec:
     """`spec` with the patch over it, checked as a whole; raises InvalidSpec and ReleaseTooOld."""
     if agent.minimum_version and version_key(release.version) < version_key(agent.minimum_version):
         raise ReleaseTooOld(
@@ -72,18 +84,22 @@ def changed_spec(spec: Spec, agent: Agent, release: Release, patch: SpecPatch, *
             cpus=_or(asked.cpus, spec.limits.cpus),
             pids=_or(asked.pids, spec.limits.pids),
         ),
-        sleep=_patched(spec.sleep, patch.sleep or {}),
+        sleep=changed_policy(spec.sleep, patch.sleep or {}, presets),
         env=dict(_or(patch.env, spec.env)),
         hostnames=tuple(dict.fromkeys(map(canonical_host, _or(patch.hostnames, spec.hostnames)))),
         access=patch.access or spec.access,
         custom=patch.custom or spec.custom,
     )
     _check_limits(changed.limits, agent)
-    _check_sleep(changed.sleep)
     _check_env(changed.env)
     _check_hostnames(changed.hostnames, domain)
     _check_custom(changed)
     return changed
+
+
+def same_instance(before: Spec, after: Spec) -> bool:
+    """Whether an instance made from the one serves the other as it is: what changed concerns us alone."""
+    return replace(before, sleep=after.sleep, access=after.access) == after
 
 
 def canonical_host(host: str) -> str:
@@ -96,25 +112,6 @@ T = TypeVar("T")
 
 def _or(asked: T | None, kept: T) -> T:
     return kept if asked is None else asked
-
-
-def _patched(sleep: SleepPolicy, asked: Mapping[str, int | None]) -> SleepPolicy:
-    """The policy with what was asked for; rungs that nobody asked for give way where they would come too late."""
-    rungs = {field.name: getattr(sleep, field.name) for field in fields(sleep)}
-    for name in asked.keys() - rungs.keys():
-        raise InvalidSpec(
-            f"There is no {name[:40]!r} in a sleep policy.",
-            field=f"sleep.{name[:40]}",
-            hint=f"There are: {', '.join(rungs)}.",
-        )
-    rungs |= asked
-    latest = WINDOW_MAX_S
-    for name, value in reversed(rungs.items()):
-        if name in asked:
-            latest = min(latest, value if value is not None else latest)
-        elif value is not None and value > latest:
-            rungs[name] = None
-    return SleepPolicy(**rungs)
 
 
 def _check_limits(limits: Limits, agent: Agent) -> None:
@@ -136,27 +133,6 @@ def _check_limits(limits: Limits, agent: Agent) -> None:
             field="limits.pids",
             hint=f"Give {PIDS_MIN} to {PIDS_MAX}; {agent.limits.pids} is the default.",
         )
-
-
-def _check_sleep(sleep: SleepPolicy) -> None:
-    before, what = 0, ""
-    for rung in fields(sleep):
-        value = getattr(sleep, rung.name)
-        if value is None:
-            continue
-        if not 0 < value <= WINDOW_MAX_S:
-            raise InvalidSpec(
-                f"{rung.name} can't be {value}.",
-                field=f"sleep.{rung.name}",
-                hint=f"Give 1 to {WINDOW_MAX_S} seconds, or null to skip this rung.",
-            )
-        if value < before:
-            raise InvalidSpec(
-                f"{rung.name} ({value} s) comes before {what} ({before} s).",
-                field=f"sleep.{rung.name}",
-                hint="Each rung must come after the one above it.",
-            )
-        before, what = value, rung.name
 
 
 def _check_env(env: Mapping[str, str]) -> None:

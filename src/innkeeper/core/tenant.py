@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from innkeeper.core.errors import InvalidName
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import Rung, SleepPolicy
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """The pattern of DESIGN.md, and of OpenClaw's own fleet; a DNS label and a file name at once."""
@@ -44,16 +45,6 @@ class Limits:
     memory_mb: int
     cpus: float
     pids: int = 512
-
-
-@dataclass(frozen=True, kw_only=True)
-class SleepPolicy:
-    """After how many idle seconds each rung of the ladder is taken; None skips the rung."""
-
-    pause_after_s: int | None = 300
-    page_after_s: int | None = 600
-    save_after_s: int | None = None
-    stop_after_s: int | None = 14400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +103,11 @@ class Tenant:
     """Its place on the tenants' network: decides bridge and address; the lowest free one, kept for life."""
     created_at: datetime
     revision: int = 1
+    remade_at: int = 1
+    """The revision that last asked for a new instance; one that was made from it or a later one is current."""
     wanted: Wanted = Wanted.AUTO
-    rung: State = State.RUNNING
-    """Where on the ladder it should be now: running, paused or stopped."""
+    rung: Rung = Rung.RUNNING
+    """Where on the ladder it should be now."""
     purge: bool = False
     """When `wanted` is gone: the data goes too."""
     token_epoch: int = 1
@@ -133,7 +126,7 @@ class Tenant:
             case Wanted.ASLEEP:
                 return State.STOPPED
             case Wanted.AUTO:
-                return self.rung
+                return self.rung.state
 
 
 def check_name(name: str) -> str:

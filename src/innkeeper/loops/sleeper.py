@@ -13,8 +13,9 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, TenantChanged, TenantGone
 from innkeeper.core.holds import Holds
-from innkeeper.core.idle import Rest, due, to_page_out
+from innkeeper.core.idle import Rest, due
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Clock, Movements, Runtime
 from innkeeper.core.tenant import Tenant
 from innkeeper.loops.supervise import Supervisor
@@ -60,7 +61,7 @@ class Sleeper:
         self._holds = holds
         self._clock = clock
         self._sweep_s = sweep_s
-        self._resting = {tenant.name for tenant in directory if tenant.rung is not State.RUNNING}
+        self._resting = {tenant.name for tenant in directory if tenant.rung is not Rung.RUNNING}
         self._put_down: dict[str, datetime] = {}
         self._used: dict[str, tuple[float, datetime]] = {}
         self._paged: set[str] = set()
@@ -73,10 +74,10 @@ class Sleeper:
 
     def _follow(self, event: Event) -> None:
         """Whoever is woken, by whomever, gets a whole window."""
-        if isinstance(event, TenantChanged) and event.now.rung is State.RUNNING and event.tenant in self._resting:
+        if isinstance(event, TenantChanged) and event.now.rung is Rung.RUNNING and event.tenant in self._resting:
             self._directory.touch(event.tenant, self._clock.now())
         if isinstance(event, TenantChanged | TenantGone):
-            resting = isinstance(event, TenantChanged) and event.now.rung is not State.RUNNING
+            resting = isinstance(event, TenantChanged) and event.now.rung is not Rung.RUNNING
             (self._resting.add if resting else self._resting.discard)(event.tenant)
 
     async def _run(self) -> None:
@@ -110,7 +111,7 @@ class Sleeper:
                 await self._control.rouse(name)
         for name, since in list(self._put_down.items()):
             resting = self._directory.tenant(name)
-            if resting is None or resting.rung is State.RUNNING:
+            if resting is None or resting.rung is Rung.RUNNING:
                 del self._put_down[name]
             elif (last := self._directory.last_activity(resting)) is not None and last > since:
                 del self._put_down[name]
@@ -129,7 +130,7 @@ class Sleeper:
 
     async def _put_to_rest(self, rest: Rest) -> bool:
         tenant = rest.tenant
-        if tenant.rung is State.RUNNING and (await self._listens(tenant) or await self._computes(tenant)):
+        if tenant.rung is Rung.RUNNING and (await self._listens(tenant) or await self._computes(tenant)):
             return False
         self._put_down[tenant.name] = self._clock.now()
         if not await self._control.rest(tenant.name, rest.rung):
@@ -139,7 +140,9 @@ class Sleeper:
 
     async def page_out(self) -> None:
         """Push the memory of those who have slept for long enough to swap, one after the other, once each sleep."""
-        sleepers = to_page_out(self._directory, self._directory.last_activity, self._clock.now())
+        sleepers = [
+            tenant for tenant in self._directory if tenant.rung is Rung.PAGED and tenant.seen.state is State.PAUSED
+        ]
         self._paged &= {tenant.name for tenant in sleepers}
         for tenant in sleepers:
             if tenant.name in self._paged:

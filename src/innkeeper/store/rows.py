@@ -14,10 +14,11 @@ from sqlalchemy import Row
 from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
-from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, SleepPolicy, Spec, Tenant, Wanted
+from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, Spec, Tenant, Wanted
 from innkeeper.store import tables
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -40,6 +41,7 @@ def changing_values(tenant: Tenant) -> dict[str, object]:
     """The columns of a tenant that a use case may change."""
     return {
         "revision": tenant.revision,
+        "remade_at": tenant.remade_at,
         "wanted": tenant.wanted.value,
         "rung": tenant.rung.value,
         "purge": tenant.purge,
@@ -68,15 +70,16 @@ def seen_values(seen: Seen) -> dict[str, object]:
 
 def tenant_of(row: AnyRow) -> Tenant:
     """A tenant from the columns `TENANT`."""
-    name, id_, slot, created_at, revision, wanted, rung, purge, token_epoch, last_activity, spec, seen = row
+    name, id_, slot, created_at, revision, remade_at, wanted, rung, purge, token_epoch, last_activity, spec, seen = row
     return Tenant(
         name=name,
         id=id_,
         slot=slot,
         created_at=moment(created_at),
         revision=revision,
+        remade_at=remade_at,
         wanted=Wanted(wanted),
-        rung=State(rung),
+        rung=Rung(rung),
         purge=purge,
         token_epoch=token_epoch,
         last_activity=_moment_or_none(last_activity),
@@ -95,12 +98,18 @@ def _spec_of(text: str) -> Spec:
         | {
             "limits": Limits(**kept["limits"]),
             "mode": Mode(kept["mode"]),
-            "sleep": SleepPolicy(**kept["sleep"]),
+            "sleep": _policy_of(kept["sleep"]),
             "hostnames": tuple(kept["hostnames"]),
             "access": Access(kept["access"]),
             "custom": custom and CustomAgent(**custom | {"command": tuple(custom["command"])}),
         }
     )
+
+
+def _policy_of(kept: dict[str, Any]) -> SleepPolicy:
+    missed_runs = MissedRuns(kept.pop("missed_runs", MissedRuns.RUN_ONCE))
+    schedule = tuple(kept.pop("schedule", ()))
+    return SleepPolicy(**kept, missed_runs=missed_runs, schedule=schedule)
 
 
 @lru_cache(maxsize=4096)

@@ -27,6 +27,7 @@ tenants = Table(
     Column("slot", Integer, nullable=False, unique=True),
     Column("created_at", EXACT, nullable=False),
     Column("revision", Integer, nullable=False),
+    Column("remade_at", Integer, nullable=False, server_default="1"),
     Column("wanted", EXACT, nullable=False),
     Column("rung", EXACT, nullable=False),
     Column("purge", Boolean, nullable=False),
