@@ -240,7 +240,7 @@ async def test_a_large_upload_passes_whole_and_the_gate_sees_none_of_it(edge: St
             yield piece
 
     async with await asyncio.start_unix_server(record, edge.run / "gate.sock"):
-        answer = await edge.client.post("/", headers={**ALICE, "Cookie": "a=1"}, content=body())
+        answer = await edge.client.post("/a%20b?c=d", headers={**ALICE, "Cookie": "a=1"}, content=body())
     for writer in taken:  # else Caddy asks the next test's gate on them
         writer.close()
 
@@ -249,9 +249,11 @@ async def test_a_large_upload_passes_whole_and_the_gate_sees_none_of_it(edge: St
         expected.update(piece)
     assert answer.json()["length"] == 100 * 1024 * 1024
     assert answer.json()["sha256"] == expected.hexdigest()
-    assert asked.count(b"GET /gate HTTP/1.1\r\n") == 1
-    names = {line.split(b":")[0] for line in bytes(asked).split(b"\r\n")[1:] if line}
-    assert names == {b"Host", b"X-Forwarded-Host", b"Authorization", b"Accept", b"User-Agent"}
+    assert asked.count(b"GET /gate?c=d HTTP/1.1\r\n") == 1
+    told = dict(line.split(b": ", 1) for line in bytes(asked).split(b"\r\n")[1:] if line)
+    request = {b"X-Forwarded-Host", b"X-Forwarded-Method", b"X-Forwarded-Uri", b"Authorization", b"Accept"}
+    assert told.keys() == {b"Host", b"User-Agent", *request}
+    assert (told[b"X-Forwarded-Method"], told[b"X-Forwarded-Uri"]) == (b"POST", b"/a%20b?c=d")
 
 
 async def test_a_request_is_held_until_the_tenant_is_ready(edge: Stage) -> None:

@@ -179,6 +179,8 @@ _SITE = Template("""\
 			rewrite /gate
 			header_up -*
 			header_up X-Forwarded-Host {http.request.hostport}
+			header_up X-Forwarded-Method {http.request.orig_method}
+			header_up X-Forwarded-Uri {http.request.orig_uri}
 			header_up Authorization {header.Authorization}
 			header_up Accept {header.Accept}
 			lb_try_duration ${patience_s}s

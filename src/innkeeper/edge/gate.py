@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from typing import NamedTuple
 
 import structlog
 
@@ -32,6 +33,17 @@ class Outcome(StrEnum):
     FAULT = "fault"
 
 
+class Ask(NamedTuple):
+    """What Caddy tells of a request."""
+
+    host: bytes = b""
+    authorization: bytes = b""
+    accept: bytes = b""
+    method: bytes = b"GET"
+    uri: bytes = b"/"
+    """Path and query, as the client sent them."""
+
+
 class Gate:
     """Decides on requests, on behalf of the door."""
 
@@ -39,10 +51,11 @@ class Gate:
         self._door = door
         self._count = count
 
-    def ask(self, host: bytes, authorization: bytes, accept: bytes) -> bytes | Awaitable[bytes]:
+    def ask(self, ask: Ask) -> bytes | Awaitable[bytes]:
         """The answer at once, or, for a tenant that isn't ready, something to await for it."""
         door = self._door
-        tenant = door.find(plain_host(host))
+        _, authorization, accept, _, _ = ask
+        tenant = door.find(plain_host(ask.host))
         if tenant is None:
             return self._refuse(UnknownTenant("No tenant answers at this address.", hint=""), accept)
         actor = _actor(door, authorization)

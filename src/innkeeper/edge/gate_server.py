@@ -13,7 +13,7 @@ from typing import cast
 
 import httptools
 
-from innkeeper.edge.gate import Gate
+from innkeeper.edge.gate import Ask, Gate
 from innkeeper.edge.sockets import allow_many, check_length
 
 _BACKLOG = 4096
@@ -63,7 +63,8 @@ class _Connection(asyncio.Protocol):
     """One of Caddy's connections; it asks on it again and again, one request at a time."""
 
     __slots__ = (
-        "_accept", "_authorization", "_connections", "_gate", "_held", "_host", "_parser", "_transport",
+        "_accept", "_authorization", "_connections", "_gate", "_held", "_host", "_method", "_parser", "_transport",
+        "_uri",
     )  # fmt: skip
     _transport: asyncio.Transport
 
@@ -72,7 +73,7 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._parser = httptools.HttpRequestParser(self)
         self._held: asyncio.Task[None] | None = None
-        self._host = self._authorization = self._accept = b""
+        self._clear()
 
     def abort(self) -> None:
         """Drop the connection, answered or not."""
@@ -98,7 +99,11 @@ class _Connection(asyncio.Protocol):
     # --- the parser's side
 
     def on_message_begin(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._host = self._authorization = self._accept = b""
+        self._method, self._uri = b"GET", b"/"
 
     def on_header(self, name: bytes, value: bytes) -> None:
         match name.lower():
@@ -108,13 +113,17 @@ class _Connection(asyncio.Protocol):
                 self._authorization = value
             case b"accept":
                 self._accept = value
+            case b"x-forwarded-method":
+                self._method = value
+            case b"x-forwarded-uri":
+                self._uri = value
 
     def on_message_complete(self) -> None:
         if self._held is not None:
             self._transport.abort()  # a second ask before the first was answered: this isn't Caddy
             return
         try:
-            answer = self._gate.ask(self._host, self._authorization, self._accept)
+            answer = self._gate.ask(Ask(self._host, self._authorization, self._accept, self._method, self._uri))
         except Exception:  # whatever it is, the client gets an answer and the log the trace
             answer = self._gate.fault()
         if isinstance(answer, bytes):
