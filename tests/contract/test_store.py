@@ -18,7 +18,18 @@ from innkeeper.core.tenant import Limits, Seen, Tenant, Wanted
 from innkeeper.store.memory import MemoryStore
 from tests.store import examples
 from tests.store.databases import DRIVERS, opened
-from tests.store.examples import NOON, elaborate_seen, elaborate_tenant, ended, entry, key, operation, receipt, tenant
+from tests.store.examples import (
+    NOON,
+    elaborate_past,
+    elaborate_seen,
+    elaborate_tenant,
+    ended,
+    entry,
+    key,
+    operation,
+    receipt,
+    tenant,
+)
 
 
 @pytest.fixture(params=DRIVERS)
@@ -98,7 +109,7 @@ async def test_the_lowest_free_slot_is_found(store: Store) -> None:
 
 
 async def test_a_change_leaves_alone_what_the_reconciler_writes(store: Store) -> None:
-    before = tenant("a", 5, seen=elaborate_seen(), last_activity=NOON)
+    before = tenant("a", 5, seen=elaborate_seen(), last_activity=NOON, past=elaborate_past())
     spec = replace(examples.PLAIN, limits=Limits(memory_mb=512, cpus=1.0))
     change = tenant("a", 9, revision=2, remade_at=2, wanted=Wanted.AWAKE, rung=Rung.STOPPED, purge=True, token_epoch=2)
     async with store.begin() as write:
@@ -106,7 +117,16 @@ async def test_a_change_leaves_alone_what_the_reconciler_writes(store: Store) ->
         await write.change_tenant(replace(change, spec=spec), from_revision=1)
     async with store.look() as read:
         expected = replace(change, spec=spec, slot=5, seen=elaborate_seen(), last_activity=NOON)
-        assert await read.tenant("a") == expected
+        assert await read.tenant("a") == replace(expected, past=elaborate_past())
+
+
+async def test_what_was_measured_is_remembered_and_the_unknown_ignored(store: Store) -> None:
+    async with store.begin() as write:
+        await write.add_tenant(tenant("a"))
+    await store.remember({"a": elaborate_past(), "nobody": elaborate_past()})
+    await store.remember({})
+    async with store.look() as read:
+        assert await read.tenants() == [tenant("a", past=elaborate_past())]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
+from innkeeper.core.past import Past
 from innkeeper.core.ports import Receipt
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Seen, Spec, Tenant, Wanted
 
@@ -66,13 +67,21 @@ def elaborate_tenant() -> Tenant:
         slot=7,
         created_at=datetime(2026, 11, 20, 14, 30, 0, 123456, tzinfo=timezone(timedelta(hours=2))),
         revision=4,
+        remade_at=2,
         wanted=Wanted.ASLEEP,
         rung=Rung.PAGED,
         purge=True,
         token_epoch=3,
         last_activity=NOON + timedelta(microseconds=1),
         seen=elaborate_seen(),
+        past=elaborate_past(),
     )
+
+
+def elaborate_past() -> Past:
+    """Figures of every kind."""
+    past = Past(asleep_mb={Rung.PAUSED: (801, 799)}, swapped_mb={Rung.PAGED: (900,), Rung.RUNNING: (1, 2, 3)})
+    return past.with_wake(Rung.STOPPED, 8.125).with_peak(Rung.PAGED, 301, same_stay=False)
 
 
 def elaborate_seen() -> Seen:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from innkeeper.core.errors import InvalidName
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung, SleepPolicy
+from innkeeper.core.past import NOTHING, Past
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """The pattern of DESIGN.md, and of OpenClaw's own fleet; a DNS label and a file name at once."""
@@ -114,6 +115,8 @@ class Tenant:
     """Raised to make every derived token of the tenant a new one."""
     last_activity: datetime | None = None
     seen: Seen = field(default_factory=Seen)
+    past: Past = NOTHING
+    """What was measured of it, as it was written down last; core/past.py."""
 
     @property
     def target(self) -> State:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from innkeeper.core.audit import Entry
 from innkeeper.core.events import utc_now
 from innkeeper.core.operations import Operation
+from innkeeper.core.past import Past
 from innkeeper.core.ports import Clock, Lease
 from innkeeper.core.tenant import Seen
 from innkeeper.store import rules
@@ -102,6 +103,12 @@ class MemoryStore:
                 tenant = tables.tenants.get(name)
                 if tenant is not None and (tenant.last_activity is None or tenant.last_activity < at):
                     tables.tenants[name] = replace(tenant, last_activity=at)
+
+    async def remember(self, pasts: Mapping[str, Past]) -> None:
+        """Write down what was measured of tenants."""
+        async with self._tables_in_turn() as tables:
+            for name in pasts.keys() & tables.tenants.keys():
+                tables.tenants[name] = replace(tables.tenants[name], past=pasts[name])
 
     async def forget(self, *, before: datetime) -> int:
         """Drop ended operations and receipts older than that."""

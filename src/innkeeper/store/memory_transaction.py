@@ -86,6 +86,7 @@ class MemoryTransaction:
             created_at=present.created_at,
             seen=present.seen,
             last_activity=present.last_activity,
+            past=present.past,
         )
 
     def _check_hostnames(self, tenant: Tenant) -> None:

@@ -16,6 +16,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
+from innkeeper.core.past import NOTHING, Past
 from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, Spec, Tenant, Wanted
@@ -60,6 +61,7 @@ def tenant_values(tenant: Tenant) -> dict[str, object]:
         "last_activity": _stamp_or_none(tenant.last_activity),
         **changing_values(tenant),
         **seen_values(tenant.seen),
+        "past": None if tenant.past == NOTHING else past_text(tenant.past),
     }
 
 
@@ -70,7 +72,22 @@ def seen_values(seen: Seen) -> dict[str, object]:
 
 def tenant_of(row: AnyRow) -> Tenant:
     """A tenant from the columns `TENANT`."""
-    name, id_, slot, created_at, revision, remade_at, wanted, rung, purge, token_epoch, last_activity, spec, seen = row
+    (
+        name,
+        id_,
+        slot,
+        created_at,
+        revision,
+        remade_at,
+        wanted,
+        rung,
+        purge,
+        token_epoch,
+        last_activity,
+        spec,
+        seen,
+        past,
+    ) = row
     return Tenant(
         name=name,
         id=id_,
@@ -85,6 +102,7 @@ def tenant_of(row: AnyRow) -> Tenant:
         last_activity=_moment_or_none(last_activity),
         spec=_spec_of(spec),
         seen=_seen_of(seen),
+        past=_past_of(past) if past else NOTHING,
     )
 
 
@@ -122,6 +140,20 @@ def _seen_of(text: str) -> Seen:
             "crashes": tuple(map(moment, kept["crashes"])),
             "started_at": _moment_or_none(kept["started_at"]),
             "next_wake": _moment_or_none(kept.get("next_wake")),
+        }
+    )
+
+
+def past_text(past: Past) -> str:
+    """What was measured, as it is kept."""
+    return _json(past)
+
+
+def _past_of(text: str) -> Past:
+    return Past(
+        **{
+            name: {Rung(rung): tuple(figures) for rung, figures in by_rung.items()}
+            for name, by_rung in json.loads(text).items()
         }
     )
 

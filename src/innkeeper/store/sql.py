@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation, Status
+from innkeeper.core.past import Past
 from innkeeper.core.ports import Lease
 from innkeeper.core.tenant import Seen
 from innkeeper.store import lease as leases
@@ -112,6 +113,16 @@ class SqlStore:
         later = update(tables.tenants).where(column.name == name, earlier).values(last_activity=at)
         # In one order, so that two who do this at once wait for each other instead of for ever.
         values = [{"tenant": tenant, "at": rows.stamp(moment)} for tenant, moment in sorted(activity.items())]
+        if values:
+            async with self._connected(self._engines.writes) as connection:
+                await connection.execute(later, values)
+
+    async def remember(self, pasts: Mapping[str, Past]) -> None:
+        """Write down what was measured of tenants."""
+        column = tables.tenants.c
+        name: BindParameter[str] = bindparam("tenant")
+        later = update(tables.tenants).where(column.name == name).values(past=bindparam("measured"))
+        values = [{"tenant": tenant, "measured": rows.past_text(past)} for tenant, past in sorted(pasts.items())]
         if values:
             async with self._connected(self._engines.writes) as connection:
                 await connection.execute(later, values)

@@ -35,6 +35,7 @@ tenants = Table(
     Column("last_activity", EXACT),
     Column("spec", Text, nullable=False),
     Column("seen", Text, nullable=False),
+    Column("past", Text),  # what was measured; null: nothing yet
     Column("state", EXACT, nullable=False, index=True),  # seen.state, to be counted
     Column("lease_holder", EXACT),
     Column("lease_token", EXACT),

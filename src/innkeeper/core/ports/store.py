@@ -11,6 +11,7 @@ from typing import Protocol
 from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
+from innkeeper.core.past import Past
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 
@@ -65,7 +66,7 @@ class Transaction(Protocol):
         ...
 
     async def change_tenant(self, tenant: Tenant, *, from_revision: int) -> None:
-        """Write all but `seen` and `last_activity`; Conflict when it was changed meanwhile, HostnameTaken."""
+        """Write all but `seen`, `last_activity` and `past`; Conflict when it was changed meanwhile, HostnameTaken."""
         ...
 
     async def reset_seen(self, name: str, seen: Seen) -> None:
@@ -154,6 +155,10 @@ class Store(Protocol):
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:
         """Write down when tenants were last active; of two times the later one stays. Unknown names are ignored."""
+        ...
+
+    async def remember(self, pasts: Mapping[str, Past]) -> None:
+        """Write down what was measured of tenants. Unknown names are ignored."""
         ...
 
     async def forget(self, *, before: datetime) -> int:
