@@ -36,6 +36,7 @@ from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.seating import Seating
+from innkeeper.core.suspension import Suspensions
 from innkeeper.diagnosis import doctor_host, parts
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
@@ -174,9 +175,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             agents=AGENTS,
             prober=prober,
             seating=seating,
+            suspensions=Suspensions(seating=seating, runtime=runtime, prober=prober, holds=holds, clock=clock),
             bus=bus,
             clock=clock,
-            holds=holds,
             holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
         )
         queue = KeyedQueue()

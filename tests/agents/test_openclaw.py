@@ -10,6 +10,8 @@ import pytest
 
 from innkeeper.agents.openclaw import OpenClaw
 from innkeeper.core.errors import AgentConfigInvalid
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import Consent
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 
 AGENT = OpenClaw()
@@ -184,20 +186,31 @@ BUSY = {
     ],
 )
 def test_only_a_clear_yes_is_consent(status: int, body: bytes, objection: str | None) -> None:
-    assert AGENT.objection(status, body) == objection
+    assert AGENT.consent(status, body).objection == objection
 
 
-def test_a_thawed_gateway_is_told_that_its_lease_is_over() -> None:
-    agent, spec = AGENT, spec_for(AGENT)
-    first = agent.resume(spec, "token", None)
-    assert first is not None
-    assert first == agent.suspend(spec, "token"), "the same question names the lease, old or new"
-    second = agent.resume(spec, "token", answered({"status": "ready", "suspensionId": "s1"}))
-    assert second is not None
-    assert second.json == {"method": "gateway.suspend.resume", "params": {"suspensionId": "s1"}}
-    assert agent.resume(spec, "token", answered({"ok": True, "status": "running", "resumed": True})) is None
-    assert agent.resume(spec, "token", b"<html>") is None
-    assert "token" in second.headers["Authorization"]
+def test_consent_has_a_name_and_an_end() -> None:
+    ready = answered({"status": "ready", "suspensionId": "s1", "expiresAtMs": 1795230000000})
+    until = datetime(2026, 11, 21, 3, tzinfo=UTC)
+    assert AGENT.consent(200, ready) == Consent(suspension="s1", until=until)
+    draining = AGENT.consent(200, answered({"status": "draining", "suspensionId": "s1"}))
+    assert draining == Consent(objection="draining", suspension="s1"), "it takes no new work, and must be told to again"
+
+
+def test_frozen_it_keeps_its_work_and_to_be_stopped_it_ends_it() -> None:
+    asked = {rung: AGENT.suspend(spec_for(AGENT), "token", rung) for rung in (Rung.PAUSED, Rung.STOPPED)}
+    params = {rung: probe.json["params"] for rung, probe in asked.items() if probe and probe.json}
+    assert params == {
+        Rung.PAUSED: {"requestId": "innkeeper-paused", "terminalPolicy": "preserve"},
+        Rung.STOPPED: {"requestId": "innkeeper-stopped", "terminalPolicy": "terminate", "drain": True},
+    }
+
+
+def test_a_thawed_gateway_is_told_that_its_suspension_is_over() -> None:
+    ask = AGENT.resume(spec_for(AGENT), "token", "s1")
+    assert ask is not None
+    assert ask.json == {"method": "gateway.suspend.resume", "params": {"suspensionId": "s1"}}
+    assert "token" in ask.headers["Authorization"]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,14 @@ from innkeeper.core.events import Bus, Event
 from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.keys import Keys
+from innkeeper.core.ladder import Rung
 from innkeeper.core.operations import Operation
-from innkeeper.core.ports import Blueprint, ConfigFile, Entrance, Probe, Seat, Store
+from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, Probe, Seat, Store
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
+from innkeeper.core.suspension import Suspensions
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
@@ -53,6 +55,7 @@ class PlainAgent:
     can_be_asked = False
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
+    leave_until: datetime | None = None
 
     def config_paths(self) -> Sequence[str]:
         return ("plain.json",)
@@ -81,11 +84,11 @@ class PlainAgent:
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         return self.channels
 
-    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
-        return Probe(port=80, path="/suspend", json={}) if self.can_be_asked else None
+    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
+        return Probe(port=80, path="/suspend", json={"rung": rung}) if self.can_be_asked else None
 
-    def objection(self, status: int, body: bytes) -> str | None:
-        return body.decode() or None
+    def consent(self, status: int, body: bytes) -> Consent:
+        return Consent(objection=body.decode() or None, suspension="nap", until=self.leave_until)
 
     def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
         return Probe(port=80, path="/cron", json={}) if self.runs_at else None
@@ -93,8 +96,8 @@ class PlainAgent:
     def run_at(self, status: int, body: bytes) -> datetime | None:
         return self.runs_at
 
-    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
-        return Probe(port=80, path="/resume", json={}) if self.can_be_asked and told is None else None
+    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
+        return Probe(port=80, path="/resume", json={"suspension": suspension}) if self.can_be_asked else None
 
     def chat_model(self, spec: Spec) -> str | None:
         return "plain"
@@ -132,9 +135,11 @@ class MemoryProber:
     def __init__(self) -> None:
         self.answer: tuple[int, bytes] | None = (200, b"{}")
         self.asked = 0
+        self.paths: list[str] = []
 
     async def ask(self, address: str, probe: Probe) -> tuple[int, bytes] | None:
         self.asked += 1
+        self.paths.append(probe.path)
         return self.answer
 
 
@@ -211,9 +216,15 @@ class House:
             agents={"plain": self.agent},
             prober=self.prober,
             seating=self.seating,
+            suspensions=Suspensions(
+                seating=self.seating,
+                runtime=self.runtime,
+                prober=self.prober,
+                holds=self.holds,
+                clock=self.clock,
+            ),
             bus=self.bus,
             clock=self.clock,
-            holds=self.holds,
             holder=holder,
         )
 

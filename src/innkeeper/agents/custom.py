@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from innkeeper.core.errors import InvalidSpec
-from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.tenant import CustomAgent, Limits, Spec
 
 _SEAT_PATH = ".innkeeper/seat.json"
@@ -71,13 +72,13 @@ class Custom:
         """Nothing is known of it: its operator says `wanted: awake` where it must not sleep."""
         return ()
 
-    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
         """It has no such call: its connections, calls and processor time have to tell."""
         return None
 
-    def objection(self, status: int, body: bytes) -> str | None:
+    def consent(self, status: int, body: bytes) -> Consent:
         """It is never asked."""
-        return None
+        return Consent()
 
     def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
         """It can't be asked."""
@@ -87,7 +88,7 @@ class Custom:
         """It is never asked."""
         return None
 
-    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
         return None
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.agents import model
 from innkeeper.agents.jsonfile import Tree, shared_json, value_at
-from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
 _CONFIG_PATH = ".nanobot/config.json"
@@ -77,13 +78,13 @@ class Nanobot:
         """Its channels belong to its gateway mode, and it runs as a server."""
         return ()
 
-    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
+    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
         """It has no such call: its connections, calls and processor time have to tell."""
         return None
 
-    def objection(self, status: int, body: bytes) -> str | None:
+    def consent(self, status: int, body: bytes) -> Consent:
         """It is never asked."""
-        return None
+        return Consent()
 
     def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
         """It can't be asked."""
@@ -93,7 +94,7 @@ class Nanobot:
         """It is never asked."""
         return None
 
-    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
+    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
         return None
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from innkeeper.agents.jsonfile import shared_json
 from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
-from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
 _ELSEWHERE = "192.0.2.1"
@@ -20,7 +21,9 @@ _ELSEWHERE = "192.0.2.1"
 _LAST_MS = 253_402_300_800_000
 """The year 10000, where Python's dates end."""
 _SUSPEND_ID = "innkeeper"
-"""Names our request to suspend, so that the next one of ours is the same."""
+"""Names our requests to suspend, so that the next one of ours is the same."""
+_RPC_TIMEOUT_S = 10.0
+"""It answers in ten milliseconds, but one that has just come back from a swap on disk may need seconds."""
 
 
 class OpenClaw:
@@ -85,23 +88,32 @@ class OpenClaw:
             return ()
         return sorted(name for name, channel in channels.items() if name != "defaults" and _fetches(channel))
 
-    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """Its own call for hosts that freeze it; asked again with the same id it renews its two minutes' lease."""
-        return _rpc(gateway_token, "gateway.suspend.prepare", requestId=_SUSPEND_ID, terminalPolicy="preserve")
+    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
+        """Its own call for hosts that put it to sleep; asked again with the same id it renews its two minutes' lease.
 
-    def objection(self, status: int, body: bytes) -> str | None:
-        """Anything but `ready`: what it is busy with, as far as it says so."""
+        Frozen it keeps its work as it is; to be stopped it lets what runs come to an end, and takes no more.
+        """
+        if rung in (Rung.PAUSED, Rung.PAGED):
+            how: dict[str, object] = {"terminalPolicy": "preserve"}
+        else:
+            how = {"terminalPolicy": "terminate", "drain": True}
+        return _rpc(gateway_token, "gateway.suspend.prepare", requestId=f"{_SUSPEND_ID}-{rung}", **how)
+
+    def consent(self, status: int, body: bytes) -> Consent:
+        """`ready` is a yes; anything else a no, with what it is busy with as far as it says so."""
         answer = _json_object(body)
         payload = answer.get("payload")
         if status == 200 and isinstance(payload, dict):
+            named = payload.get("suspensionId")
+            suspension = named if isinstance(named, str) else None
             if payload.get("status") == "ready":
-                return None
-            return _what_blocks(payload)
+                return Consent(suspension=suspension, until=_moment(payload.get("expiresAtMs")))
+            return Consent(objection=_what_blocks(payload), suspension=suspension)
         if status == 404:
-            return None  # the owner has taken the plugin out that answers this
+            return Consent()  # the owner has taken the plugin out that answers this
         error = answer.get("error")
         said = error.get("message") if isinstance(error, dict) else None
-        return f"its gateway doesn't say whether it is busy: {said or f'status {status}'}"
+        return Consent(objection=f"its gateway doesn't say whether it is busy: {said or f'status {status}'}")
 
     def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
         """Its scheduler knows the next run of all its jobs."""
@@ -110,19 +122,10 @@ class OpenClaw:
     def run_at(self, status: int, body: bytes) -> datetime | None:
         """Milliseconds since 1970; nothing where the scheduler is off or has no job."""
         payload = _json_object(body).get("payload")
-        at_ms = payload.get("nextWakeAtMs") if isinstance(payload, dict) and payload.get("enabled") else None
-        if not isinstance(at_ms, int | float) or not 0 < at_ms < _LAST_MS:
-            return None
-        return datetime.fromtimestamp(at_ms / 1000, UTC)
+        return _moment(payload.get("nextWakeAtMs")) if isinstance(payload, dict) and payload.get("enabled") else None
 
-    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
-        """Asking again with our id tells the lease's name, whether it is the old one or new; then it is ended."""
-        if told is None:
-            return self.suspend(spec, gateway_token)
-        payload = _json_object(told).get("payload")
-        suspension = payload.get("suspensionId") if isinstance(payload, dict) else None
-        if not isinstance(suspension, str):
-            return None  # the answer to the last question, or there is nothing to end
+    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
+        """Ends the suspension of that id; one whose lease is over is no error."""
         return _rpc(gateway_token, "gateway.suspend.resume", suspensionId=suspension)
 
     def chat_model(self, spec: Spec) -> str | None:
@@ -139,8 +142,15 @@ def _rpc(gateway_token: str, method: str, **params: object) -> Probe:
         port=PORT,
         path="/api/v1/admin/rpc",
         headers={"Authorization": f"Bearer {gateway_token}", "X-Forwarded-For": _ELSEWHERE},
+        timeout_s=_RPC_TIMEOUT_S,
         json={"method": method, "params": params},
     )
+
+
+def _moment(ms: object) -> datetime | None:
+    if not isinstance(ms, int | float) or not 0 < ms < _LAST_MS:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _what_blocks(payload: Mapping[str, Any]) -> str:

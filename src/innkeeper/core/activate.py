@@ -101,7 +101,8 @@ class _Flight:
 
 def is_open(tenant: Tenant) -> bool:
     """Whether requests may go to the tenant right now."""
-    return tenant.seen.ready and tenant.seen.state is State.RUNNING and tenant.target is State.RUNNING
+    seen = tenant.seen
+    return seen.ready and seen.state is State.RUNNING and tenant.target is State.RUNNING and seen.suspension is None
 
 
 def _not_ready(name: str, tenant: Tenant | None, deadline_s: float) -> TenantNotReady:

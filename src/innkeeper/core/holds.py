@@ -11,9 +11,24 @@ class Hold:
     """One reason."""
 
     kind: str
-    """Who objects: `agent`, `channel` or `processor`."""
+    """What objects: one of `KINDS`."""
     why: str
     since: datetime
+
+
+KINDS = {
+    "traffic": "bytes move on its connections",
+    "call": "a model call of its is under way",
+    "agent": "it doesn't consent",
+    "cron": "a run of its own is due soon",
+    "channel": "it fetches messages itself",
+    "processor": "it computes",
+    "schedule": "its schedule keeps it awake",
+}
+IN_FLIGHT = ("traffic", "call")
+"""What nobody is put to sleep over, not even by order."""
+JUDGED = ("agent", "cron", "channel", "processor")
+"""What is found only when a tenant would sleep otherwise."""
 
 
 class Holds:
@@ -26,6 +41,15 @@ class Holds:
         """What keeps the tenant awake."""
         return list(self._holds.get(tenant, {}).values())
 
+    def names(self) -> list[str]:
+        """Who is held by anything."""
+        return list(self._holds)
+
+    def in_flight(self, tenant: str) -> Hold | None:
+        """The work that it is in the middle of."""
+        holds = self._holds.get(tenant, {})
+        return next((holds[kind] for kind in IN_FLIGHT if kind in holds), None)
+
     def hold(self, tenant: str, kind: str, why: str, now: datetime) -> None:
         """Somebody objects; for the same reason as before, it is the same hold."""
         holds = self._holds.setdefault(tenant, {})
@@ -33,10 +57,10 @@ class Holds:
         if before is None or before.why != why:
             holds[kind] = Hold(kind=kind, why=why, since=now)
 
-    def let_go(self, tenant: str, kind: str | None = None) -> None:
-        """The objection (None: every one) is gone."""
+    def let_go(self, tenant: str, *kinds: str) -> None:
+        """These objections (none named: all) are gone."""
         holds = self._holds.get(tenant, {})
-        for each in list(holds) if kind is None else [kind]:
+        for each in kinds or list(holds):
             holds.pop(each, None)
         if not holds:
             self._holds.pop(tenant, None)

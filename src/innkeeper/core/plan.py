@@ -23,6 +23,7 @@ class Step(StrEnum):
     PROBE = "probe"  # ask the agent whether it is ready
     PAUSE = "pause"
     UNPAUSE = "unpause"
+    RESUME = "resume"  # tell the agent that it may take work again
     STOP = "stop"
     REMOVE = "remove"
     GIVE_UP = "give_up"  # crashed too often: stop it and say why
@@ -84,6 +85,8 @@ def _towards_running(tenant: Tenant, instance: Instance) -> Step:
             return Step.START
         case State.PAUSED:
             return Step.UNPAUSE
+        case _ if tenant.seen.suspension is not None:
+            return Step.RESUME
         case _:
             return Step.NONE if is_ready(tenant.seen, instance) else Step.PROBE
 
@@ -123,6 +126,8 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
     An exit code in `hopeless` counts as a full set of crashes: the agent says itself that starting again is no use.
     """
     same = seen.instance_id == instance.id
+    same_run = same and seen.started_at == instance.started_at
+    alive = instance.state in (State.RUNNING, State.PAUSED)
     counted = seen.restarts if same and seen.restarts <= instance.restarts else 0
     fresh = instance.restarts - counted
     if fresh and instance.exit_code in hopeless:
@@ -144,6 +149,7 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
         crashes=crashes[-CRASHES:],
         started_at=instance.started_at,
         next_wake=None if instance.state is State.RUNNING else seen.next_wake,
+        suspension=seen.suspension if same_run and alive else None,
     )
 
 

@@ -16,20 +16,21 @@ from datetime import timedelta
 from innkeeper.core.audit import Entry
 from innkeeper.core.errors import AgentBusy, ImageMissing, Kind, Problem, RuntimeFault, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
-from innkeeper.core.holds import Holds
 from innkeeper.core.instance import Instance, State, absent
+from innkeeper.core.ladder import Rung
 from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up
 from innkeeper.core.plan import CRASHES, Step, decide, observe
-from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Lease, Prober, Runtime, Store, Units
+from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
-from innkeeper.core.tenant import Seen, Tenant
+from innkeeper.core.suspension import Suspensions
+from innkeeper.core.tenant import Seen, Tenant, Wanted
 
 PROBE_EVERY_S = (0.02, 0.25)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
 FAULTS_TOLERATED = 3
 """So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
-RESUME_QUESTIONS = 3
-"""An agent is asked at most so many things after a thaw."""
+PATIENCE = timedelta(seconds=30)
+"""So long an order to stop waits for what its tenant is in the middle of."""
 LOG_LINES_KEPT, LOG_BYTES_KEPT = 20, 4000
 
 Nap = Callable[[float], Awaitable[None]]
@@ -63,7 +64,7 @@ class Reconciler:
         seating: Seating,
         bus: Bus,
         clock: Clock,
-        holds: Holds,
+        suspensions: Suspensions,
         holder: str,
     ) -> None:
         self._store = store
@@ -74,7 +75,7 @@ class Reconciler:
         self._seating = seating
         self._bus = bus
         self._clock = clock
-        self._holds = holds
+        self._suspensions = suspensions
         self._holder = holder
 
     async def work(self, name: str, nap: Nap, *, failures: int = 0) -> None:
@@ -162,7 +163,12 @@ class Reconciler:
             for operation in look.operations
             if (new := hold_up(operation, trouble, now, fatal=fatal or now >= operation.deadline)) is not operation
         ]
-        await self._record(lease, look.tenant, replace(look.tenant.seen, error=problem.message), moved)
+        async with self._store.look() as tx:  # a step that failed half-way may have written something down
+            tenant = await tx.tenant(look.tenant.name) or look.tenant
+        seen = tenant.seen
+        if not isinstance(problem, AgentBusy):  # which is no trouble of the tenant's, but of whoever wants it to sleep
+            seen = replace(seen, error=problem.message)
+        await self._record(lease, tenant, seen, moved)
 
     # --- the steps ----------------------------------------------------------------------------------------------------
 
@@ -177,16 +183,13 @@ class Reconciler:
             case Step.PROBE:
                 await self._probe(look, lease, nap)
             case Step.PAUSE:
-                await self._note_next_run(look, lease)
-                await self._ask_leave(tenant)
-                await self._runtime.pause(instance)
+                await self._pause(look, lease)
             case Step.UNPAUSE:
-                await self._runtime.unpause(instance)
-                await self._resume(tenant)
+                await self._thaw(look, lease)
+            case Step.RESUME:
+                await self._resume(look, lease, state=tenant.seen.state)
             case Step.STOP:
-                if tenant.target is State.STOPPED:
-                    await self._note_next_run(look, lease)
-                await self._runtime.stop(instance, grace_s=self._grace_s(tenant))
+                await self._stop(look, lease)
             case Step.REMOVE:
                 await self._runtime.remove(instance)
             case Step.GIVE_UP:
@@ -217,39 +220,56 @@ class Reconciler:
         shortest, longest = PROBE_EVERY_S
         await nap(min(longest, max(shortest, age.total_seconds() / 20)))
 
-    async def _note_next_run(self, look: _Look, lease: Lease) -> None:
-        """Write down when the agent has work to do by itself, for it can't wake by itself."""
-        tenant, agent = look.tenant, self._seating.agent(look.tenant)
-        ask = agent.next_run(tenant.spec, self._seating.gateway_token(tenant))
-        if ask is None:
-            return
-        answer = await self._prober.ask((await self._runtime.place(tenant.slot)).address, ask)
-        at = agent.run_at(*answer) if answer else None
-        await self._record(lease, tenant, replace(tenant.seen, next_wake=at), ())
+    async def _pause(self, look: _Look, lease: Lease) -> None:
+        tenant, consent = await self._ask_leave(look, lease, Rung.PAUSED)
+        await self._runtime.pause(look.instance)
+        if consent.until is not None and self._clock.now() >= consent.until:
+            # It had begun to take work again, and may have been frozen in the middle of some.
+            await self._runtime.unpause(look.instance)
+            raise self._suspensions.objects(tenant, "its leave was over before it was frozen")
+        await self._record(lease, tenant, replace(tenant.seen, state=State.PAUSED), ())
 
-    async def _ask_leave(self, tenant: Tenant) -> None:
-        """Have the agent's consent to being frozen, or raise AgentBusy. Whoever can't be asked consents."""
-        agent = self._seating.agent(tenant)
-        ask = agent.suspend(tenant.spec, self._seating.gateway_token(tenant))
-        if ask is None:
-            return
-        answer = await self._prober.ask((await self._runtime.place(tenant.slot)).address, ask)
-        why = agent.objection(*answer) if answer else "it doesn't answer"
-        if why is not None:
-            self._holds.hold(tenant.name, "agent", why, self._clock.now())
-            raise AgentBusy(f"{tenant.name} is busy: {why}.")
-        self._holds.let_go(tenant.name, "agent")
+    async def _thaw(self, look: _Look, lease: Lease) -> None:
+        tenant = look.tenant
+        await self._runtime.unpause(look.instance)
+        if tenant.target is State.RUNNING:
+            await self._resume(look, lease, state=State.RUNNING)
 
-    async def _resume(self, tenant: Tenant) -> None:
-        """Tell a thawed agent to take work again. One that doesn't listen does so by itself, when its lease is over."""
-        agent, told = self._seating.agent(tenant), None
-        address = (await self._runtime.place(tenant.slot)).address
-        for _ in range(RESUME_QUESTIONS):
-            ask = agent.resume(tenant.spec, self._seating.gateway_token(tenant), told)
-            answer = await self._prober.ask(address, ask) if ask else None
-            if answer is None:
-                return
-            told = answer[1]
+    async def _resume(self, look: _Look, lease: Lease, *, state: State) -> None:
+        tenant = look.tenant
+        await self._suspensions.end(tenant)
+        # Written down at once, not after another look: requests wait for it.
+        await self._record(lease, tenant, replace(tenant.seen, state=state, suspension=None), ())
+
+    async def _stop(self, look: _Look, lease: Lease) -> None:
+        if look.tenant.target is State.STOPPED and not self._was_patient(look):
+            await self._ask_leave(look, lease, Rung.STOPPED)
+        await self._runtime.stop(look.instance, grace_s=self._grace_s(look.tenant))
+
+    async def _ask_leave(self, look: _Look, lease: Lease, rung: Rung) -> tuple[Tenant, Consent]:
+        """The tenant as it is written down with its agent's consent to sleep on that rung, or AgentBusy.
+
+        That it is being asked is written down first, so that whoever comes after us tells it to go on.
+        """
+        tenant = look.tenant
+        self._suspensions.check_in_flight(tenant)
+        seen = replace(tenant.seen, next_wake=await self._suspensions.next_run(tenant))
+        asked = replace(tenant, seen=replace(seen, suspension=self._suspensions.asked(tenant)))
+        await self._record(lease, tenant, asked.seen, ())
+        consent = await self._suspensions.ask(asked, rung)
+        answered = replace(asked, seen=replace(seen, suspension=consent.suspension))
+        if consent.objection is not None:
+            await self._record(lease, asked, answered.seen, ())
+            raise self._suspensions.objects(tenant, consent.objection)
+        self._suspensions.agrees(tenant)
+        return answered, consent
+
+    def _was_patient(self, look: _Look) -> bool:
+        """Whether an order has waited for long enough: work in flight may not put it off for ever."""
+        orders = [operation.created_at for operation in look.operations]
+        if not orders:
+            return look.tenant.wanted is not Wanted.AUTO
+        return self._clock.now() - min(orders) > PATIENCE
 
     async def _give_up(self, look: _Look, lease: Lease) -> None:
         """Say why, then stop it: Docker would restart it for ever."""

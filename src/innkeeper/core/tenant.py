@@ -90,6 +90,8 @@ class Seen:
     started_at: datetime | None = None
     next_wake: datetime | None = None
     """When the agent has work to do by itself (a cron run), told by it before it went to sleep."""
+    suspension: str | None = None
+    """The name under which the agent has stopped taking work, for as long as it isn't told to go on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What the core needs of the world outside: each port's docstring is its contract."""
 
-from innkeeper.core.ports.agents import Agent, ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.ports.agents import Agent, ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.ports.host import Clock, Movements, Moves, Prober, Tokens, Units
 from innkeeper.core.ports.runtime import Blueprint, Runtime
 from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
@@ -11,6 +11,7 @@ __all__ = [
     "Blueprint",
     "Clock",
     "ConfigFile",
+    "Consent",
     "Entrance",
     "Lease",
     "Movements",

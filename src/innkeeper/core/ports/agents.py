@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from innkeeper.core.ladder import Rung
 from innkeeper.core.tenant import Limits, Spec
 
 
@@ -55,6 +56,18 @@ class Entrance:
     port: int
     headers: Mapping[str, str]
     """Set on the way in, in place of whatever the client sent: the agent's own credential among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consent:
+    """An agent's answer to the question whether it may be put to sleep now."""
+
+    objection: str | None = None
+    """Why not; None: it may."""
+    suspension: str | None = None
+    """What to name in `resume`: from its answer on it takes no new work, even where it still objects."""
+    until: datetime | None = None
+    """When it takes work again by itself; asleep later than that, it may have begun something."""
 
 
 class Agent(Protocol):
@@ -113,12 +126,13 @@ class Agent(Protocol):
         """The channels on which it fetches messages itself, by its config: asleep it would miss them."""
         ...
 
-    def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """How to ask for its consent to being frozen, after which it takes no new work; None: it can't be asked."""
+    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
+        """How to ask for its consent to sleeping on that rung, after which it takes no new work; None: it can't be
+        asked. Asked again it renews what it said."""
         ...
 
-    def objection(self, status: int, body: bytes) -> str | None:
-        """Why it doesn't consent, judged by its answer; None: it may be frozen now."""
+    def consent(self, status: int, body: bytes) -> Consent:
+        """What it says, judged by its answer."""
         ...
 
     def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
@@ -129,9 +143,8 @@ class Agent(Protocol):
         """When that is, judged by its answer; None: never, or it doesn't say."""
         ...
 
-    def resume(self, spec: Spec, gateway_token: str, told: bytes | None) -> Probe | None:
-        """What to ask it after it was thawed, so that it takes work again: first with None, then with each answer,
-        until None says that there is nothing more to ask."""
+    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
+        """How to tell it that it may take work again; None: nothing has to be said."""
         ...
 
     def chat_model(self, spec: Spec) -> str | None:

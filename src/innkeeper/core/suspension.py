@@ -1,0 +1,110 @@
+"""What is said to an agent around its sleep: may it sleep, when must it be up, and that it may work again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from innkeeper.core.errors import AgentBusy
+from innkeeper.core.holds import Holds
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import Clock, Consent, Probe, Prober, Runtime
+from innkeeper.core.seating import Seating
+from innkeeper.core.tenant import Tenant
+
+ASKED = "?"
+"""Written down before an agent is asked: it may have suspended itself by now, under a name that isn't known yet."""
+SOON = timedelta(seconds=90)
+"""With a run of its own due so soon it isn't worth going to sleep: a start of OpenClaw alone takes up to eleven
+seconds, and with its first answer twenty."""
+
+
+class Suspensions:
+    """Speaks with agents on the reconciler's behalf."""
+
+    def __init__(
+        self,
+        *,
+        seating: Seating,
+        runtime: Runtime,
+        prober: Prober,
+        holds: Holds,
+        clock: Clock,
+    ) -> None:
+        self._seating = seating
+        self._runtime = runtime
+        self._prober = prober
+        self._holds = holds
+        self._clock = clock
+
+    async def next_run(self, tenant: Tenant) -> datetime | None:
+        """When it has work to do by itself, for it can't wake by itself; AgentBusy where that is too soon to sleep."""
+        agent = self._seating.agent(tenant)
+        ask = agent.next_run(tenant.spec, self._seating.gateway_token(tenant))
+        if ask is None:
+            return None
+        answer = await self._ask(tenant, ask)
+        if answer is None:
+            raise self._busy(tenant, "agent", "it doesn't answer")
+        at, now = agent.run_at(*answer), self._clock.now()
+        if at is not None and now <= at < now + SOON:
+            raise self._busy(tenant, "cron", f"its next run is due at {at:%H:%M:%S} UTC")
+        self._holds.let_go(tenant.name, "cron")
+        return at
+
+    def asked(self, tenant: Tenant) -> str | None:
+        """What is to be written down before it is asked; None where it can't be."""
+        agent = self._seating.agent(tenant)
+        can_ask = agent.suspend(tenant.spec, self._seating.gateway_token(tenant), Rung.PAUSED) is not None
+        return tenant.seen.suspension or ASKED if can_ask else None
+
+    async def ask(self, tenant: Tenant, rung: Rung) -> Consent:
+        """What it says to sleeping on that rung. Whoever can't be asked consents."""
+        former = tenant.seen.suspension
+        if former not in (None, ASKED) and not str(former).startswith(f"{rung}:"):
+            await self.end(tenant)  # it holds one suspension at a time, and that was for another rung
+        return await self._consent(tenant, rung)
+
+    async def _consent(self, tenant: Tenant, rung: Rung) -> Consent:
+        agent = self._seating.agent(tenant)
+        ask = agent.suspend(tenant.spec, self._seating.gateway_token(tenant), rung)
+        if ask is None:
+            return Consent()
+        answer = await self._ask(tenant, ask)
+        if answer is None:
+            return Consent(objection="it doesn't answer", suspension=ASKED)
+        consent = agent.consent(*answer)
+        return replace(consent, suspension=consent.suspension and f"{rung}:{consent.suspension}")
+
+    def objects(self, tenant: Tenant, why: str) -> AgentBusy:
+        """Its objection, kept and to be raised."""
+        return self._busy(tenant, "agent", why)
+
+    def agrees(self, tenant: Tenant) -> None:
+        """It doesn't object any more."""
+        self._holds.let_go(tenant.name, "agent")
+
+    def check_in_flight(self, tenant: Tenant) -> None:
+        """AgentBusy while bytes move on its connections or a model call of its is under way."""
+        hold = self._holds.in_flight(tenant.name)
+        if hold is not None:
+            raise AgentBusy(f"{tenant.name} is busy: {hold.why}.")
+
+    async def end(self, tenant: Tenant) -> None:
+        """Tell it to take work again. One that doesn't listen does so by itself, when its lease is over."""
+        suspension = tenant.seen.suspension
+        if suspension == ASKED:
+            suspension = (await self._consent(tenant, Rung.PAUSED)).suspension
+        if suspension is None or suspension == ASKED:
+            return
+        agent, name = self._seating.agent(tenant), suspension.partition(":")[2]
+        resume = agent.resume(tenant.spec, self._seating.gateway_token(tenant), name)
+        if resume is not None:
+            await self._ask(tenant, resume)
+
+    async def _ask(self, tenant: Tenant, probe: Probe) -> tuple[int, bytes] | None:
+        return await self._prober.ask((await self._runtime.place(tenant.slot)).address, probe)
+
+    def _busy(self, tenant: Tenant, kind: str, why: str) -> AgentBusy:
+        self._holds.hold(tenant.name, kind, why, self._clock.now())
+        return AgentBusy(f"{tenant.name} is busy: {why}.")

@@ -1,0 +1,162 @@
+"""What is said to an agent around its sleep, and what becomes of it when somebody dies in between."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from innkeeper.core.access import SYSTEM
+from innkeeper.core.errors import AgentBusy
+from innkeeper.core.instance import State
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import Probe
+from innkeeper.core.reconcile import PATIENCE
+from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Wanted
+from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
+from tests.support.house import House
+
+
+class Death(BaseException):
+    """The process dies: nothing may catch this."""
+
+
+@pytest.fixture
+async def house() -> House:
+    house = House()
+    house.agent.can_be_asked = True
+    await house.create()
+    await house.settle()
+    house.prober.answer = (200, b"")
+    house.prober.paths.clear()
+    return house
+
+
+async def sleep(house: House, tier: str) -> None:
+    await house.control.sleep("alice", tier, actor=SYSTEM)
+    await house.settle()
+
+
+async def rouse(house: House) -> None:
+    await house.control.rouse("alice")
+    await house.settle()
+
+
+async def test_it_is_asked_before_it_is_frozen_and_told_when_it_is_thawed(house: House) -> None:
+    await sleep(house, "pause")
+    assert (await house.tenant()).seen.suspension == "paused:nap"
+    await rouse(house)
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.ready, tenant.seen.suspension) == (State.RUNNING, True, None)
+    assert house.prober.paths == ["/suspend", "/resume"]
+
+
+async def test_who_objects_stays_up_and_is_told_to_go_on_when_somebody_comes(house: House) -> None:
+    house.prober.answer = (200, b"it drains")
+    with pytest.raises(AgentBusy, match="it drains"):
+        await sleep(house, "pause")
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.suspension, tenant.seen.error) == (State.RUNNING, "paused:nap", None)
+    (hold,) = house.holds.of("alice")
+    assert (hold.kind, hold.why) == ("agent", "it drains")
+    await rouse(house)
+    assert (await house.tenant()).seen.suspension is None
+    assert house.prober.paths == ["/suspend", "/resume"]
+    assert house.runtime.calls[Call.PAUSE] == 0
+
+
+async def test_a_silent_one_isnt_frozen(house: House) -> None:
+    house.prober.answer = None
+    with pytest.raises(AgentBusy, match="doesn't answer"):
+        await sleep(house, "pause")
+    assert house.runtime.calls[Call.PAUSE] == 0
+
+
+async def test_a_leave_that_ended_before_the_freeze_is_no_leave(house: House) -> None:
+    house.agent.leave_until = house.clock.now() + timedelta(seconds=120)
+    slow = Fault(mishap=Mishap.HANG)
+    house.runtime.faults[Call.PAUSE].append(slow)
+    await house.control.sleep("alice", "pause", actor=SYSTEM)
+    house.clock.turn(121)  # the Engine took so long
+    slow.release.set()
+    with pytest.raises(AgentBusy, match="leave was over"):
+        await house.settle()
+    assert (await house.runtime.get("alice")).state is State.RUNNING
+    house.agent.leave_until = None
+    await house.settle()
+    assert (await house.tenant()).seen.state is State.PAUSED
+
+
+async def test_a_frozen_one_on_its_way_to_the_end_is_asked_again_under_the_other_terms(house: House) -> None:
+    await sleep(house, "pause")
+    asked: list[object] = []
+    real = house.prober.ask
+
+    async def ask(address: str, probe: Probe) -> tuple[int, bytes] | None:
+        asked.append((probe.path, (probe.json or {}).get("rung")))
+        return await real(address, probe)
+
+    house.prober.ask = ask  # type: ignore[method-assign]
+    await sleep(house, "stop")
+    assert asked == [("/resume", None), ("/suspend", Rung.STOPPED)]
+    assert (await house.tenant()).seen.state is State.STOPPED
+    assert (await house.tenant()).seen.suspension is None
+
+
+async def test_an_order_to_stop_waits_for_work_but_not_for_ever(house: House) -> None:
+    house.holds.hold("alice", "call", "a model call of its is under way", house.clock.now())
+    with pytest.raises(AgentBusy, match="model call"):
+        await sleep(house, "stop")
+    assert (await house.tenant()).seen.state is State.RUNNING
+    house.clock.turn(PATIENCE.total_seconds() + 1)
+    await house.settle()
+    assert (await house.tenant()).seen.state is State.STOPPED
+
+
+async def test_idle_it_is_never_stopped_over_its_work(house: House) -> None:
+    house.holds.hold("alice", "traffic", "bytes move on its connections", house.clock.now())
+    await house.control.rest("alice", Rung.STOPPED)
+    house.clock.turn(PATIENCE.total_seconds() * 100)
+    with pytest.raises(AgentBusy):
+        await house.settle()
+    assert (await house.tenant()).seen.state is State.RUNNING
+
+
+async def test_a_run_of_its_own_that_is_due_in_a_minute_keeps_it_up(house: House) -> None:
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=60)
+    with pytest.raises(AgentBusy, match="next run is due at 12:0"):
+        await sleep(house, "pause")
+    (hold,) = house.holds.of("alice")
+    assert hold.kind == "cron"
+    assert "/suspend" not in house.prober.paths
+    house.agent.runs_at = house.clock.now() + timedelta(hours=2)
+    await house.settle()
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.next_wake) == (State.PAUSED, house.agent.runs_at)
+    assert house.holds.of("alice") == []
+
+
+async def test_who_is_wanted_asleep_goes_whatever_it_is_about(house: House) -> None:
+    house.holds.hold("alice", "call", "a model call of its is under way", house.clock.now())
+    await house.control.update("alice", SpecPatch(), wanted=Wanted.ASLEEP, actor=SYSTEM)
+    with pytest.raises(AgentBusy):
+        await house.settle()
+    house.clock.turn(PATIENCE.total_seconds() + 1)
+    await house.settle()
+    assert (await house.tenant()).seen.state is State.STOPPED
+
+
+@pytest.mark.parametrize("mishap", [Mishap.BEFORE, Mishap.AFTER])
+async def test_a_crash_around_the_freeze_loses_no_resume(house: House, mishap: Mishap) -> None:
+    house.runtime.faults[Call.PAUSE].append(Fault(mishap=mishap, error=Death))
+    await house.control.sleep("alice", "pause", actor=SYSTEM)
+    with pytest.raises(Death):
+        await house.settle()
+    house.clock.turn(60)
+    house.start("two")
+    await house.control.rouse("alice")
+    await house.settle()
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.ready, tenant.seen.suspension) == (State.RUNNING, True, None)
+    assert house.prober.paths[-1] == "/resume"
