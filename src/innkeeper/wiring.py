@@ -55,7 +55,7 @@ from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.runtimes.addressing import NETWORK_BITS
-from innkeeper.runtimes.docker import DockerRuntime, Pager
+from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
@@ -322,17 +322,8 @@ def make_runtime(settings: Settings) -> Runtime:
         pool=settings.network_pool,
         dns=settings.dns,
         broker_port=settings.broker_port,
-        pager=_pager(),
+        pager=PageOut(),
     )
-
-
-def _pager() -> Pager:
-    pages = PageOut()
-
-    async def page_out(pid: int) -> str | None:
-        return (await pages.page_out(pid)).skipped
-
-    return page_out
 
 
 def image_maker(settings: Settings) -> BuildImage:

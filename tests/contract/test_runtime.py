@@ -10,6 +10,7 @@ import pytest
 
 from innkeeper.core.errors import ForeignInstance, ImageMissing, RuntimeFault, RuntimeUnavailable
 from innkeeper.core.instance import Instance, State, absent
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
 from tests.runtimes.benches import Bench, opened
 
@@ -264,6 +265,35 @@ async def test_usage_is_read_while_it_runs_or_is_paused(bench: Bench, runtime: R
     await runtime.stop(instance, grace_s=5)
     with pytest.raises(RuntimeFault):
         await runtime.usage(instance)
+
+
+async def test_processor_time_is_given_and_taken_back_whether_it_runs_or_not(bench: Bench, runtime: Runtime) -> None:
+    instance = await runtime.create(bench.blueprint())
+    usual = instance.cpus
+    assert usual is not None
+    await runtime.set_cpus(instance, usual + 0.5)
+    assert (await runtime.get("alice")).cpus == usual + 0.5
+    await runtime.start(instance)
+    await runtime.set_cpus(instance, usual)
+    assert (await runtime.get("alice")).cpus == usual
+
+
+async def test_what_is_lacking_has_a_reason(runtime: Runtime) -> None:
+    lacking = await runtime.lacks()
+    assert not lacking.keys() & {Rung.RUNNING, Rung.PAUSED, Rung.STOPPED}
+    assert all(lacking.values())
+
+
+async def test_a_page_out_is_measured_or_says_why_not(bench: Bench, runtime: Runtime) -> None:
+    instance = await bench.started()
+    for paused in (False, True):
+        if paused:
+            await runtime.pause(instance)
+        paged = await runtime.page_out(instance)
+        assert paged.skipped or 0 < paged.after_bytes <= paged.before_bytes
+    await runtime.unpause(instance)
+    await runtime.stop(instance, grace_s=5)
+    assert (await runtime.page_out(instance)).skipped == "it isn't running"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

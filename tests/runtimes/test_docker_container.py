@@ -26,6 +26,7 @@ def shown(status: str, *, exit_code: int = 0, started_at: str = STARTED) -> dict
         "RestartCount": 2,
         "State": {"Status": status, "ExitCode": exit_code, "StartedAt": started_at, "OOMKilled": exit_code == 137},
         "Config": {"Labels": found},
+        "HostConfig": {"NanoCpus": 1_500_000_000},
     }
 
 

@@ -37,6 +37,8 @@ class Instance:
     started_at: datetime | None = None
     stuck: bool = False
     """Waiting between two restarts: it has just crashed."""
+    cpus: float | None = None
+    """The processor time it may use now; more than its spec says while it is helped to start. None: can't be told."""
 
     @property
     def exists(self) -> bool:
@@ -60,6 +62,22 @@ class Usage:
     swap_bytes: int
     cpu_s: float
     pids: int
+    major_faults: int = 0
+    """How often it had to wait for a page to be read back, from swap or from a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PagedOut:
+    """What a page-out did, measured on the instance's cgroup."""
+
+    before_bytes: int
+    """Charged to it, page cache included."""
+    after_bytes: int
+    swapped_bytes: int
+    """What of it lies in swap now, uncompressed."""
+    seconds: float
+    skipped: str | None = None
+    """Why nothing was done; None: it was."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,28 +7,13 @@ import errno
 import os
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from innkeeper.core.errors import RuntimeFault
+from innkeeper.core.instance import PagedOut
 from innkeeper.host import madvise
 from innkeeper.host.memory_cgroup import MemoryCgroup, cgroup_of, membership
 from innkeeper.host.swap import free_swap_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Paged:
-    """What a page-out did, measured on the container's cgroup."""
-
-    before_bytes: int
-    """Charged to it, page cache included."""
-    after_bytes: int
-    swapped_bytes: int
-    """What of it lies in swap now, uncompressed."""
-    seconds: float
-    skipped: str | None = None
-    """Why nothing was done; None: it was."""
-
 
 SQUEEZES = 3
 """The first leaves in the swap cache what processes share, the second frees that; one too many costs a millisecond."""
@@ -48,7 +33,7 @@ class PageOut:
         """Why this host can't page out; None: it can."""
         return await asyncio.to_thread(self._obstacle)
 
-    async def page_out(self, pid: int) -> Paged:
+    async def page_out(self, pid: int) -> PagedOut:
         """Page out the container whose first process this is; cancelled, it ends within one batch, the rest staying.
 
         Frozen, it gives up all that the kernel can take; running, it keeps its page cache and fetches back what it
@@ -64,7 +49,7 @@ class PageOut:
                 await asyncio.gather(work, return_exceptions=True)
                 raise
 
-    def _page_out(self, pid: int, stop: threading.Event) -> Paged:
+    def _page_out(self, pid: int, stop: threading.Event) -> PagedOut:
         began_s = time.monotonic()
         try:
             cgroup = cgroup_of(pid, cgroup_root=self._cgroup_root, proc_root=self._proc_root)
@@ -72,7 +57,7 @@ class PageOut:
             skipped = self._obstacle() or _refusal(cgroup)
             if skipped is None:
                 self._push(cgroup, stop)
-            return Paged(
+            return PagedOut(
                 before_bytes=before_bytes,
                 after_bytes=cgroup.charged_bytes(),
                 swapped_bytes=cgroup.swapped_bytes(),
@@ -82,7 +67,7 @@ class PageOut:
         except OSError as error:
             if error.errno in _ENDED:
                 took_s = time.monotonic() - began_s
-                return Paged(
+                return PagedOut(
                     before_bytes=0, after_bytes=0, swapped_bytes=0, seconds=took_s, skipped="it has just ended"
                 )
             raise RuntimeFault(f"The memory of process {pid} can't be paged out: {error}") from error

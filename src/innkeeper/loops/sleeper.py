@@ -149,7 +149,8 @@ class Sleeper:
                 continue
             self._paged.add(tenant.name)
             try:
-                why_not = await self._runtime.page_out(await self._runtime.get(tenant.name))
+                paged = await self._runtime.page_out(await self._runtime.get(tenant.name))
+                why_not = paged.skipped
             except Problem as problem:
                 why_not = problem.message
             log.info("paged out", tenant=tenant.name, skipped=why_not)

@@ -27,12 +27,14 @@ class Cgroups:
 
     def _v2(self, path: str) -> Usage:
         folder = self.root / path
+        stat = _table(folder / "memory.stat")
         return Usage(
             memory_bytes=_number(folder / "memory.current"),
-            rss_bytes=_table(folder / "memory.stat")["anon"],
+            rss_bytes=stat["anon"],
             swap_bytes=_number_or_0(folder / "memory.swap.current"),
             cpu_s=_table(folder / "cpu.stat")["usage_usec"] / 1_000_000,
             pids=_number(folder / "pids.current"),
+            major_faults=stat.get("pgmajfault", 0),
         )
 
     def _v1(self, controllers: dict[str, str]) -> Usage:
@@ -44,6 +46,7 @@ class Cgroups:
             swap_bytes=stat.get("total_swap", 0),
             cpu_s=_number(cpu / "cpuacct.usage") / 1_000_000_000,
             pids=_number(pids / "pids.current"),
+            major_faults=stat.get("total_pgmajfault", 0),
         )
 
     def _folder(self, controller: str, path: str) -> Path:

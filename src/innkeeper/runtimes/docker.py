@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from innkeeper.core.errors import ForeignInstance, ImageMissing, IsolationBroken, RuntimeFault
-from innkeeper.core.instance import Execution, Instance, LogLine, Place, RuntimeEvent, State, Usage, absent
+from innkeeper.core.instance import Execution, Instance, LogLine, PagedOut, Place, RuntimeEvent, State, Usage, absent
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Blueprint
 from innkeeper.runtimes import docker_labels as labels
 from innkeeper.runtimes.addressing import bridge_prefix, network_index
@@ -23,9 +24,10 @@ from innkeeper.runtimes.docker_events import follow_events
 from innkeeper.runtimes.docker_exec import run_inside
 from innkeeper.runtimes.docker_logs import read_logs
 from innkeeper.runtimes.docker_network import Networks, Wishes
-from innkeeper.runtimes.docker_profile import container_config
+from innkeeper.runtimes.docker_profile import container_config, nano_cpus
 from innkeeper.runtimes.host_net import HostNet
 
+NO_PAGER = "nothing on this host pages out"
 LOOKS_AT_ONCE = 8
 """How many containers `all` inspects at the same time."""
 APPEARING_LOOKS, LEAVING_LOOKS, PAUSE_S = 40, 200, 0.05
@@ -36,8 +38,18 @@ log = structlog.get_logger(__name__)
 
 SETTLING_S = 1.0
 """How long the Engine may still show the state before a pause or unpause that it has done: here some ten ms."""
-Pager = Callable[[int], Awaitable[str | None]]
-"""Pushes the memory of the container whose first process has this pid to swap; None, or why it didn't."""
+
+
+class Pager(Protocol):
+    """Pushes containers' memory to swap: `host/pageout.py`."""
+
+    async def page_out(self, pid: int) -> PagedOut:
+        """That of the container whose first process has this pid."""
+        ...
+
+    async def capability(self) -> str | None:
+        """Why this host can't; None: it can."""
+        ...
 
 
 class DockerRuntime:
@@ -101,13 +113,23 @@ class DockerRuntime:
             raise RuntimeFault(f"{instance.tenant} isn't running, so it uses nothing.")
         return await asyncio.to_thread(self._cgroups.usage, pid)
 
-    async def page_out(self, instance: Instance) -> str | None:
+    async def page_out(self, instance: Instance) -> PagedOut:
         shown = await self._pinned(instance)
-        if self._pager is None:
-            return "nothing on this host pages out"
-        if instance_of(shown).state is not State.PAUSED:
-            return "it isn't paused"
-        return await self._pager(shown["State"]["Pid"])
+        pid = shown["State"]["Pid"]
+        if self._pager is None or not pid:
+            skipped = NO_PAGER if pid else "it isn't running"
+            return PagedOut(before_bytes=0, after_bytes=0, swapped_bytes=0, seconds=0, skipped=skipped)
+        return await self._pager.page_out(pid)
+
+    async def lacks(self) -> Mapping[Rung, str]:
+        missing = {Rung.SAVED: "this version of Innkeeper writes no checkpoints"}
+        why_not = await self._pager.capability() if self._pager else NO_PAGER
+        return missing if why_not is None else {Rung.PAGED: why_not, **missing}
+
+    async def set_cpus(self, instance: Instance, cpus: float) -> None:
+        shown = await self._pinned(instance)
+        path = f"containers/{shown['Id']}/update"
+        await self._engine.post(f"limit {instance.tenant}", path, {"NanoCpus": nano_cpus(cpus)})
 
     async def run(self, instance: Instance, command: Sequence[str], *, timeout_s: float) -> Execution:
         shown = await self._pinned(instance)

@@ -58,6 +58,7 @@ def instance_of(shown: Mapping[str, Any]) -> Instance:
         out_of_memory=bool(status.get("OOMKilled")),
         started_at=started_at,
         stuck=stuck,
+        cpus=shown["HostConfig"].get("NanoCpus", 0) / 1_000_000_000 or None,
     )
 
 

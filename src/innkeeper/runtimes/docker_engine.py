@@ -78,6 +78,16 @@ class Engine:
         finally:
             response.close()
 
+    async def post(self, doing: str, path: str, body: Mapping[str, Any]) -> None:
+        """Ask for a change that the client library has no words for."""
+        async with self.call(doing, timeout_s=ACT_S) as docker:
+            if docker.api_version == "auto":
+                await docker.version()
+            url = f"{docker.docker_host}/{docker.api_version}/{path}"
+            async with docker.session.post(url, json=body) as response:
+                if response.status >= 400:
+                    raise _translated(doing, response.status, _message(await response.text()), self.socket)
+
     async def inspect(self, name_or_id: str) -> dict[str, Any] | None:
         """All that the Engine knows of a container; None when there is none."""
         try:

@@ -72,7 +72,7 @@ def _host_config(blueprint: Blueprint, place: Place, dns: Sequence[str], host_ha
         "Memory": limits.memory_mb * _MB,
         # Without a limit of its own, swap lets a sleeper be paged out, on cgroup v1 and v2 alike.
         "MemorySwap": -1,
-        "NanoCpus": round(limits.cpus * 1_000_000_000),
+        "NanoCpus": nano_cpus(limits.cpus),
         "PublishAllPorts": False,
         "RestartPolicy": {"Name": "unless-stopped"},
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
@@ -88,6 +88,11 @@ def _host_config(blueprint: Blueprint, place: Place, dns: Sequence[str], host_ha
         ],
         "Sysctls": {"net.ipv6.conf.all.disable_ipv6": "1"} if host_has_ipv6 else {},
     }
+
+
+def nano_cpus(cpus: float) -> int:
+    """As the Engine counts them."""
+    return round(cpus * 1_000_000_000)
 
 
 def _check(limits: Limits) -> None:

@@ -7,14 +7,15 @@ breaks the contract. What a bystander might do to real containers, the methods `
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 
 from innkeeper.core.errors import ForeignInstance, ImageMissing, RuntimeFault
 from innkeeper.core.events import utc_now
-from innkeeper.core.instance import Execution, Instance, LogLine, Place, RuntimeEvent, State, Usage, absent
+from innkeeper.core.instance import Execution, Instance, LogLine, PagedOut, Place, RuntimeEvent, State, Usage, absent
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Blueprint
 from innkeeper.runtimes.addressing import Addressing, network_index
 from innkeeper.runtimes.memory_faults import Call, Deed, Fault, Misbehaviour
@@ -51,6 +52,9 @@ class MemoryRuntime:
         """Tenant names that a stranger's instance has."""
         self.missing_images: set[str] = set()
         self.usages: dict[str, Usage] = {}
+        self.missing: dict[Rung, str] = {Rung.SAVED: "nothing here saves tenants"}
+        """The rungs that this host can't offer."""
+        self._swapped: dict[str, int] = {}
         self.answer: Answer = _ends_well
         """What programs that are run inside say."""
 
@@ -92,6 +96,7 @@ class MemoryRuntime:
         """Somebody removed it."""
         if self._instances.pop(tenant, None):
             self.blueprints.pop(tenant, None)
+            self._swapped.pop(tenant, None)
             self._logs.end(tenant)
             self._tell(tenant, "destroy")
 
@@ -162,6 +167,7 @@ class MemoryRuntime:
                 id=f"memory-{self._made:06d}",
                 tenant_id=blueprint.tenant_id,
                 revision=blueprint.revision,
+                cpus=blueprint.limits.cpus,
             )
             self.blueprints[tenant] = blueprint
             self._logs.begin(tenant)
@@ -206,6 +212,7 @@ class MemoryRuntime:
             found = self._live(Call.UNPAUSE, instance)
             if found.state is State.PAUSED:
                 self._did(Call.UNPAUSE, found)
+                self._fetch_back(instance.tenant)
                 self._set(replace(found, state=State.RUNNING), "unpause")
 
     async def remove(self, instance: Instance) -> None:
@@ -238,13 +245,35 @@ class MemoryRuntime:
         async with self.trouble.around(Call.USAGE, instance.tenant):
             if self._same(instance).state is State.STOPPED:
                 raise RuntimeFault(f"{instance.tenant} isn't running, so it uses nothing.")
-            nominal = self.blueprints[instance.tenant].limits.memory_mb * 1024 * 1024 // 2
-            usual = Usage(memory_bytes=nominal, rss_bytes=nominal, swap_bytes=0, cpu_s=0.0, pids=1)
+            swapped = self._swapped.get(instance.tenant, 0)
+            resident = self._whole_bytes(instance.tenant) - swapped
+            usual = Usage(memory_bytes=resident, rss_bytes=resident, swap_bytes=swapped, cpu_s=0.0, pids=1)
             return self.usages.get(instance.tenant, usual)
 
-    async def page_out(self, instance: Instance) -> str | None:
+    async def page_out(self, instance: Instance) -> PagedOut:
         async with self.trouble.around(Call.PAGE_OUT, instance.tenant):
-            return None if self._same(instance).state is State.PAUSED else "it isn't paused"
+            found = self._same(instance)
+            if found.state not in (State.RUNNING, State.PAUSED):
+                return PagedOut(before_bytes=0, after_bytes=0, swapped_bytes=0, seconds=0, skipped="it isn't running")
+            if Rung.PAGED in self.missing:
+                skipped = self.missing[Rung.PAGED]
+                return PagedOut(before_bytes=0, after_bytes=0, swapped_bytes=0, seconds=0, skipped=skipped)
+            whole = self._whole_bytes(instance.tenant)
+            before = whole - self._swapped.get(instance.tenant, 0)
+            # As OpenClaw was measured: frozen it keeps a thirtieth, running it needs a quarter of what it took to boot.
+            kept = whole // (32 if found.state is State.PAUSED else 4)
+            self._swapped[instance.tenant] = whole - kept
+            return PagedOut(before_bytes=before, after_bytes=kept, swapped_bytes=whole - kept, seconds=0)
+
+    async def lacks(self) -> Mapping[Rung, str]:
+        async with self.trouble.around(Call.LACKS):
+            return dict(self.missing)
+
+    async def set_cpus(self, instance: Instance, cpus: float) -> None:
+        async with self.trouble.around(Call.SET_CPUS, instance.tenant):
+            found = self._same(instance)
+            self._instances[instance.tenant] = replace(found, cpus=cpus)
+            self._did(Call.SET_CPUS, found)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         with self._signals.subscribed() as queue:
@@ -277,6 +306,10 @@ class MemoryRuntime:
 
     # --- within -------------------------------------------------------------------------------------------------------
 
+    def _whole_bytes(self, tenant: str) -> int:
+        """All of its memory, in RAM or in swap."""
+        return self.blueprints[tenant].limits.memory_mb * 1024 * 1024 // 2
+
     def _same(self, instance: Instance) -> Instance:
         found = self._instances.get(instance.tenant)
         if found is None or found.id != instance.id:
@@ -298,7 +331,13 @@ class MemoryRuntime:
             raise RuntimeFault(f"{instance.tenant} isn't running.")
         return found
 
+    def _fetch_back(self, tenant: str) -> None:
+        """A thawed one needs a quarter of its memory again."""
+        if tenant in self._swapped:
+            self._swapped[tenant] = min(self._swapped[tenant], self._whole_bytes(tenant) * 3 // 4)
+
     def _ended(self, instance: Instance, exit_code: int) -> None:
+        self._swapped.pop(instance.tenant, None)
         ended = replace(instance, state=State.STOPPED, exit_code=exit_code, out_of_memory=False, stuck=False)
         self._logs.end(instance.tenant)
         self._set(ended, "die")

@@ -27,6 +27,8 @@ class Call(StrEnum):
     LOGS = "logs"
     USAGE = "usage"
     PAGE_OUT = "page_out"
+    LACKS = "lacks"
+    SET_CPUS = "set_cpus"
     PLACE = "place"
     PLACES = "places"
     PRUNE = "prune"

@@ -14,7 +14,7 @@ stopped one, `pause` of a paused one, `unpause` of a running one and `remove` of
 `start` returns when the process runs, not when the agent is ready.
 
 *Overlap.* Different tenants' actions may run at once, without limit; the core never has two actions of one tenant
-under way. `get`, `all`, `logs`, `usage` and `run` may come at any time.
+under way. `get`, `all`, `logs`, `usage`, `page_out`, `set_cpus` and `run` may come at any time.
 
 *Raises.* RuntimeUnavailable when it doesn't answer (the action may or may not have happened: look again),
 ImageMissing from create, IsolationBroken from create and start, ForeignInstance, and RuntimeFault for everything else,
@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from innkeeper.core.instance import Execution, Instance, LogLine, Place, RuntimeEvent, Usage
+from innkeeper.core.instance import Execution, Instance, LogLine, PagedOut, Place, RuntimeEvent, Usage
+from innkeeper.core.ladder import Rung
 from innkeeper.core.tenant import Limits
 
 
@@ -84,9 +85,18 @@ class Runtime(Protocol):
         """What it uses now, read from the kernel's own files."""
         ...
 
-    async def page_out(self, instance: Instance) -> str | None:
-        """Push a paused one's memory to swap; None when that was done, else why it wasn't. Repeatable, and no harm to
-        one that was unpaused meanwhile: it fetches back what it touches."""
+    async def page_out(self, instance: Instance) -> PagedOut:
+        """Push its memory to swap: all of a paused one's, of a running one's what it doesn't touch at once. It may
+        overlap with every action, is repeatable, and ends soon when cancelled; what was pushed is fetched back as it
+        is touched."""
+        ...
+
+    async def lacks(self) -> Mapping[Rung, str]:
+        """The rungs of the ladder that this host can't offer just now, each with the reason."""
+        ...
+
+    async def set_cpus(self, instance: Instance, cpus: float) -> None:
+        """Limit its processor time to so much until the next call or its end, whether it runs or not."""
         ...
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
