@@ -48,7 +48,16 @@ class Settings(BaseSettings):
             "openai_api_key",
             "openai_base_url",
         ),
-        "Sleeping": ("preset", "presets", "sweep_s", "quiet_bytes_per_s"),
+        "Sleeping": (
+            "preset",
+            "presets",
+            "sweep_s",
+            "quiet_bytes_per_s",
+            "starts_at_once",
+            "boost_cpus",
+            "memory_reserve_mb",
+            "trim",
+        ),
         "Loops": ("tick_s", "workers", "operations_kept_h"),
         "Telemetry": ("log_level", "log_format"),
     }
@@ -139,6 +148,21 @@ class Settings(BaseSettings):
     quiet_bytes_per_s: float = Field(default=32.0, ge=0)
     """How many bytes a second on a tenant's open connections still count as keep-alive, judged over a minute. A
     WebSocket ping is some ten bytes, OpenClaw's own tick some hundred, each twice a minute."""
+
+    starts_at_once: int = Field(default=0, ge=0, le=1024)
+    """How many tenants may start at once; the others wait in line. 0: as many as there are cores, for a start is bound
+    by the processor: more at once are all slower, and the first not sooner."""
+
+    boost_cpus: float = Field(default=0, ge=0, le=512)
+    """The processor time that a tenant may use while it starts, until its first answer, where its own limit is lower:
+    at half a CPU OpenClaw takes 20 s to start instead of 7. 0: all cores. `0.01` gives nobody more than its limit."""
+
+    memory_reserve_mb: int = Field(default=512, ge=0)
+    """The memory of the host that no wake may take, in MB: for the system, for Innkeeper, and for what tenants take
+    beyond their past."""
+
+    trim: bool = True
+    """Whether running tenants' memory that they touched only at boot goes to swap, where there is some."""
 
     tick_s: float = Field(default=30.0, gt=0)
     """How often everything is compared with the runtime, in seconds, though no event asked for it. The floor under

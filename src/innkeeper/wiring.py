@@ -27,7 +27,6 @@ from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.events import Bus, utc_now
-from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
@@ -36,7 +35,6 @@ from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.seating import Seating
-from innkeeper.core.suspension import Suspensions
 from innkeeper.diagnosis import doctor_host, parts
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
@@ -44,15 +42,16 @@ from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
 from innkeeper.edge.prober import HttpProber
 from innkeeper.host import doctor
+from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
 from innkeeper.host.wire import Wire
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
 from innkeeper.keyring import Keyring, admin_token
+from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.housekeeping import Housekeeping
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
-from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.runtimes.addressing import NETWORK_BITS
 from innkeeper.runtimes.docker import DockerRuntime
@@ -93,7 +92,7 @@ class House:
     settings: Settings
     inn: Inn
     loops: ReconcilerLoops
-    sleeper: Sleeper
+    dormitory: Dormitory
     housekeeping: Housekeeping
     residents: Residents
     broker: Broker
@@ -104,7 +103,7 @@ class House:
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
         self.loops.start(supervisor)
-        self.sleeper.start(supervisor)
+        self.dormitory.start(supervisor)
         self.housekeeping.start(supervisor)
         self.residents.start(supervisor, self.listeners)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
@@ -165,21 +164,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             broker_port=settings.broker_port,
             model=MODEL,
         )
-        holds = Holds()
         prober = HttpProber()
         stack.push_async_callback(prober.close)
-        reconciler = Reconciler(
-            store=store,
-            runtime=runtime,
-            units=units,
-            agents=AGENTS,
-            prober=prober,
-            seating=seating,
-            suspensions=Suspensions(seating=seating, runtime=runtime, prober=prober, holds=holds, clock=clock),
-            bus=bus,
-            clock=clock,
-            holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
-        )
         queue = KeyedQueue()
         activator = Activator(directory=directory, rouse=control.rouse, hold_limit=settings.hold_limit)
         door = Door(
@@ -199,6 +185,50 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         listeners = BrokerListeners(broker, port=settings.broker_port)
         stack.push_async_callback(listeners.close)
 
+        dormitory = Dormitory(
+            Surroundings(
+                directory=directory,
+                control=control,
+                activator=activator,
+                runtime=runtime,
+                seating=seating,
+                prober=prober,
+                movements=Wire(
+                    networks=lambda: [
+                        IPv4Network(f"{each}/{NETWORK_BITS}", strict=False) for each in residents.gateways
+                    ],
+                    quiet_bytes_per_s=settings.quiet_bytes_per_s,
+                ),
+                memory=KernelMemory(),
+                queue=queue,
+                bus=bus,
+                clock=clock,
+                at_address=residents.name_at,
+                calling=lambda: broker.tenants,
+                listens_to=seating.listens_to,
+            ),
+            SleepSettings(
+                sweep_s=settings.sweep_s,
+                starts_at_once=settings.starts_at_once or os.cpu_count() or 1,
+                boost_cpus=settings.boost_cpus or os.cpu_count() or 1,
+                reserve_mb=settings.memory_reserve_mb,
+                trims=settings.trim,
+            ),
+        )
+        reconciler = Reconciler(
+            store=store,
+            runtime=runtime,
+            units=units,
+            agents=AGENTS,
+            prober=prober,
+            seating=seating,
+            suspensions=dormitory.suspensions,
+            boarding=dormitory.boarding,
+            bus=bus,
+            clock=clock,
+            holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
+        )
+
         caddy = await stack.enter_async_context(_edge(settings, door)) if settings.edge else None
         inn = Inn(
             control=control,
@@ -211,7 +241,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             entrance=seating.entrance,
             hosting=hosting,
             bus=bus,
-            holds=holds,
+            holds=dormitory.holds,
             clock=clock,
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,
@@ -233,25 +263,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 tick_s=settings.tick_s,
                 workers=settings.workers,
                 on_lease_lost=telemetry.lease_losses.inc,
+                let_lie=control.let_lie,
+                keep_up=control.keep_up,
+                on_instances=dormitory.warmup.adopt,
             ),
-            sleeper=Sleeper(
-                directory=directory,
-                control=control,
-                runtime=runtime,
-                movements=Wire(
-                    networks=lambda: [
-                        IPv4Network(f"{each}/{NETWORK_BITS}", strict=False) for each in residents.gateways
-                    ],
-                    quiet_bytes_per_s=settings.quiet_bytes_per_s,
-                ),
-                at_address=residents.name_at,
-                calling=lambda: broker.tenants,
-                listens_to=seating.listens_to,
-                holds=holds,
-                bus=bus,
-                clock=clock,
-                sweep_s=settings.sweep_s,
-            ),
+            dormitory=dormitory,
             housekeeping=Housekeeping(
                 store=store,
                 runtime=runtime,
@@ -259,6 +275,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 bus=bus,
                 clock=clock,
                 operations_kept=timedelta(hours=settings.operations_kept_h),
+                take_pasts=dormitory.chronicle.take,
             ),
             residents=residents,
             broker=broker,

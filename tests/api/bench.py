@@ -20,7 +20,6 @@ from innkeeper.core.errors import Problem
 from innkeeper.core.ports import Entrance
 from innkeeper.core.tenant import Spec
 from innkeeper.host.doctor.finding import Finding, Status
-from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.supervise import Supervisor
 from tests.support.house import HOSTING, House, PlainAgent
@@ -144,7 +143,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     await house.record_release()
     loops = ReconcilerLoops(
         reconciler=house.reconciler,
-        queue=KeyedQueue(),
+        queue=house.queue,
         directory=house.directory,
         store=house.store,
         runtime=house.runtime,
@@ -152,6 +151,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         tick_s=30,
         workers=4,
+        let_lie=house.control.let_lie,
+        keep_up=house.control.keep_up,
     )
     supervisor = Supervisor()
     loops.start(supervisor)

@@ -105,7 +105,7 @@ async def test_a_frozen_one_on_its_way_to_the_end_is_asked_again_under_the_other
 
 
 async def test_an_order_to_stop_waits_for_work_but_not_for_ever(house: House) -> None:
-    house.holds.hold("alice", "call", "a model call of its is under way", house.clock.now())
+    house.calls["alice"] = 1
     with pytest.raises(AgentBusy, match="model call"):
         await sleep(house, "stop")
     assert (await house.tenant()).seen.state is State.RUNNING
@@ -115,7 +115,8 @@ async def test_an_order_to_stop_waits_for_work_but_not_for_ever(house: House) ->
 
 
 async def test_idle_it_is_never_stopped_over_its_work(house: House) -> None:
-    house.holds.hold("alice", "traffic", "bytes move on its connections", house.clock.now())
+    house.addresses["here"] = "alice"
+    house.wire.awaited.add("here")
     await house.control.rest("alice", Rung.STOPPED)
     house.clock.turn(PATIENCE.total_seconds() * 100)
     with pytest.raises(AgentBusy):
@@ -138,7 +139,7 @@ async def test_a_run_of_its_own_that_is_due_in_a_minute_keeps_it_up(house: House
 
 
 async def test_who_is_wanted_asleep_goes_whatever_it_is_about(house: House) -> None:
-    house.holds.hold("alice", "call", "a model call of its is under way", house.clock.now())
+    house.calls["alice"] = 1
     await house.control.update("alice", SpecPatch(), wanted=Wanted.ASLEEP, actor=SYSTEM)
     with pytest.raises(AgentBusy):
         await house.settle()

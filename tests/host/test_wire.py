@@ -55,12 +55,15 @@ class Stranger:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[str, Stranger, Wire]]:
+async def connected(*, answers: bool = False) -> AsyncIterator[tuple[str, Stranger, Wire]]:
     network = f"127.{100 + secrets.randbelow(100)}.{secrets.randbelow(256)}"
     address = f"{network}.7"
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
+        while piece := await reader.read(65536):
+            if answers:
+                await asyncio.sleep(0.02)  # so much later that the kernel's milliseconds tell
+                writer.write(piece[:10])
         writer.close()
 
     server = await asyncio.start_server(swallow, address, 0)
@@ -104,3 +107,11 @@ async def test_what_we_say_ourselves_is_no_use() -> None:
         assert (moves.in_use, moves.knocked_at) == (frozenset(), frozenset())
         writer.close()
         server.close()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_an_answer_is_awaited_until_it_comes(answers: bool) -> None:
+    async with connected(answers=answers) as (address, stranger, wire):
+        assert (await wire.look()).awaited == frozenset()
+        await stranger.send(50)
+        assert (await wire.look()).awaited == (frozenset() if answers else {address})

@@ -12,7 +12,6 @@ from innkeeper.core.access import SYSTEM
 from innkeeper.core.events import Event, TenantGone
 from innkeeper.core.instance import State
 from innkeeper.core.operations import Operation, Status
-from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops, unsettled
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
@@ -26,7 +25,7 @@ TICK_S = 30.0
 def loops_of(house: House) -> ReconcilerLoops:
     return ReconcilerLoops(
         reconciler=house.reconciler,
-        queue=KeyedQueue(),
+        queue=house.queue,
         directory=house.directory,
         store=house.store,
         runtime=house.runtime,
@@ -34,6 +33,8 @@ def loops_of(house: House) -> ReconcilerLoops:
         clock=house.clock,
         tick_s=TICK_S,
         workers=3,
+        let_lie=house.control.let_lie,
+        keep_up=house.control.keep_up,
     )
 
 

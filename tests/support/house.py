@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,18 +13,18 @@ from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, Event
-from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
 from innkeeper.core.operations import Operation
-from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, Probe, Seat, Store
+from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, MemoryNow, Moves, Probe, Seat, Store
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
-from innkeeper.core.suspension import Suspensions
 from innkeeper.core.tenant import Limits, Spec, Tenant
+from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
+from innkeeper.loops.queue import KeyedQueue
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
 
@@ -36,6 +37,9 @@ class TurnedClock:
 
     def now(self) -> datetime:
         return self.time
+
+    def seconds(self) -> float:
+        return self.time.timestamp()
 
     def turn(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
@@ -143,6 +147,27 @@ class MemoryProber:
         return self.answer
 
 
+class StillWire:
+    """What moves on the tenants' connections: nothing, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.bytes_at: set[str] = set()
+        self.awaited: set[str] = set()
+
+    async def look(self) -> Moves:
+        return Moves(in_use=self.bytes_at, knocked_at=self.bytes_at, awaited=self.awaited)
+
+
+class PlentyOfMemory:
+    """A host's memory that a test sets."""
+
+    def __init__(self) -> None:
+        self.found = MemoryNow(total_mb=64_000, available_mb=60_000, swap_mb=64_000, swap_free_mb=64_000)
+
+    async def now(self) -> MemoryNow:
+        return self.found
+
+
 class PlainTokens:
     """Tokens that can be read."""
 
@@ -174,7 +199,11 @@ class House:
         self.store: Store = MemoryStore(self.clock)
         self.runtime = MemoryRuntime(now=self.clock.now)
         self.happened: list[Event] = []
-        self.holds = Holds()
+        self.wire = StillWire()
+        self.memory = PlentyOfMemory()
+        self.addresses: dict[str, str] = {}
+        self.calls: Counter[str] = Counter()
+        self.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0)
         self.start()
 
     def start(self, holder: str = "one") -> None:
@@ -205,6 +234,28 @@ class House:
             model="default",
         )
         self.activator = Activator(directory=self.directory, rouse=self.control.rouse, hold_limit=100)
+        self.queue = KeyedQueue(longest_delay_s=10)
+        self.dormitory = Dormitory(
+            Surroundings(
+                directory=self.directory,
+                control=self.control,
+                activator=self.activator,
+                runtime=self.runtime,
+                seating=self.seating,
+                prober=self.prober,
+                movements=self.wire,
+                memory=self.memory,
+                queue=self.queue,
+                bus=self.bus,
+                clock=self.clock,
+                at_address=self.addresses.get,
+                calling=lambda: [name for name, calls in self.calls.items() if calls],
+                listens_to=self.seating.listens_to,
+                time_s=self.clock.seconds,
+            ),
+            self.sleep_settings,
+        )
+        self.holds = self.dormitory.holds
         self.reconciler = self.make_reconciler(holder)
 
     def make_reconciler(self, holder: str) -> Reconciler:
@@ -216,13 +267,8 @@ class House:
             agents={"plain": self.agent},
             prober=self.prober,
             seating=self.seating,
-            suspensions=Suspensions(
-                seating=self.seating,
-                runtime=self.runtime,
-                prober=self.prober,
-                holds=self.holds,
-                clock=self.clock,
-            ),
+            suspensions=self.dormitory.suspensions,
+            boarding=self.dormitory.boarding,
             bus=self.bus,
             clock=self.clock,
             holder=holder,

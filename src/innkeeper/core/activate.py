@@ -32,8 +32,14 @@ class Activator:
         flight = self._flights.get(name)
         return flight.waiters if flight else 0
 
+    def fail(self, name: str, problem: Problem) -> None:
+        """Nobody needs to wait any longer: it won't come up now."""
+        flight = self._flights.get(name)
+        if flight is not None and not flight.landed.done():
+            flight.landed.set_exception(problem)
+
     async def ready(self, name: str, *, deadline_s: float) -> Tenant:
-        """The tenant once it is ready. Raises TenantNotReady, TenantAsleep, TenantFailed, UnknownTenant."""
+        """The tenant once it is ready. Raises TenantNotReady, TenantAsleep, TenantFailed, NoCapacity, UnknownTenant."""
         flight = self._flights.get(name)
         if flight is None:
             flight = self._flights[name] = _Flight(name, self._directory, self._rouse)

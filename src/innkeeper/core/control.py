@@ -240,6 +240,32 @@ class Control:
         self._bus.publish(TenantChanged(tenant=name, now=resting))
         return True
 
+    async def keep_up(self, name: str) -> bool:
+        """Not down the ladder after all, for it is in use; whether it was idleness that sent it there, not an order."""
+        async with self.store.begin() as tx:
+            tenant = await tx.tenant(name)
+            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is Rung.RUNNING:
+                return False
+            if await tx.operations(tenant=name, open_only=True):
+                return False
+            kept = replace(tenant, rung=Rung.RUNNING)
+            await tx.change_tenant(kept, from_revision=tenant.revision)
+        self._bus.publish(TenantChanged(tenant=name, now=kept))
+        return True
+
+    async def let_lie(self, name: str) -> bool:
+        """Back to where it slept, for it can't be woken now; whether there was nobody who wants it up in any case."""
+        async with self.store.begin() as tx:
+            tenant = await tx.tenant(name)
+            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is not Rung.RUNNING:
+                return False
+            if tenant.seen.state in (State.RUNNING, State.STARTING):
+                return False
+            lying = replace(tenant, rung=Rung.PAUSED if tenant.seen.state is State.PAUSED else Rung.STOPPED)
+            await tx.change_tenant(lying, from_revision=tenant.revision)
+        self._bus.publish(TenantChanged(tenant=name, now=lying))
+        return True
+
     async def sleep(self, name: str, tier: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
         """Down the ladder to `tier`, unless it sleeps deeper already; the next request wakes it again."""
         if tier not in TIERS:

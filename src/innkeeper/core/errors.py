@@ -219,6 +219,18 @@ class AgentBusy(Problem):
     default_hint = "It goes to sleep by itself once it is idle; `--tier stop` ends it in order now."
 
 
+class InUse(AgentBusy):
+    """Somebody uses the tenant at this very moment."""
+
+
+class NoCapacity(Problem):
+    """The host has no memory left for another tenant that runs, and none of the sleepers could make room."""
+
+    code = "no_capacity"
+    kind = Kind.UNAVAILABLE
+    default_hint = "Try again later; `innkeeper capacity` tells what limits this host."
+
+
 class TenantFailed(Problem):
     """The tenant's instance can't run; its `error` says why."""
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from innkeeper.core.access import TenantKey
+from innkeeper.core.errors import Problem
 from innkeeper.core.instance import State
 from innkeeper.core.operations import Operation
 from innkeeper.core.plan import Step
@@ -83,6 +84,14 @@ class StepTaken(Event):
     seconds: float
     problem: str | None = None
     """The code of what went wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapacityShort(Event):
+    """A tenant couldn't be woken or started, for the host has no memory left for it."""
+
+    kind: ClassVar[str] = "capacity.short"
+    problem: Problem = field(repr=False)
 
 
 class Subscription:

@@ -45,6 +45,10 @@ class Holds:
         """Who is held by anything."""
         return list(self._holds)
 
+    def held_by(self, kind: str) -> set[str]:
+        """Who is held by that."""
+        return {name for name, holds in self._holds.items() if kind in holds}
+
     def in_flight(self, tenant: str) -> Hold | None:
         """The work that it is in the middle of."""
         holds = self._holds.get(tenant, {})

@@ -24,11 +24,17 @@ class Rest:
 
 
 def due(
-    tenants: Iterable[Tenant], last_activity: LastActivity, now: datetime, *, missing: Collection[Rung] = ()
+    tenants: Iterable[Tenant],
+    last_activity: LastActivity,
+    now: datetime,
+    *,
+    missing: Collection[Rung] = (),
+    watched_since: datetime = _EPOCH,
 ) -> list[Rest]:
     """The tenants that should sleep now, or deeper than they do; 10,000 cost some ten milliseconds.
 
-    `missing` are the rungs that this host can't offer: the one above serves until the one below is due.
+    `missing` are the rungs that this host can't offer: the one above serves until the one below is due. Of whoever is
+    up nothing is known from before `watched_since`: bytes may have moved on its connections.
     """
     found = []
     for tenant in tenants:
@@ -37,6 +43,8 @@ def due(
         if tenant.rung is Rung.STOPPED:
             continue
         since = quiet_since(tenant, last_activity(tenant))
+        if tenant.rung is Rung.RUNNING:
+            since = max(since, watched_since)
         policy = tenant.spec.sleep
         rung = rung_after(policy, _counted_s(since, now, policy.check_every_s), missing=missing)
         if rung.depth > tenant.rung.depth and schedule.awake_until(policy.schedule, now) is None:

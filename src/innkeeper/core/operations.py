@@ -108,6 +108,8 @@ def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datet
         return _end(operation, now, Trouble.of(Superseded("The tenant is being deleted.")))
     if tenant.seen.state is State.FAILED and tenant.target is not State.ABSENT:
         return _end(operation, now, Trouble.of(TenantFailed(tenant.seen.error or "The instance can't run.")))
+    if operation.kind is OperationKind.SLEEP and tenant.target is State.RUNNING:
+        return _end(operation, now, Trouble.of(Superseded("The tenant was needed before it slept.")))
     step = decide(tenant, instance)
     if step is Step.NONE and tenant.revision >= operation.revision:
         return _end(operation, now)
@@ -152,6 +154,13 @@ def hold_up(operation: Operation, trouble: Trouble | None, now: datetime, *, fat
     if operation.error == trouble:
         return operation
     return replace(operation, status=Status.RUNNING, error=trouble, updated_at=now)
+
+
+def waits(operation: Operation, why: str, now: datetime) -> Operation:
+    """The operation while its tenant waits for something that isn't in anybody's way."""
+    return replace(
+        operation, status=Status.RUNNING, progress=replace(operation.progress, step=why), error=None, updated_at=now
+    )
 
 
 def _end(operation: Operation, now: datetime, trouble: Trouble | None = None) -> Operation:

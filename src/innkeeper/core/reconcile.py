@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from innkeeper.core.audit import Entry
-from innkeeper.core.errors import AgentBusy, ImageMissing, Kind, Problem, RuntimeFault, StaleLease
+from innkeeper.core.boarding import Boarding, NotYet
+from innkeeper.core.errors import AgentBusy, ImageMissing, Kind, NoCapacity, Problem, RuntimeFault, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
 from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.ladder import Rung
-from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up
+from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, waits
 from innkeeper.core.plan import CRASHES, Step, decide, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
@@ -65,6 +66,7 @@ class Reconciler:
         bus: Bus,
         clock: Clock,
         suspensions: Suspensions,
+        boarding: Boarding,
         holder: str,
     ) -> None:
         self._store = store
@@ -76,10 +78,11 @@ class Reconciler:
         self._bus = bus
         self._clock = clock
         self._suspensions = suspensions
+        self._boarding = boarding
         self._holder = holder
 
     async def work(self, name: str, nap: Nap, *, failures: int = 0) -> None:
-        """Take steps until the tenant is settled. Raises Held, and any Problem after writing it down.
+        """Take steps until the tenant is settled. Raises Held, NotYet, and any Problem after writing it down.
 
         `failures` says how many times in a row this has failed before.
         """
@@ -104,6 +107,9 @@ class Reconciler:
             began = time.monotonic()
             try:
                 await self._take(step, look, lease, nap)
+            except NotYet as wait:
+                await self._tell_why_it_waits(lease, look, wait.why)
+                raise
             except Problem as problem:
                 await self._trouble(lease, look, problem, failures)
                 self._tell_step(name, step, began, problem.code)
@@ -170,6 +176,11 @@ class Reconciler:
             seen = replace(seen, error=problem.message)
         await self._record(lease, tenant, seen, moved)
 
+    async def _tell_why_it_waits(self, lease: Lease, look: _Look, why: str) -> None:
+        now = self._clock.now()
+        moved = [waits(operation, why, now) for operation in look.operations]
+        await self._record(lease, look.tenant, look.tenant.seen, moved)
+
     # --- the steps ----------------------------------------------------------------------------------------------------
 
     async def _take(self, step: Step, look: _Look, lease: Lease, nap: Nap) -> None:
@@ -179,7 +190,7 @@ class Reconciler:
                 await self._seating.prepare(tenant)
                 await self._runtime.create(await self._seating.blueprint(tenant))
             case Step.START:
-                await self._runtime.start(instance)
+                await self._start(tenant, instance)
             case Step.PROBE:
                 await self._probe(look, lease, nap)
             case Step.PAUSE:
@@ -203,9 +214,18 @@ class Reconciler:
         agent = self._agents.get(tenant.spec.agent)
         return agent.stop_grace_s if agent else 10
 
+    async def _start(self, tenant: Tenant, instance: Instance) -> None:
+        await self._boarding.to_start(tenant, instance)
+        try:
+            await self._runtime.start(instance)
+        except Problem:
+            self._boarding.failed(tenant)
+            raise
+
     async def _probe(self, look: _Look, lease: Lease, nap: Nap) -> None:
         """Ask once; where the answer isn't yes, wait a little before the next look."""
         tenant, instance = look.tenant, look.instance
+        self._boarding.is_starting(tenant)
         agent = self._agents[tenant.spec.agent]
         place = await self._runtime.place(tenant.slot)
         answer = await self._prober.ask(place.address, agent.probe(tenant.spec))
@@ -230,9 +250,11 @@ class Reconciler:
         await self._record(lease, tenant, replace(tenant.seen, state=State.PAUSED), ())
 
     async def _thaw(self, look: _Look, lease: Lease) -> None:
-        tenant = look.tenant
+        to_run = look.tenant.target is State.RUNNING
+        if to_run:
+            await self._boarding.to_thaw(look.tenant)
         await self._runtime.unpause(look.instance)
-        if tenant.target is State.RUNNING:
+        if to_run:
             await self._resume(look, lease, state=State.RUNNING)
 
     async def _resume(self, look: _Look, lease: Lease, *, state: State) -> None:
@@ -252,7 +274,7 @@ class Reconciler:
         That it is being asked is written down first, so that whoever comes after us tells it to go on.
         """
         tenant = look.tenant
-        self._suspensions.check_in_flight(tenant)
+        await self._suspensions.check_in_flight(tenant)
         seen = replace(tenant.seen, next_wake=await self._suspensions.next_run(tenant))
         asked = replace(tenant, seen=replace(seen, suspension=self._suspensions.asked(tenant)))
         await self._record(lease, tenant, asked.seen, ())
@@ -347,6 +369,8 @@ def _lasting_error(seen: Seen) -> str | None:
 
 def _is_fatal(problem: Problem, failures: int) -> bool:
     """Whether whoever waits should be told that it went wrong, rather than wait on."""
+    if isinstance(problem, NoCapacity):
+        return True
     if problem.kind in (Kind.UNAVAILABLE, Kind.NOT_READY) and not isinstance(problem, ImageMissing):
         return False
     return not isinstance(problem, RuntimeFault) or failures >= FAULTS_TOLERATED

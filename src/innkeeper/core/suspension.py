@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from innkeeper.core.errors import AgentBusy
+from innkeeper.core.errors import AgentBusy, InUse
 from innkeeper.core.holds import Holds
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Clock, Consent, Probe, Prober, Runtime
@@ -30,12 +31,15 @@ class Suspensions:
         prober: Prober,
         holds: Holds,
         clock: Clock,
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._seating = seating
         self._runtime = runtime
         self._prober = prober
         self._holds = holds
         self._clock = clock
+        self.look = look
+        """Looks who is in use just now; what was found a second ago may not be true any more."""
 
     async def next_run(self, tenant: Tenant) -> datetime | None:
         """When it has work to do by itself, for it can't wake by itself; AgentBusy where that is too soon to sleep."""
@@ -84,11 +88,13 @@ class Suspensions:
         """It doesn't object any more."""
         self._holds.let_go(tenant.name, "agent")
 
-    def check_in_flight(self, tenant: Tenant) -> None:
-        """AgentBusy while bytes move on its connections or a model call of its is under way."""
+    async def check_in_flight(self, tenant: Tenant) -> None:
+        """InUse while bytes move on its connections, an answer of its is awaited, or a model call is under way."""
+        if self.look is not None:
+            await self.look()
         hold = self._holds.in_flight(tenant.name)
         if hold is not None:
-            raise AgentBusy(f"{tenant.name} is busy: {hold.why}.")
+            raise InUse(f"{tenant.name} is busy: {hold.why}.")
 
     async def end(self, tenant: Tenant) -> None:
         """Tell it to take work again. One that doesn't listen does so by itself, when its lease is over."""

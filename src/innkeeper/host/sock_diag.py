@@ -27,7 +27,7 @@ _FOUND = struct.Struct("=24x4s16xQ16xI")  # inet_diag_msg: the remote address (t
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _STEP = struct.Struct("=BBH")  # inet_diag_bc_op: code, bytes to go on by when true, when false
 _NETWORK = struct.Struct("=BBxxi4s")  # inet_diag_hostcond: family, prefix length, port (-1: any), address
-_BYTES = struct.Struct("=120xQQ")  # tcp_info: bytes_acked, bytes_received
+_INFORMED = struct.Struct("=44xI4xI64xQQ")  # tcp_info: last_data_sent, last_data_recv, bytes_acked, bytes_received
 _CODE = struct.Struct("=i")  # of NLMSG_DONE and NLMSG_ERROR: 0, or an errno below zero
 
 _BUFFER_BYTES = 65536  # the kernel fills at most 32 KiB a time
@@ -42,6 +42,9 @@ class Connection(NamedTuple):
     remote: str
     bytes_in: int
     bytes_out: int
+    in_ms_ago: int = 0
+    out_ms_ago: int = 0
+    """When something last came in and went out; something that never did, when the connection was made."""
 
 
 def established(networks: Sequence[IPv4Network]) -> Iterator[Connection]:
@@ -86,10 +89,12 @@ def _connection(answer: memoryview, at: int, end: int) -> Connection:
     while at < end:
         length, kind = _ATTRIBUTE.unpack_from(answer, at)
         if kind == _INFO:
-            acked, received = _BYTES.unpack_from(answer, at + _ATTRIBUTE.size)
+            sent_ms_ago, received_ms_ago, acked, received = _INFORMED.unpack_from(answer, at + _ATTRIBUTE.size)
             # The SYN is acknowledged as a byte where the host opened the connection, which isn't told; where the
             # tenant did, the first byte to it goes uncounted.
-            return Connection(cookie, inode, socket.inet_ntoa(remote), received, acked - 1 if acked else 0)
+            bytes_out = acked - 1 if acked else 0
+            address = socket.inet_ntoa(remote)
+            return Connection(cookie, inode, address, received, bytes_out, received_ms_ago, sent_ms_ago)
         at += _aligned(length)
     raise OSError("the kernel told of a connection without its TCP_INFO")
 

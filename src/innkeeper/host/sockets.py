@@ -46,6 +46,14 @@ class Reading(Mapping[str, Traffic]):
     def __len__(self) -> int:
         return len(self._traffic)
 
+    def awaited(self, *, within_ms: int) -> frozenset[str]:
+        """The addresses that were told something, not longer ago than that, and have said nothing since."""
+        return frozenset(
+            each.remote
+            for each in self._connections.values()
+            if each.bytes_out and each.out_ms_ago < min(each.in_ms_ago, within_ms)
+        )
+
     def moved_since(self, before: Reading, *, quiet_bytes_per_s: float) -> frozenset[str]:
         """The addresses whose connections carried more than that in both directions together, or a new one anything.
 

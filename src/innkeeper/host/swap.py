@@ -139,31 +139,31 @@ async def swap_facts(folder: Path, *, proc_root: Path = Path("/proc"), sys_root:
 
 
 def _look(folder: Path, proc_root: Path, sys_root: Path) -> SwapFacts:
-    meminfo = _meminfo(proc_root)
+    memory = meminfo(proc_root)
     devices = zram_devices(sys_root)
     return SwapFacts(
-        memory_bytes=meminfo["MemTotal"],
-        available_bytes=meminfo["MemAvailable"],
-        swap_bytes=meminfo.get("SwapTotal", 0),
-        free_bytes=meminfo.get("SwapFree", 0),
+        memory_bytes=memory["MemTotal"],
+        available_bytes=memory["MemAvailable"],
+        swap_bytes=memory.get("SwapTotal", 0),
+        free_bytes=memory.get("SwapFree", 0),
         areas=swap_areas(proc_root),
         zrams=tuple(zram for device in devices if (zram := _zram_in_use(device)) is not None),
         zram_possible=bool(devices) or (sys_root / "class/zram-control").is_dir(),
         zram_algorithms=_algorithms(devices[0])[0] if devices else (),
-        zswap=_zswap(sys_root / "module/zswap/parameters", meminfo),
+        zswap=_zswap(sys_root / "module/zswap/parameters", memory),
         disk_free_bytes=shutil.disk_usage(folder).free,
     )
 
 
 def free_swap_bytes(proc_root: Path) -> tuple[int, int]:
     """How much swap there is, and how much of it is free."""
-    meminfo = _meminfo(proc_root)
-    return meminfo.get("SwapTotal", 0), meminfo.get("SwapFree", 0)
+    memory = meminfo(proc_root)
+    return memory.get("SwapTotal", 0), memory.get("SwapFree", 0)
 
 
 def available_bytes(proc_root: Path) -> int:
     """How much memory could be had without swapping."""
-    return _meminfo(proc_root)["MemAvailable"]
+    return meminfo(proc_root)["MemAvailable"]
 
 
 def swap_areas(proc_root: Path) -> tuple[SwapArea, ...]:
@@ -171,6 +171,12 @@ def swap_areas(proc_root: Path) -> tuple[SwapArea, ...]:
     swaps = proc_root / "swaps"
     lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
     return tuple(_area(*line.split()) for line in lines)
+
+
+def zram_totals(sys_root: Path) -> tuple[int, int]:
+    """What all zram devices together hold, before compression, and what they take of the memory for it."""
+    zrams = [zram for device in zram_devices(sys_root) if (zram := _zram_in_use(device)) is not None]
+    return sum(zram.stored_bytes for zram in zrams), sum(zram.memory_bytes for zram in zrams)
 
 
 def zram_devices(sys_root: Path) -> list[Path]:
@@ -213,18 +219,18 @@ def _algorithms(device: Path) -> tuple[tuple[str, ...], str]:
     return tuple(word.strip("[]") for word in words), chosen
 
 
-def _zswap(parameters: Path, meminfo: dict[str, int]) -> Zswap | None:
+def _zswap(parameters: Path, memory: dict[str, int]) -> Zswap | None:
     if not parameters.is_dir():
         return None
     return Zswap(
         enabled=(parameters / "enabled").read_text().strip() == "Y",
         compressor=(parameters / "compressor").read_text().strip(),
-        stored_bytes=meminfo.get("Zswapped", 0),
-        memory_bytes=meminfo.get("Zswap", 0),
+        stored_bytes=memory.get("Zswapped", 0),
+        memory_bytes=memory.get("Zswap", 0),
     )
 
 
-def _meminfo(proc_root: Path) -> dict[str, int]:
+def meminfo(proc_root: Path) -> dict[str, int]:
     """In bytes, by name; the few lines that count pages rather than kB are left out."""
     pairs = (line.split(":", 1) for line in (proc_root / "meminfo").read_text().splitlines() if line.endswith(" kB"))
     return {name: int(value.split()[0]) * 1024 for name, value in pairs}

@@ -17,6 +17,9 @@ PING_BYTES_PER_S = 6.0
 """A client's empty WebSocket ping has six bytes, the smallest frame with anything in it seven (RFC 6455, 5.2). So
 between two looks, a second apart, whatever says something wakes a sleeper, and a bare ping doesn't."""
 
+ANSWERS_WITHIN_MS = 120_000
+"""An answer that takes longer isn't awaited any more: some say things that want none."""
+
 
 class Wire:
     """Remembers the socket table of the last minute. Connections of our own (probes, questions) don't count."""
@@ -31,10 +34,11 @@ class Wire:
     async def look(self) -> Moves:
         """Compare the table with that of the last look and of a minute ago."""
         now = await self._table.read(self._networks())
+        awaited = now.awaited(within_ms=ANSWERS_WITHIN_MS)
         last, self._last = self._last, now
         if last is None:
             self._kept.append(now)
-            return Moves(in_use=frozenset(), knocked_at=frozenset())
+            return Moves(in_use=frozenset(), knocked_at=frozenset(), awaited=awaited)
         while len(self._kept) > 1 and now.at_s - self._kept[1].at_s >= WINDOW_S:
             self._kept.popleft()
         moves = Moves(
@@ -42,6 +46,7 @@ class Wire:
             in_use=now.moved_since(last, quiet_bytes_per_s=0)
             & now.moved_since(self._kept[0], quiet_bytes_per_s=self._quiet),
             knocked_at=now.moved_since(last, quiet_bytes_per_s=PING_BYTES_PER_S),
+            awaited=awaited,
         )
         if now.at_s - self._kept[-1].at_s >= KEPT_EVERY_S:
             self._kept.append(now)

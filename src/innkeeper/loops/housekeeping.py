@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 import structlog
@@ -10,6 +10,7 @@ import structlog
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, TenantGone
+from innkeeper.core.past import Past
 from innkeeper.core.ports import Clock, Runtime, Store
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.supervise import Supervisor, every
@@ -35,12 +36,14 @@ class Housekeeping:
         bus: Bus,
         clock: Clock,
         operations_kept: timedelta,
+        take_pasts: Callable[[], Mapping[str, Past]] = dict,
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._directory = directory
         self._clock = clock
         self._operations_kept = operations_kept
+        self._take_pasts = take_pasts
         self._prunes = KeyedQueue()
         bus.on_event(self._follow)
 
@@ -52,9 +55,11 @@ class Housekeeping:
         supervisor.add("prune", self._prune_forever)
 
     async def save_activity(self) -> None:
-        """Write down who was active since the last time."""
+        """Write down who was active since the last time, and what was measured."""
         if activity := self._directory.take_activity():
             await self._store.touch(activity)
+        if pasts := self._take_pasts():
+            await self._store.remember(pasts)
 
     async def forget(self) -> None:
         """Drop operations and idempotency keys that have had their time."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
 import structlog
 
+from innkeeper.core.boarding import NotYet
 from innkeeper.core.directory import Directory
-from innkeeper.core.errors import Problem, StaleLease
+from innkeeper.core.errors import InUse, NoCapacity, Problem, StaleLease
 from innkeeper.core.events import Bus, Event, TenantChanged
 from innkeeper.core.instance import Instance, absent
 from innkeeper.core.plan import observe, settled
@@ -44,6 +45,9 @@ class ReconcilerLoops:
         tick_s: float,
         workers: int,
         on_lease_lost: Callable[[], object] = lambda: None,
+        let_lie: Callable[[str], Awaitable[bool]],
+        keep_up: Callable[[str], Awaitable[bool]],
+        on_instances: Callable[[Iterable[Instance]], object] = lambda instances: None,
     ) -> None:
         self._reconciler = reconciler
         self._queue = queue
@@ -54,6 +58,9 @@ class ReconcilerLoops:
         self._tick_s = tick_s
         self._workers = workers
         self._on_lease_lost = on_lease_lost
+        self._let_lie = let_lie
+        self._keep_up = keep_up
+        self._on_instances = on_instances
         self._orphans: frozenset[str] = frozenset()
         self._tick_now = asyncio.Event()
         bus.on_event(self._follow)
@@ -79,6 +86,14 @@ class ReconcilerLoops:
             await self._reconciler.work(name, self._queue.nap(name), failures=self._queue.failures(name))
         except Held:
             self._queue.put_back(name, HELD_RETRY_S)
+        except NotYet as wait:
+            self._queue.put_back(name, wait.again_s)
+        except InUse as problem:
+            log.info("in use", tenant=name, problem=problem.message)
+            await self._unless_settled(name, self._keep_up)
+        except NoCapacity as problem:
+            log.warning("no capacity", tenant=name, problem=problem.message)
+            await self._unless_settled(name, self._let_lie)
         except StaleLease:
             log.warning("lease lost", tenant=name)
             self._on_lease_lost()
@@ -91,6 +106,18 @@ class ReconcilerLoops:
             raise
         else:
             self._queue.done(name)
+
+    async def _unless_settled(self, name: str, settle: Callable[[str], Awaitable[bool]]) -> None:
+        """Where another wish settles the matter, it is settled; else it is tried again, later and later."""
+        try:
+            settled = await settle(name)
+        except Problem as problem:
+            log.warning("not settled", tenant=name, code=problem.code, problem=problem.message)
+            settled = False
+        if settled:
+            self._queue.done(name)
+        else:
+            self._queue.failed(name)
 
     # --- the tick -----------------------------------------------------------------------------------------------------
 
@@ -110,6 +137,7 @@ class ReconcilerLoops:
     async def tick(self) -> int:
         """Compare every tenant with its instance and queue those that aren't as they should be; how many."""
         instances = {instance.tenant: instance for instance in await self._runtime.all()}
+        self._on_instances(instances.values())
         off = await self._unsettled(instances)
         for name in off:
             self._queue.add(name)

@@ -1,7 +1,7 @@
 """What the core needs of the world outside: each port's docstring is its contract."""
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Consent, Entrance, Probe, Seat
-from innkeeper.core.ports.host import Clock, Movements, Moves, Prober, Tokens, Units
+from innkeeper.core.ports.host import Clock, HostMemory, MemoryNow, Movements, Moves, Prober, Tokens, Units
 from innkeeper.core.ports.runtime import Blueprint, Runtime
 from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
 
@@ -13,7 +13,9 @@ __all__ = [
     "ConfigFile",
     "Consent",
     "Entrance",
+    "HostMemory",
     "Lease",
+    "MemoryNow",
     "Movements",
     "Moves",
     "Probe",

@@ -52,6 +52,8 @@ class Moves:
     """Just now, and over the last minute more than pings amount to."""
     knocked_at: Collection[str]
     """Since the last look."""
+    awaited: Collection[str] = ()
+    """Something was said to them lately, and they haven't said anything since: an answer is awaited."""
 
 
 class Movements(Protocol):
@@ -59,6 +61,33 @@ class Movements(Protocol):
 
     async def look(self) -> Moves:
         """What moved; the first look has nothing to compare with."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryNow:
+    """The host's memory at one moment."""
+
+    total_mb: int
+    available_mb: int
+    """What could be had without swapping."""
+    swap_mb: int = 0
+    swap_free_mb: int = 0
+    zram_stored_mb: int = 0
+    """What lies in compressed swap, before compression …"""
+    zram_memory_mb: int = 0
+    """… and what it takes of the memory there."""
+    swapped_in_pages: int = 0
+    """How many pages were ever read back from swap."""
+    stalled_share: float | None = None
+    """Of the last ten seconds, the share in which somebody waited for memory; None where the kernel doesn't tell."""
+
+
+class HostMemory(Protocol):
+    """Looks at the host's memory."""
+
+    async def now(self) -> MemoryNow:
+        """As the kernel tells it; takes well under a millisecond."""
         ...
 
 

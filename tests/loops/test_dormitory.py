@@ -1,9 +1,8 @@
-"""The sleeper: idle means idle, and whoever is needed wakes."""
+"""The dormitory: idle means idle, and whoever is needed wakes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,12 +13,10 @@ from innkeeper.core.access import SYSTEM
 from innkeeper.core.errors import AgentBusy, RuntimeFault
 from innkeeper.core.instance import Instance, State, Usage
 from innkeeper.core.ladder import Rung
-from innkeeper.core.ports import Moves
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
-from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.dormitory import SleepSettings
 from innkeeper.loops.reconciler import ReconcilerLoops
-from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.runtimes.memory_faults import Call
 from tests.support.house import House
@@ -43,38 +40,14 @@ class LoopClock:
         self._last = now
 
 
-class Wire:
-    """What moves on the tenants' connections."""
-
-    def __init__(self) -> None:
-        self.bytes_at: set[str] = set()
-
-    async def look(self) -> Moves:
-        return Moves(in_use=self.bytes_at, knocked_at=self.bytes_at)
-
-
 class Inn:
     """A house whose loops run."""
 
     def __init__(self, house: House) -> None:
         self.house = house
-        self.wire = Wire()
-        self.calls: Counter[str] = Counter()
-        self.addresses: dict[str, str] = {}
+        self.wire = house.wire
+        self.calls = house.calls
         self.clock = LoopClock(house)
-        self.sleeper = Sleeper(
-            directory=house.directory,
-            control=house.control,
-            runtime=house.runtime,
-            movements=self.wire,
-            at_address=self.addresses.get,
-            calling=lambda: [name for name, calls in self.calls.items() if calls],
-            listens_to=house.seating.listens_to,
-            holds=house.holds,
-            bus=house.bus,
-            clock=house.clock,
-            sweep_s=SWEEP_S,
-        )
 
     async def pass_time(self, seconds: float) -> None:
         """Let everything run."""
@@ -89,10 +62,12 @@ class Inn:
 @asynccontextmanager
 async def open_inn() -> AsyncIterator[Inn]:
     house = House()
+    house.sleep_settings = SleepSettings(sweep_s=SWEEP_S, reserve_mb=0, boost_cpus=0, trims=False)
+    house.start()
     made = Inn(house)
     loops = ReconcilerLoops(
         reconciler=house.reconciler,
-        queue=KeyedQueue(longest_delay_s=10),
+        queue=house.queue,
         directory=house.directory,
         store=house.store,
         runtime=house.runtime,
@@ -100,13 +75,16 @@ async def open_inn() -> AsyncIterator[Inn]:
         clock=house.clock,
         tick_s=30,
         workers=2,
+        let_lie=house.control.let_lie,
+        keep_up=house.control.keep_up,
+        on_instances=house.dormitory.warmup.adopt,
     )
     supervisor = Supervisor()
     loops.start(supervisor)
-    made.sleeper.start(supervisor)
+    house.dormitory.start(supervisor)
     async with supervisor.running():
         await house.create(patch=POLICY)
-        made.addresses[(await house.runtime.place(0)).address] = "alice"
+        house.addresses[(await house.runtime.place(0)).address] = "alice"
         await made.pass_time(1)
         assert await made.state() is State.RUNNING
         yield made
@@ -268,7 +246,9 @@ async def test_a_stopped_one_is_up_in_time_too(inn: Inn) -> None:
     await inn.pass_time(900)
     tenant = await house.tenant()
     assert (tenant.seen.state, tenant.seen.next_wake) == (State.STOPPED, house.agent.runs_at)
-    await inn.pass_time(85)
+    await inn.pass_time(97)
+    assert await inn.state() is State.STOPPED, "it takes no time to start, which was measured"
+    await inn.pass_time(3)
     assert await inn.state() is State.RUNNING
 
 

@@ -1,0 +1,196 @@
+"""Room for one more: no wake may push the host out of memory.
+
+What a tenant will need is told by its own past. Where that doesn't fit, the sleepers who were used least recently go
+further down the ladder; and where that wouldn't be enough either, the wake is refused, before anything is begun.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from innkeeper.core.chronicle import MB, Chronicle
+from innkeeper.core.directory import Directory
+from innkeeper.core.errors import NoCapacity, Problem
+from innkeeper.core.idle import quiet_since
+from innkeeper.core.instance import State, Usage
+from innkeeper.core.ladder import Offer, Rung
+from innkeeper.core.past import worst
+from innkeeper.core.ports import HostMemory, MemoryNow
+from innkeeper.core.tenant import Tenant, Wanted
+
+YIELD_WITHIN_S = 60.0
+"""A sleeper that was sent further down and hasn't gone by then is counted as one that takes its memory still."""
+SETTLED_S = 30.0
+"""So long after a tenant is up, what it was promised still counts: the first answer takes the most memory."""
+
+Measure = Callable[[str], Awaitable[Usage | None]]
+"""What a tenant's instance takes now; None where there is none."""
+PutDown = Callable[[str, Rung], Awaitable[object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yielding:
+    """A sleeper that can make room: how, and how much."""
+
+    name: str
+    rung: Rung
+    frees_mb: float
+
+
+class RoomIsBeingMade(Exception):
+    """Sleepers are on their way down; ask again soon."""
+
+
+def makes_room(sleepers: Iterable[Yielding], short_mb: float) -> list[Yielding]:
+    """As many of them, in their order, as it takes; [] where all together wouldn't do."""
+    chosen: list[Yielding] = []
+    freed_mb = 0.0
+    for each in sleepers:
+        if freed_mb >= short_mb:
+            break
+        chosen.append(each)
+        freed_mb += each.frees_mb
+    return chosen if freed_mb >= short_mb else []
+
+
+class Room:
+    """Knows what is free, what is promised, and who can make room."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        chronicle: Chronicle,
+        memory: HostMemory,
+        measure: Measure,
+        put_down: PutDown,
+        offer: Offer,
+        reserve_mb: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._chronicle = chronicle
+        self._memory = memory
+        self._measure = measure
+        self._put_down = put_down
+        self._offer = offer
+        self._reserve_mb = reserve_mb
+        self._clock = clock
+        self._promised: dict[str, float] = {}
+        self._settling: dict[str, float] = {}
+        self._yielding: dict[str, tuple[float, float]] = {}
+
+    def need_mb(self, tenant: Tenant) -> float:
+        """What it will take once it is up, beyond what it takes where it is: by its past, else by that of its kind,
+        else all that it may."""
+        rung = self._chronicle.rung_of(tenant)
+        if rung in (Rung.RUNNING, Rung.PAUSED):
+            return 0.0
+        past = self._chronicle.past(tenant)
+        need = worst(past.awake_mb.get(rung, ())) or self._of_its_kind(tenant, rung) or tenant.spec.limits.memory_mb
+        kept = worst(past.asleep_mb.get(rung, ())) or 0.0
+        return min(max(0.0, need - kept), tenant.spec.limits.memory_mb)
+
+    async def admit(self, tenant: Tenant) -> None:
+        """Promise it its room. Raises RoomIsBeingMade and NoCapacity; asked again, it is the same promise."""
+        now = await self._memory.now()
+        need_mb = self.need_mb(tenant)
+        if now.available_mb - self._reserve_mb - self._all_promised(but=tenant.name) >= tenant.spec.limits.memory_mb:
+            self._promise(tenant, need_mb)  # it fits whatever it takes: nothing has to be measured
+            return
+        short_mb = need_mb - await self._free_mb(now, but=tenant.name)
+        if short_mb <= 0:
+            self._promise(tenant, need_mb)
+            return
+        coming_mb = self._coming_mb()
+        if coming_mb >= short_mb:
+            raise RoomIsBeingMade
+        chosen = makes_room(await self._sleepers(but=tenant.name, swap_mb=now.swap_free_mb), short_mb - coming_mb)
+        if not chosen:
+            raise NoCapacity(
+                f"{tenant.name} needs {need_mb:.0f} MB of memory, and {max(0.0, need_mb - short_mb):.0f} MB are free.",
+            )
+        for each in chosen:
+            self._yielding[each.name] = each.frees_mb, self._clock()
+            await self._put_down(each.name, each.rung)
+        raise RoomIsBeingMade
+
+    def settled(self, name: str, *, up: bool) -> None:
+        """It is up, and what it was promised is counted for a while still; or it won't come, and nothing is."""
+        if up and name in self._promised:
+            self._settling[name] = self._clock()
+        else:
+            self._promised.pop(name, None)
+            self._settling.pop(name, None)
+
+    def has_yielded(self, name: str) -> None:
+        """A sleeper has gone where it was sent: what it took is free, and will be measured."""
+        self._yielding.pop(name, None)
+
+    def _promise(self, tenant: Tenant, need_mb: float) -> None:
+        self._promised[tenant.name] = need_mb
+        self._settling.pop(tenant.name, None)
+
+    def _all_promised(self, *, but: str) -> float:
+        since = self._clock() - SETTLED_S
+        for name in [name for name, at in self._settling.items() if at < since]:
+            self.settled(name, up=False)
+        return sum(mb for name, mb in self._promised.items() if name != but)
+
+    async def _free_mb(self, now: MemoryNow, *, but: str) -> float:
+        """What is left when everybody has taken what was promised; what they have taken of it isn't free any more."""
+        left = 0.0
+        for name, promised_mb in list(self._promised.items()):
+            if name != but:
+                usage = await self._measured(name)
+                left += max(0.0, promised_mb - (usage.rss_bytes / MB if usage else 0.0))
+        return now.available_mb - self._reserve_mb - left
+
+    def _coming_mb(self) -> float:
+        since = self._clock() - YIELD_WITHIN_S
+        self._yielding = {name: (mb, at) for name, (mb, at) in self._yielding.items() if at >= since}
+        return sum(mb for mb, _ in self._yielding.values())
+
+    async def _sleepers(self, *, but: str, swap_mb: float) -> list[Yielding]:
+        """Those who can go further down, least recently used first; to swap as long as that has room."""
+        frozen = [
+            tenant
+            for tenant in self._directory
+            if tenant.wanted is Wanted.AUTO
+            and tenant.seen.state is State.PAUSED
+            and tenant.rung in (Rung.PAUSED, Rung.PAGED)
+            and tenant.name != but
+            and tenant.name not in self._yielding
+        ]
+        frozen.sort(key=lambda tenant: quiet_since(tenant, self._directory.last_activity(tenant)))
+        found = []
+        for tenant in frozen:
+            usage = await self._measured(tenant.name)
+            if usage is None:
+                continue
+            resident_mb = usage.rss_bytes / MB
+            to_swap = self._chronicle.rung_of(tenant) is Rung.PAUSED and Rung.PAGED not in self._offer.missing
+            if to_swap and swap_mb >= resident_mb:
+                swap_mb -= resident_mb
+                found.append(Yielding(name=tenant.name, rung=Rung.PAGED, frees_mb=resident_mb))
+            else:
+                found.append(Yielding(name=tenant.name, rung=Rung.STOPPED, frees_mb=resident_mb))
+        return found
+
+    async def _measured(self, name: str) -> Usage | None:
+        try:
+            return await self._measure(name)
+        except Problem:  # gone meanwhile, or the runtime doesn't say: then it can't be counted on
+            return None
+
+    def _of_its_kind(self, tenant: Tenant, rung: Rung) -> float | None:
+        return worst(
+            tuple(
+                figure
+                for other in self._directory
+                if other.spec.agent == tenant.spec.agent
+                for figure in self._chronicle.past(other).awake_mb.get(rung, ())
+            )
+        )

@@ -1,0 +1,161 @@
+"""All that has to do with sleep, put together: who sleeps, how deep, who is woken and who may come up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from innkeeper.core.activate import Activator
+from innkeeper.core.boarding import Boarding
+from innkeeper.core.chronicle import Chronicle
+from innkeeper.core.control import Control
+from innkeeper.core.directory import Directory
+from innkeeper.core.events import Bus, CapacityShort, Event
+from innkeeper.core.holds import Holds
+from innkeeper.core.instance import PagedOut, Usage
+from innkeeper.core.ports import Clock, HostMemory, Movements, Prober, Runtime
+from innkeeper.core.room import Room
+from innkeeper.core.seating import Seating
+from innkeeper.core.suspension import Suspensions
+from innkeeper.core.tenant import Tenant
+from innkeeper.core.turnstile import Turnstile
+from innkeeper.loops.pager import Pager
+from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.supervise import Supervisor
+from innkeeper.loops.sweeper import Sweeper
+from innkeeper.loops.warmup import Warmup
+from innkeeper.loops.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class SleepSettings:
+    """What an operator may set of it."""
+
+    sweep_s: float = 15.0
+    starts_at_once: int = 2
+    boost_cpus: float = 2.0
+    reserve_mb: int = 512
+    trims: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What it needs of everything else."""
+
+    directory: Directory
+    control: Control
+    activator: Activator
+    runtime: Runtime
+    seating: Seating
+    prober: Prober
+    movements: Movements
+    memory: HostMemory
+    queue: KeyedQueue
+    bus: Bus
+    clock: Clock
+    at_address: Callable[[str], str | None]
+    calling: Callable[[], Collection[str]]
+    listens_to: Callable[[Tenant], Awaitable[Sequence[str]]]
+    time_s: Callable[[], float] = time.monotonic
+
+
+class Dormitory:
+    """The parts, and how they know each other."""
+
+    def __init__(self, around: Surroundings, settings: SleepSettings) -> None:
+        directory, bus, runtime, clock = around.directory, around.bus, around.runtime, around.clock
+        self.holds = Holds()
+        self.offer = around.control.offer
+        self.turnstile = Turnstile(
+            places=settings.starts_at_once,
+            is_awaited=lambda name: around.activator.waiting(name) > 0,
+            on_turn=around.queue.add,
+            clock=around.time_s,
+        )
+        self.chronicle = Chronicle(directory=directory, bus=bus, is_paged=self._is_paged, clock=around.time_s)
+        self.room = Room(
+            directory=directory,
+            chronicle=self.chronicle,
+            memory=around.memory,
+            measure=self._measure,
+            put_down=around.control.rest,
+            offer=self.offer,
+            reserve_mb=settings.reserve_mb,
+            clock=around.time_s,
+        )
+        self.warmup = Warmup(directory=directory, runtime=runtime, holds=self.holds, clock=clock)
+        self.boarding = Boarding(
+            turnstile=self.turnstile,
+            room=self.room,
+            runtime=runtime,
+            bus=bus,
+            boost_cpus=settings.boost_cpus,
+            on_boost=self.warmup.boosted,
+        )
+        self.watcher = Watcher(
+            directory=directory,
+            control=around.control,
+            movements=around.movements,
+            at_address=around.at_address,
+            calling=around.calling,
+            chronicle=self.chronicle,
+            holds=self.holds,
+            bus=bus,
+            clock=clock,
+        )
+        self.suspensions = Suspensions(
+            seating=around.seating,
+            runtime=runtime,
+            prober=around.prober,
+            holds=self.holds,
+            clock=clock,
+            look=self.watcher.look,
+        )
+        self.sweeper = Sweeper(
+            directory=directory,
+            control=around.control,
+            runtime=runtime,
+            listens_to=around.listens_to,
+            chronicle=self.chronicle,
+            holds=self.holds,
+            offer=self.offer,
+            clock=clock,
+            sweep_s=settings.sweep_s,
+        )
+        self.pager = Pager(
+            directory=directory,
+            runtime=runtime,
+            memory=around.memory,
+            chronicle=self.chronicle,
+            holds=self.holds,
+            offer=self.offer,
+            bus=bus,
+            clock=clock,
+            trims=settings.trims,
+            on_paged=self._on_paged,
+        )
+        self._runtime = runtime
+        self._activator = around.activator
+        bus.on_event(self._follow)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Hand every loop to the supervisor."""
+        self.watcher.start(supervisor)
+        self.sweeper.start(supervisor)
+        self.pager.start(supervisor)
+        self.warmup.start(supervisor)
+
+    def _is_paged(self, name: str) -> bool:
+        # The pager measures into the chronicle, which asks it: one of them had to be made first.
+        return self.pager.is_paged(name)
+
+    async def _measure(self, name: str) -> Usage | None:
+        return await self._runtime.usage(await self._runtime.get(name))
+
+    def _on_paged(self, tenant: Tenant, paged: PagedOut) -> None:
+        self.room.has_yielded(tenant.name)
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, CapacityShort):
+            self._activator.fail(event.tenant, event.problem)
