@@ -160,6 +160,16 @@ async def test_an_open_door_hands_no_credential_to_strangers(house: House) -> No
     assert not any(name == b"authorization" for name, _ in (await alice_door.enter(tenant)).headers)
 
 
+@pytest.mark.parametrize(("own_s", "waited"), [(None, "30 s"), (90, "90 s")])
+async def test_a_tenants_own_deadline_holds_at_the_door(house: House, own_s: float | None, waited: str) -> None:
+    house.prober.answer = None
+    await house.control.update("alice", SpecPatch(sleep={"wake_deadline_s": own_s}), actor=SYSTEM)
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await house.settle()
+    with pytest.raises(errors.TenantNotReady, match=f"within {waited}"):
+        await door(house).enter(await house.tenant())
+
+
 async def test_what_sleeps_has_no_upstream(house: House) -> None:
     alice_door = door(house)
     await alice_door.enter(await house.tenant())

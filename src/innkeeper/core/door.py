@@ -78,8 +78,13 @@ class Door:
         return known[2]
 
     async def enter(self, tenant: Tenant) -> Upstream:
-        """Wake the tenant if need be and wait until it is ready; raises a Problem when it can't be, or not in time."""
-        ready = await self._activator.ready(tenant.name, deadline_s=self._deadline_s)
+        """Wake the tenant if need be and wait until it is ready; raises a Problem when it can't be, or not in time.
+
+        In time is what the tenant's own policy says, or else the settings.
+        """
+        own_s = tenant.spec.sleep.wake_deadline_s
+        deadline_s = self._deadline_s if own_s is None else own_s
+        ready = await self._activator.ready(tenant.name, deadline_s=deadline_s)
         place = await self._runtime.place(ready.slot)
         upstream = self._upstream(ready, place)
         self._upstreams[ready.name] = (ready.id, ready.revision, upstream)
