@@ -181,6 +181,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         queue = KeyedQueue()
         activator = Activator(directory=directory, rouse=control.rouse, hold_limit=settings.hold_limit)
+        stack.push_async_callback(activator.close)
         door = Door(
             directory=directory,
             activator=activator,

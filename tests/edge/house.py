@@ -63,7 +63,7 @@ class ToldDoor(Door):
     def upstream(self, tenant: Tenant) -> Upstream | None:
         return self.upstreams.get(tenant.name)
 
-    async def enter(self, tenant: Tenant) -> Upstream:
+    async def enter(self, tenant: Tenant, *, within_s: float | None = None) -> Upstream:
         self.waiting += 1
         self.most_waiting = max(self.waiting, self.most_waiting)
         try:
