@@ -189,6 +189,7 @@ _SITE = Template("""\
 			header_up X-Forwarded-Host {http.request.hostport}
 			header_up X-Forwarded-Method {http.request.orig_method}
 			header_up X-Forwarded-Uri {http.request.orig_uri}
+			header_up X-Forwarded-Destination {header.Sec-Fetch-Dest}{header.Upgrade}
 			header_up Authorization {header.Authorization}
 			header_up Accept {header.Accept}
 			lb_try_duration ${patience_s}s
