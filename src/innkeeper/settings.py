@@ -89,7 +89,8 @@ class Settings(BaseSettings):
 
     wake_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """How long a request waits for its tenant to become ready, in seconds, before it gets a 503 with `Retry-After`.
-    Below the patience of common HTTP clients (60 s)."""
+    Below the patience of common HTTP clients (60 s). A tenant's own `sleep.wake_deadline_s` comes first; a browser that
+    opens a page isn't held, but shown one that follows the tenant."""
 
     hold_limit: int = Field(default=1000, ge=1)
     """How many requests may wait for one tenant at once; more get a 503 at once, so that a flood at one sleeper can't

@@ -168,16 +168,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
         activator = Activator(directory=directory, rouse=control.rouse, hold_limit=settings.hold_limit)
-        door = Door(
-            directory=directory,
-            activator=activator,
-            seating=seating,
-            runtime=runtime,
-            clock=clock,
-            admin_digest=admin_digest,
-            deadline_s=settings.wake_deadline_s,
-        )
-
+        stack.push_async_callback(activator.close)
         upstream = upstream_from(settings)
         stack.push_async_callback(upstream.close)
         residents = Residents(directory=directory, runtime=runtime, tokens=keyring, bus=bus)
@@ -227,6 +218,19 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             bus=bus,
             clock=clock,
             holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
+        )
+
+        door = Door(
+            directory=directory,
+            activator=activator,
+            seating=seating,
+            runtime=runtime,
+            clock=clock,
+            admin_digest=admin_digest,
+            deadline_s=settings.wake_deadline_s,
+            position=dormitory.position,
+            usual_s=dormitory.chronicle.wake_s,
+            crowded=dormitory.boarding.crowded,
         )
 
         caddy = await stack.enter_async_context(_edge(settings, door)) if settings.edge else None

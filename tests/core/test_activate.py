@@ -112,6 +112,95 @@ async def test_a_waiter_that_leaves_takes_nobody_with_it(house: House) -> None:
     await worker
 
 
+async def asleep(house: House) -> None:
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await house.settle()
+
+
+async def roused(house: House) -> None:
+    """Return when it is written down that alice should run."""
+    with house.bus.subscribe() as events:
+        while (await house.tenant()).target is not State.RUNNING:
+            await events.get()
+
+
+async def test_a_launch_goes_on_though_nobody_waits_and_is_one_start_however_many_ask(house: House) -> None:
+    await asleep(house)
+    starts = house.runtime.calls[Call.START]
+    worker = reconcile_when_roused(house)
+    await asyncio.sleep(0)
+    for _ in range(1000):
+        house.activator.launch("alice")
+    assert house.activator.departure("alice") is not None
+    assert house.activator.waiting("alice") == 0
+    await worker
+    assert (await house.tenant()).seen.ready
+    assert house.runtime.calls[Call.START] == starts + 1
+    assert house.activator.departure("alice") is None, "it has landed"
+
+
+async def test_a_wake_is_written_down_though_its_only_waiter_leaves_at_once(house: House) -> None:
+    await asleep(house)
+    waiting = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await roused(house)
+
+
+async def test_who_is_put_back_to_sleep_is_woken_again_only_for_those_who_hold(house: House) -> None:
+    house.prober.answer = None
+    await asleep(house)
+    house.activator.launch("alice")
+    await roused(house)
+    await asyncio.sleep(0)
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    assert house.activator.departure("alice") is None, "only a page was open for it"
+
+    waiting = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    for _ in range(2):
+        await roused(house)
+        await asyncio.sleep(0)
+        await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await roused(house)
+    waiting.cancel()
+
+
+async def test_a_launch_that_leads_nowhere_leaves_nothing_behind(house: House) -> None:
+    house.activator.launch("nobody")
+    await house.control.update("alice", SpecPatch(), wanted=Wanted.ASLEEP, actor=SYSTEM)
+    await house.settle()
+    house.activator.launch("alice")
+    assert house.activator.departure("alice") is house.activator.departure("nobody") is None
+    await asyncio.sleep(0)
+    assert (await house.tenant()).wanted is Wanted.ASLEEP
+
+
+async def test_what_couldnt_be_written_down_is_told_and_tried_again_by_the_next(house: House) -> None:
+    await asleep(house)
+    troubles = [errors.RuntimeUnavailable("the store is away")]
+
+    async def rouse(name: str) -> None:
+        if troubles:
+            raise troubles.pop()
+        await house.control.rouse(name)
+
+    activator = Activator(directory=house.directory, rouse=rouse, hold_limit=10)
+    with pytest.raises(errors.RuntimeUnavailable):
+        await activator.ready("alice", deadline_s=30)
+    activator.launch("alice")
+    await roused(house)
+
+
+async def test_the_last_wakes_are_written_down_before_the_end(house: House) -> None:
+    await asleep(house)
+    waiting = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    await asyncio.sleep(0)
+    await house.activator.close()
+    assert (await house.tenant()).target is State.RUNNING
+    with pytest.raises(errors.TenantNotReady):
+        await waiting
+
+
 def door(house: House) -> Door:
     return Door(
         directory=house.directory,
@@ -158,6 +247,17 @@ async def test_an_open_door_hands_no_credential_to_strangers(house: House) -> No
     alice_door = door(house)
     assert alice_door.admits(None, tenant)
     assert not any(name == b"authorization" for name, _ in (await alice_door.enter(tenant)).headers)
+
+
+@pytest.mark.parametrize(("own_s", "within_s", "waited"), [(None, None, "30 s"), (90, None, "90 s"), (90, 1, "1 s")])
+async def test_a_tenants_own_deadline_holds_at_the_door(
+    house: House, own_s: float | None, within_s: float | None, waited: str
+) -> None:
+    house.prober.answer = None
+    await house.control.update("alice", SpecPatch(sleep={"wake_deadline_s": own_s}), actor=SYSTEM)
+    await asleep(house)
+    with pytest.raises(errors.TenantNotReady, match=f"within {waited}"):
+        await door(house).enter(await house.tenant(), within_s=within_s)
 
 
 async def test_what_sleeps_has_no_upstream(house: House) -> None:

@@ -17,7 +17,9 @@ from starlette.types import Receive, Scope, Send
 from innkeeper.core.access import Actor, Role, allow
 from innkeeper.core.door import Door, Upstream
 from innkeeper.core.errors import TenantNotReady
-from innkeeper.core.tenant import Access, Limits, Spec, Tenant
+from innkeeper.core.instance import State
+from innkeeper.core.tenant import Access, Limits, Seen, Spec, Tenant
+from innkeeper.core.waking import WakeStep, Waking
 from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
 from tests.support.serving import serving
@@ -28,10 +30,11 @@ AGENT_TOKEN = "the-agents-own-token"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
 
-def tenant(name: str, *, access: Access = Access.KEY) -> Tenant:
-    """A tenant of that name."""
+def tenant(name: str, *, access: Access = Access.KEY, state: State = State.STOPPED) -> Tenant:
+    """A tenant of that name, whose instance was last seen in that state."""
     spec = Spec(agent="custom", release="1", image="sha256:0", limits=Limits(memory_mb=64, cpus=1), access=access)
-    return Tenant(id=f"t_{name}", name=name, spec=spec, slot=0, created_at=datetime.now(UTC))
+    seen = Seen(state=state)
+    return Tenant(id=f"t_{name}", name=name, spec=spec, slot=0, created_at=datetime.now(UTC), seen=seen)
 
 
 class ToldDoor(Door):
@@ -49,6 +52,9 @@ class ToldDoor(Door):
         self.waiting = 0
         self.most_waiting = 0
         self.touches: list[str] = []
+        self.woken: list[str] = []
+        self.told = Waking(step=WakeStep.START)
+        self.within_s: float | None = None
         self.deadline = deadline_s
 
     def find(self, host: str) -> Tenant | None:
@@ -63,9 +69,10 @@ class ToldDoor(Door):
     def upstream(self, tenant: Tenant) -> Upstream | None:
         return self.upstreams.get(tenant.name)
 
-    async def enter(self, tenant: Tenant) -> Upstream:
+    async def enter(self, tenant: Tenant, *, within_s: float | None = None) -> Upstream:
         self.waiting += 1
         self.most_waiting = max(self.waiting, self.most_waiting)
+        self.within_s = within_s
         try:
             async with asyncio.timeout(self.deadline):
                 await self.opened.wait()
@@ -74,6 +81,12 @@ class ToldDoor(Door):
         finally:
             self.waiting -= 1
         return self.upstreams[tenant.name]
+
+    def wake(self, tenant: Tenant) -> None:
+        self.woken.append(tenant.name)
+
+    def progress(self, tenant: Tenant) -> Waking:
+        return self.told
 
     def touched(self, tenant: Tenant) -> None:
         self.touches.append(tenant.name)

@@ -251,8 +251,8 @@ async def test_a_large_upload_passes_whole_and_the_gate_sees_none_of_it(edge: St
     assert answer.json()["sha256"] == expected.hexdigest()
     assert asked.count(b"GET /gate?c=d HTTP/1.1\r\n") == 1
     told = dict(line.split(b": ", 1) for line in bytes(asked).split(b"\r\n")[1:] if line)
-    request = {b"X-Forwarded-Host", b"X-Forwarded-Method", b"X-Forwarded-Uri", b"Authorization", b"Accept"}
-    assert told.keys() == {b"Host", b"User-Agent", *request}
+    request = {b"X-Forwarded-Host", b"X-Forwarded-Method", b"X-Forwarded-Uri", b"X-Forwarded-Destination"}
+    assert told.keys() == {b"Host", b"User-Agent", b"Authorization", b"Accept", *request}
     assert (told[b"X-Forwarded-Method"], told[b"X-Forwarded-Uri"]) == (b"POST", b"/a%20b?c=d")
 
 
@@ -277,13 +277,51 @@ async def test_at_the_deadline_the_client_is_told_when_to_come_back(edge: Stage)
     edge.door.deadline = 0.05
 
     answer = await edge.client.get("/", headers=ALICE)
-    page = await edge.client.get("/", headers={**ALICE, "Accept": "text/html"})
+    page = await edge.client.post("/", headers={**ALICE, "Accept": "text/html"})
 
     assert answer.status_code == page.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "tenant_not_ready"
     assert 'http-equiv="refresh"' in page.text
+
+
+async def test_who_opens_a_sleepers_page_is_shown_another_meanwhile(edge: Stage) -> None:
+    upstream = edge.door.upstreams.pop("alice")
+    opening = {**ALICE, "Accept": "text/html,*/*;q=0.8", "Sec-Fetch-Dest": "document", "X-Forwarded-Destination": "x"}
+
+    page = await edge.client.get("/deep?x=1", headers=opening)
+    assert page.status_code == 503
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; ")
+    assert int(page.headers["retry-after"]) > 0
+    assert "server" not in page.headers
+    assert 'http-equiv="refresh"' in page.text
+    assert (edge.door.woken, edge.door.touches) == (["alice"], ["alice"])
+
+    for method in ("GET", "POST", "HEAD"):
+        told = await edge.client.request(method, "/.innkeeper/waking", headers=ALICE)
+        assert (told.status_code, told.headers["content-type"]) == (200, "application/json")
+    assert (await edge.client.get("/.innkeeper/waking", headers={"Host": "alice.localhost"})).status_code == 401
+    assert edge.door.touches == ["alice"]
+
+    edge.door.upstreams["alice"] = upstream
+    assert (await edge.client.get("/.innkeeper/waking", headers=ALICE)).json()["state"] == "starting"
+    assert edge.agent.requests == 0
+    assert (await edge.client.get("/deep?x=1", headers=opening)).json()["path"] == "/deep"
+
+
+@pytest.mark.parametrize("header", [{"Sec-Fetch-Dest": "empty"}, {"Connection": "Upgrade", "Upgrade": "websocket"}])
+async def test_a_script_and_a_socket_are_held_whatever_they_accept(edge: Stage, header: dict[str, str]) -> None:
+    edge.door.upstreams.clear()
+    edge.door.deadline = 0.05
+
+    answer = await edge.client.get("/", headers={**ALICE, "Accept": "text/html", **header})
+
+    assert answer.status_code == 503
+    assert edge.door.most_waiting == 1
+    assert edge.door.woken == []
 
 
 async def test_a_tenant_that_has_just_gone_away(edge: Stage) -> None:

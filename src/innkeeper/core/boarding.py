@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from innkeeper.core.errors import NoCapacity
@@ -12,6 +13,8 @@ from innkeeper.core.room import Room, RoomIsBeingMade
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.turnstile import Turnstile
 
+CROWDED_S = 15.0
+"""So long after a wake was refused for want of memory the host counts as crowded for that tenant."""
 ROOM_AGAIN_S = 0.25
 """Room that is being made is looked for so soon again: a page-out takes some tenths of a second."""
 TURN_AGAIN_S = 10.0
@@ -39,6 +42,7 @@ class Boarding:
         bus: Bus,
         boost_cpus: float,
         on_boost: Callable[[Tenant], object] = lambda tenant: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.turnstile = turnstile
         self.room = room
@@ -46,7 +50,17 @@ class Boarding:
         self._bus = bus
         self._boost_cpus = boost_cpus
         self._on_boost = on_boost
+        self._clock = clock
+        self._refused: dict[str, float] = {}
         bus.on_event(self._follow)
+
+    def crowded(self, name: str) -> bool:
+        """Whether it was refused just now, for there was no room for it."""
+        at = self._refused.get(name)
+        if at is not None and self._clock() - at > CROWDED_S:
+            del self._refused[name]
+            return False
+        return at is not None
 
     async def to_start(self, tenant: Tenant, instance: Instance) -> None:
         """Before a cold start: NotYet, NoCapacity, or it may start now, with more processor time for the while."""
@@ -80,6 +94,7 @@ class Boarding:
             raise NotYet("waiting for memory that others give up", again_s=ROOM_AGAIN_S) from None
         except NoCapacity as problem:
             self.failed(tenant)
+            self._refused[tenant.name] = self._clock()
             self._bus.publish(CapacityShort(tenant=tenant.name, problem=problem))
             raise
 
@@ -89,6 +104,7 @@ class Boarding:
                 self.turnstile.leave(name)
                 self.room.settled(name, up=False)
                 self.room.has_yielded(name)
+                self._refused.pop(name, None)
             case TenantChanged(now=tenant) if tenant.target is not State.RUNNING:
                 self.turnstile.leave(tenant.name)
                 self.room.settled(tenant.name, up=False)

@@ -5,15 +5,18 @@ All answers for a tenant that is awake come from memory.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from innkeeper.core.access import Actor, Role, allow, digest, same
 from innkeeper.core.activate import Activator, is_open
 from innkeeper.core.directory import Directory
+from innkeeper.core.errors import UnknownTenant
 from innkeeper.core.instance import Place
 from innkeeper.core.ports import Clock, Runtime
 from innkeeper.core.seating import Seating
-from innkeeper.core.tenant import Access, Tenant
+from innkeeper.core.tenant import Access, Tenant, Wanted
+from innkeeper.core.waking import Crowded, Position, Usual, WakeStep, Waking, step_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +42,9 @@ class Door:
         clock: Clock,
         admin_digest: str,
         deadline_s: float,
+        position: Position = lambda _: None,
+        usual_s: Usual = lambda _: None,
+        crowded: Crowded = lambda _: False,
     ) -> None:
         self._directory = directory
         self._activator = activator
@@ -47,6 +53,9 @@ class Door:
         self._clock = clock
         self._admin_digest = admin_digest
         self._deadline_s = deadline_s
+        self._position = position
+        self._usual_s = usual_s
+        self._crowded = crowded
         self._upstreams: dict[str, tuple[str, int, Upstream]] = {}
 
     def find(self, host: str) -> Tenant | None:
@@ -77,13 +86,39 @@ class Door:
             return None
         return known[2]
 
-    async def enter(self, tenant: Tenant) -> Upstream:
-        """Wake the tenant if need be and wait until it is ready; raises a Problem when it can't be, or not in time."""
-        ready = await self._activator.ready(tenant.name, deadline_s=self._deadline_s)
+    async def enter(self, tenant: Tenant, *, within_s: float | None = None) -> Upstream:
+        """Wake the tenant if need be and wait until it is ready; raises a Problem when it can't be, or not in time.
+
+        In time is `within_s` at most, and else what the tenant's own policy says, or the settings.
+        """
+        own_s = tenant.spec.sleep.wake_deadline_s
+        deadline_s = self._deadline_s if own_s is None else own_s
+        if within_s is not None:
+            deadline_s = min(within_s, deadline_s)
+        ready = await self._activator.ready(tenant.name, deadline_s=deadline_s)
         place = await self._runtime.place(ready.slot)
         upstream = self._upstream(ready, place)
         self._upstreams[ready.name] = (ready.id, ready.revision, upstream)
         return upstream
+
+    def wake(self, tenant: Tenant) -> None:
+        """Have the tenant woken for somebody who doesn't wait here; once, however many ask."""
+        self._activator.launch(tenant.name)
+
+    def progress(self, tenant: Tenant) -> Waking:
+        """How far the tenant is on its way up. To ask wakes nobody and isn't use; UnknownTenant for one that leaves."""
+        if tenant.wanted is Wanted.GONE:
+            raise UnknownTenant(f"There is no tenant {tenant.name}.")
+        departure = self._activator.departure(tenant.name)
+        position = self._position(tenant.name)
+        crowded = self._crowded(tenant.name)
+        step = step_of(tenant, roused=departure is not None, queued=position is not None, crowded=crowded)
+        return Waking(
+            step=step,
+            position=position if step is WakeStep.TURN else None,
+            elapsed_s=asyncio.get_running_loop().time() - departure.at if departure else 0.0,
+            usual_s=self._usual_s(departure.tenant or tenant) if departure else None,
+        )
 
     def touched(self, tenant: Tenant) -> None:
         """Note that somebody uses the tenant."""

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from html import escape
 from http import HTTPStatus
 
 from innkeeper.core.door import Upstream
 from innkeeper.core.errors import EdgeFault, Problem
+from innkeeper.edge.page import html_page, refusal_body
+from innkeeper.edge.raw import answer
 from innkeeper.problems import MEDIA_TYPE, document, retry_after_s, status_of, title_of
 
 CARRIED = ("Authorization",)
 """The headers that an Upstream may set: they stand in Caddy's static configuration."""
 
 _CARRIED = frozenset(name.lower().encode() for name in CARRIED)
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">{refresh}
-<title>{title}</title>
-<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}}</style>
-</head><body><h1>{title}</h1><p>{detail}</p><p>{hint}</p></body></html>
-"""
 
 
 @lru_cache(maxsize=4096)
@@ -43,28 +37,14 @@ def passage(upstream: Upstream, authorization: bytes = b"") -> bytes:
 
 def refusal(problem: Problem, *, page: bool = False) -> bytes:
     """The no: what is wrong and what to do about it, as a problem document or as a page."""
-    status = HTTPStatus(status_of(problem))
     again_s = retry_after_s(problem)
-    headers = [f"HTTP/1.1 {status} {status.phrase}", "Cache-Control: no-store"]
-    if again_s:
-        headers.append(f"Retry-After: {again_s}")
+    headers = [f"Retry-After: {again_s}"] if again_s else []
+    status = HTTPStatus(status_of(problem))
     if status is HTTPStatus.UNAUTHORIZED:
         headers.append('WWW-Authenticate: Bearer realm="innkeeper"')
-    if page:
-        headers += [
-            "Content-Type: text/html; charset=utf-8",
-            "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'",
-        ]
-        body = _page(problem, again_s)
-    else:
-        headers.append(f"Content-Type: {MEDIA_TYPE}")
-        body = json.dumps(document(problem))
-    raw = body.encode()
-    return "\r\n".join([*headers, f"Content-Length: {len(raw)}", "", ""]).encode() + raw
-
-
-def _page(problem: Problem, again_s: int | None) -> str:
-    refresh = f'<meta http-equiv="refresh" content="{again_s}">' if again_s else ""
-    return _PAGE.format(
-        title=title_of(problem.code), detail=escape(problem.message), hint=escape(problem.hint), refresh=refresh
-    )
+    if not page:
+        return answer(status, [*headers, f"Content-Type: {MEDIA_TYPE}"], json.dumps(document(problem)))
+    title = title_of(problem.code)
+    body = refusal_body(title=title, detail=problem.message, hint=problem.hint)
+    own, whole = html_page(title=title, body=body, refresh_s=again_s)
+    return answer(status, [*headers, *own], whole)

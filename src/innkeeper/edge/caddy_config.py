@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from innkeeper.core.errors import EdgeFault, Invalid, Problem
+from innkeeper.core.policy import DEADLINE_MAX_S
 from innkeeper.edge.answers import CARRIED
 from innkeeper.edge.problems import GateAway, TenantUnreachable
 from innkeeper.problems import document
@@ -43,6 +44,9 @@ FORGED = (
 every request, a whole name next to nothing: so whole names, where they are known."""
 
 
+_LOOK_EVERY_MS = 100
+
+
 @dataclass(frozen=True, kw_only=True)
 class EdgePlan:
     """What the configuration is made from."""
@@ -53,7 +57,7 @@ class EdgePlan:
     run: Path
     """The folder of the sockets and the log."""
     wake_deadline_s: float
-    """How long the gate holds a request; Caddy has to be more patient than that."""
+    """How long the gate holds a request where the tenant doesn't say otherwise."""
 
     @property
     def gate_socket(self) -> Path:
@@ -85,9 +89,13 @@ def render(plan: EdgePlan) -> str:
         gate=_quoted(f"unix/{plan.gate_socket}"),
         host=_address(plan.host),
         port=plan.port,
-        # A request may be held to the deadline and lose its gate then: the next one gets ten seconds to appear.
-        patience_s=round(plan.wake_deadline_s) + 10,
-        silence_s=round(plan.wake_deadline_s) + 15,
+        # Any tenant may have the longest deadline there is, and this configuration knows no tenant. A gate that is
+        # there may be silent for so long; one that is away is looked for as often as fits into the usual deadline and
+        # ten seconds more, also by a request that was held until then.
+        patience_s=round(DEADLINE_MAX_S) + 10,
+        silence_s=round(DEADLINE_MAX_S) + 15,
+        look_every_ms=_LOOK_EVERY_MS,
+        looks=(round(plan.wake_deadline_s) + 10) * 1000 // _LOOK_EVERY_MS,
         stand_in=STAND_IN_CLIENT,
         forged=_lines(6, (f"header_up -{name}" for name in FORGED)),
         carried=_lines(5, (line for name in CARRIED for line in _carry(name))),
@@ -181,10 +189,12 @@ _SITE = Template("""\
 			header_up X-Forwarded-Host {http.request.hostport}
 			header_up X-Forwarded-Method {http.request.orig_method}
 			header_up X-Forwarded-Uri {http.request.orig_uri}
+			header_up X-Forwarded-Destination {header.Sec-Fetch-Dest}{header.Upgrade}
 			header_up Authorization {header.Authorization}
 			header_up Accept {header.Accept}
 			lb_try_duration ${patience_s}s
-			lb_try_interval 100ms
+			lb_try_interval ${look_every_ms}ms
+			lb_retries $looks
 			transport http {
 				response_header_timeout ${silence_s}s
 				compression off

@@ -1,7 +1,7 @@
 """The gate: for each request that reaches Caddy, may it pass, and where to?
 
 It runs once per request of every tenant, so it holds no bytes, writes no log line and answers from memory unless the
-tenant must be waited for.
+tenant must be waited for. A person's browser isn't left waiting: it gets a page that follows the tenant on its way up.
 """
 
 from __future__ import annotations
@@ -13,11 +13,23 @@ from typing import NamedTuple
 import structlog
 
 from innkeeper.core.access import Actor
+from innkeeper.core.activate import is_open
 from innkeeper.core.door import Door, Upstream
-from innkeeper.core.errors import Forbidden, Kind, Problem, Unauthenticated, UnknownTenant
+from innkeeper.core.errors import (
+    Forbidden,
+    Kind,
+    Problem,
+    TenantAsleep,
+    TenantFailed,
+    TenantNotReady,
+    Unauthenticated,
+    UnknownTenant,
+)
 from innkeeper.core.tenant import Access, Tenant
+from innkeeper.core.waking import BLINK_S, is_near
 from innkeeper.edge.answers import passage, refusal
 from innkeeper.edge.hosts import plain_host
+from innkeeper.edge.waiting import PATH, progress_answer, waiting_page
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +39,8 @@ class Outcome(StrEnum):
 
     PASSED = "passed"
     HELD = "held"  # passed after waiting
+    SHOWN = "shown"  # got the page that waits
+    FOLLOWED = "followed"  # such a page asked how far the tenant is
     UNKNOWN = "unknown"
     REFUSED = "refused"
     NOT_READY = "not_ready"
@@ -42,6 +56,18 @@ class Ask(NamedTuple):
     method: bytes = b"GET"
     uri: bytes = b"/"
     """Path and query, as the client sent them."""
+    destination: bytes = b""
+    """What a browser wants it for: `document` when a person opens it; empty when the client doesn't say."""
+
+    @property
+    def opens_page(self) -> bool:
+        """Whether a person's browser opens a page with it; anything else couldn't do anything with another page."""
+        return self.method == b"GET" and self.destination in (b"", b"document") and b"text/html" in self.accept
+
+    @property
+    def follows(self) -> bool:
+        """Whether a page that waits asks how far the tenant is."""
+        return self.uri.partition(b"?")[0] == PATH
 
 
 class Gate:
@@ -54,21 +80,30 @@ class Gate:
     def ask(self, ask: Ask) -> bytes | Awaitable[bytes]:
         """The answer at once, or, for a tenant that isn't ready, something to await for it."""
         door = self._door
-        _, authorization, accept, _, _ = ask
+        _, authorization, accept, _, uri, _ = ask
         tenant = door.find(plain_host(ask.host))
         if tenant is None:
             return self._refuse(UnknownTenant("No tenant answers at this address.", hint=""), accept)
         actor = _actor(door, authorization)
         if not door.admits(actor, tenant):
             return self._refuse(_not_admitted(actor, tenant), accept)
+        if uri.startswith(PATH) and ask.follows:
+            return self._tell(tenant)
         door.touched(tenant)
         # Only an open tenant sees a client's own credential, and never one that is ours.
         onward = authorization if actor is None and tenant.spec.access is Access.OPEN else b""
         upstream = door.upstream(tenant)
         if upstream is None:
-            return self._wait(tenant, onward, accept)
+            return self._not_at_once(ask, tenant, onward)
         self._count(Outcome.PASSED)
         return passage(upstream, onward)
+
+    def _not_at_once(self, ask: Ask, tenant: Tenant, onward: bytes) -> bytes | Awaitable[bytes]:
+        if is_open(tenant) or not ask.opens_page:
+            return self._wait(tenant, onward, ask.accept)
+        if is_near(tenant):
+            return self._wait_a_blink(ask, tenant, onward)
+        return self._show(ask, tenant)
 
     async def _wait(self, tenant: Tenant, onward: bytes, accept: bytes) -> bytes:
         try:
@@ -77,6 +112,35 @@ class Gate:
         except Problem as problem:
             return self._refuse(problem, accept)
         self._count(Outcome.HELD)
+        return answer
+
+    async def _wait_a_blink(self, ask: Ask, tenant: Tenant, onward: bytes) -> bytes:
+        try:
+            answer = passage(await self._door.enter(tenant, within_s=BLINK_S), onward)
+        except (TenantNotReady, TenantAsleep, TenantFailed):
+            return self._show(ask, self._door.find(plain_host(ask.host)) or tenant)
+        except Problem as problem:
+            return self._refuse(problem, ask.accept)
+        self._count(Outcome.HELD)
+        return answer
+
+    def _show(self, ask: Ask, tenant: Tenant) -> bytes:
+        """The page; the tenant comes up though nobody is held for it."""
+        try:
+            self._door.wake(tenant)
+            page = waiting_page(self._door.progress(tenant), plain_host(ask.host))
+        except Problem as problem:
+            return self._refuse(problem, ask.accept)
+        self._count(Outcome.SHOWN)
+        return page
+
+    def _tell(self, tenant: Tenant) -> bytes:
+        """How far the tenant is. That isn't use: a forgotten page neither wakes a tenant nor keeps it awake."""
+        try:
+            answer = progress_answer(self._door.progress(tenant))
+        except Problem as problem:
+            return self._refuse(problem, b"")
+        self._count(Outcome.FOLLOWED)
         return answer
 
     def fault(self) -> bytes:

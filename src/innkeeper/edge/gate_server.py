@@ -63,8 +63,8 @@ class _Connection(asyncio.Protocol):
     """One of Caddy's connections; it asks on it again and again, one request at a time."""
 
     __slots__ = (
-        "_accept", "_authorization", "_connections", "_gate", "_held", "_host", "_method", "_parser", "_transport",
-        "_uri",
+        "_accept", "_authorization", "_connections", "_destination", "_gate", "_held", "_host", "_method", "_parser",
+        "_transport", "_uri",
     )  # fmt: skip
     _transport: asyncio.Transport
 
@@ -102,7 +102,7 @@ class _Connection(asyncio.Protocol):
         self._clear()
 
     def _clear(self) -> None:
-        self._host = self._authorization = self._accept = b""
+        self._host = self._authorization = self._accept = self._destination = b""
         self._method, self._uri = b"GET", b"/"
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -117,13 +117,17 @@ class _Connection(asyncio.Protocol):
                 self._method = value
             case b"x-forwarded-uri":
                 self._uri = value
+            case b"x-forwarded-destination":
+                self._destination = value
 
     def on_message_complete(self) -> None:
         if self._held is not None:
             self._transport.abort()  # a second ask before the first was answered: this isn't Caddy
             return
         try:
-            answer = self._gate.ask(Ask(self._host, self._authorization, self._accept, self._method, self._uri))
+            answer = self._gate.ask(
+                Ask(self._host, self._authorization, self._accept, self._method, self._uri, self._destination)
+            )
         except Exception:  # whatever it is, the client gets an answer and the log the trace
             answer = self._gate.fault()
         if isinstance(answer, bytes):

@@ -51,7 +51,10 @@ class Reading(Mapping[str, Traffic]):
         return frozenset(
             each.remote
             for each in self._connections.values()
-            if each.bytes_out and each.out_ms_ago < min(each.in_ms_ago, within_ms)
+            if each.bytes_out
+            and each.out_ms_ago < within_ms
+            # The kernel's milliseconds are some four apart: the first request of a connection may be as old as it.
+            and (each.out_ms_ago < each.in_ms_ago or not each.bytes_in)
         )
 
     def moved_since(self, before: Reading, *, quiet_bytes_per_s: float) -> frozenset[str]:

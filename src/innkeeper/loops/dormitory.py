@@ -69,7 +69,7 @@ class Dormitory:
         self.offer = around.control.offer
         self.turnstile = Turnstile(
             places=settings.starts_at_once,
-            is_awaited=lambda name: around.activator.waiting(name) > 0,
+            is_awaited=lambda name: around.activator.departure(name) is not None,
             on_turn=around.queue.add,
             clock=around.time_s,
         )
@@ -92,6 +92,7 @@ class Dormitory:
             bus=bus,
             boost_cpus=settings.boost_cpus,
             on_boost=self.warmup.boosted,
+            clock=around.time_s,
         )
         self.watcher = Watcher(
             directory=directory,
@@ -149,6 +150,11 @@ class Dormitory:
     def _is_paged(self, name: str) -> bool:
         # The pager measures into the chronicle, which asks it: one of them had to be made first.
         return self.pager.is_paged(name)
+
+    def position(self, name: str) -> tuple[int, int] | None:
+        """Where it stands among those who wait for their turn to start, and how many they are."""
+        found = self.turnstile.position(name)
+        return (found.place, found.of) if found else None
 
     async def _measure(self, name: str) -> Usage | None:
         return await self._runtime.usage(await self._runtime.get(name))
