@@ -176,6 +176,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         listeners = BrokerListeners(broker, port=settings.broker_port)
         stack.push_async_callback(listeners.close)
 
+        memory = KernelMemory()
         dormitory = Dormitory(
             Surroundings(
                 directory=directory,
@@ -190,7 +191,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     ],
                     quiet_bytes_per_s=settings.quiet_bytes_per_s,
                 ),
-                memory=KernelMemory(),
+                memory=memory,
                 queue=queue,
                 bus=bus,
                 clock=clock,
@@ -245,7 +246,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             entrance=seating.entrance,
             hosting=hosting,
             bus=bus,
-            holds=dormitory.holds,
+            dormitory=dormitory,
+            memory=memory,
             clock=clock,
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,

@@ -51,12 +51,16 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
             "missed_runs": "run-once",
             "despite_channels": False,
             "wake_deadline_s": None,
+            "rung": "running",
+            "paged": None,
+            "trimmed": None,
             "holds": [],
             "skipped": [],
         },
         "idle_s": 412,
         "next_wake": None,
-        "memory": {"rss_mb": 64, "resident_mb": 64},
+        "wake": {"usual_s": None, "position": None, "of": None},
+        "memory": {"rss_mb": 64, "resident_mb": 64, "swap_mb": 0, "zram_mb": None, "charged_mb": 64},
         "ready": True,
         "error": None,
         "revision": 1,
@@ -153,7 +157,7 @@ async def test_memory_is_null_and_the_answer_quick_when_the_runtime_is_silent(
 async def test_stats_are_measured(api: httpx2.AsyncClient, bench: Bench) -> None:
     await bench.tenant()
     stats = (await api.get("/v1/tenants/alice/stats")).json()
-    assert stats["memory"] == {"rss_mb": 64, "resident_mb": 64}
+    assert stats["memory"] == {"rss_mb": 64, "resident_mb": 64, "swap_mb": 0, "zram_mb": None, "charged_mb": 64}
     assert (stats["charged_mb"], stats["limit_mb"], stats["pids"], stats["state"]) == (64, 128, 1, "running")
     assert stats["uptime_s"] is not None
 

@@ -15,12 +15,12 @@ from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
-from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.keys import Keys
-from innkeeper.core.ports import Clock, Entrance, Runtime, Store
+from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, Store
 from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
+from innkeeper.loops.dormitory import Dormitory
 
 
 class Finding(Protocol):
@@ -85,7 +85,8 @@ class Inn:
     """How to get in to a tenant's agent, with its own credential: `Seating.entrance`."""
     hosting: Hosting
     bus: Bus
-    holds: Holds
+    dormitory: Dormitory
+    memory: HostMemory
     clock: Clock
     data: Path
     body_limit: int

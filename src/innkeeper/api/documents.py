@@ -6,27 +6,27 @@ from datetime import datetime
 
 from innkeeper.api.deps import Inn
 from innkeeper.api.schema import (
-    HoldDocument,
     LimitsDocument,
     MemoryDocument,
     OperationDocument,
     ProgressDocument,
-    SkippedDocument,
-    SleepDocument,
     TenantDocument,
     TroubleDocument,
 )
+from innkeeper.api.sleep_documents import sleep_document, wake_document
 from innkeeper.core.instance import Usage
-from innkeeper.core.ladder import WINDOWS
 from innkeeper.core.operations import Operation, Trouble
+from innkeeper.core.ports import MemoryNow
 from innkeeper.core.tenant import Tenant
 from innkeeper.telemetry import redact
 
 MB = 1 << 20
 
 
-def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> TenantDocument:
-    """A tenant as the API shows it."""
+def tenant_document(
+    tenant: Tenant, inn: Inn, usage: Usage | None = None, host: MemoryNow | None = None
+) -> TenantDocument:
+    """A tenant as the API shows it; `host` tells what compressed swap takes."""
     spec, seen = tenant.spec, tenant.seen
     active = inn.directory.last_activity(tenant)
     return TenantDocument(
@@ -40,11 +40,12 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         hostnames=list(spec.hostnames),
         access=spec.access,
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
-        sleep=_sleep_document(tenant, inn),
+        sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
         last_activity=active,
         next_wake=seen.next_wake,
-        memory=memory_document(usage),
+        wake=wake_document(tenant, inn),
+        memory=memory_document(usage, host),
         ready=seen.ready,
         error=redact(seen.error) if seen.error else None,
         revision=tenant.revision,
@@ -52,27 +53,18 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
     )
 
 
-def _sleep_document(tenant: Tenant, inn: Inn) -> SleepDocument:
-    policy = tenant.spec.sleep
-    missing = inn.control.offer.missing
-    return SleepDocument(
-        **{**vars(policy), "schedule": list(policy.schedule)},
-        holds=[
-            HoldDocument(kind=hold.kind, why=redact(hold.why), since=hold.since) for hold in inn.holds.of(tenant.name)
-        ],
-        skipped=[
-            SkippedDocument(rung=rung, why=missing[rung])
-            for window, rung in WINDOWS.items()
-            if getattr(policy, window) is not None and rung in missing
-        ],
-    )
-
-
-def memory_document(usage: Usage | None) -> MemoryDocument | None:
+def memory_document(usage: Usage | None, host: MemoryNow | None = None) -> MemoryDocument | None:
     """The memory of what was measured."""
     if usage is None:
         return None
-    return MemoryDocument(rss_mb=(usage.rss_bytes + usage.swap_bytes) // MB, resident_mb=usage.rss_bytes // MB)
+    swap_mb = usage.swap_bytes // MB
+    return MemoryDocument(
+        rss_mb=(usage.rss_bytes + usage.swap_bytes) // MB,
+        resident_mb=usage.rss_bytes // MB,
+        swap_mb=swap_mb,
+        zram_mb=host.compressed_mb(swap_mb) if host else None,
+        charged_mb=usage.memory_bytes // MB,
+    )
 
 
 def operation_document(operation: Operation) -> OperationDocument:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from innkeeper.api.schema import Document
+from innkeeper.core.ports import MemoryNow
 
 MB = 1 << 20
 
@@ -20,35 +21,30 @@ class MachineDocument(Document):
     memory_available_mb: int | None
     swap_mb: int | None
     swap_free_mb: int | None
+    zram_stored_mb: int | None
+    """What lies in compressed swap, before compression; null: there is none."""
+    zram_memory_mb: int | None
+    """What that takes of the memory, as the kernel counts it (mm_stat's mem_used_total)."""
     disk_mb: int | None
     """The disk under the data directory."""
     disk_free_mb: int | None
 
 
-def machine(data: Path, *, meminfo: Path = Path("/proc/meminfo")) -> MachineDocument:
+def machine(data: Path, memory: MemoryNow | None) -> MachineDocument:
     """The host as it is now."""
-    memory = _meminfo(meminfo)
     total, free = _disk(data)
     return MachineDocument(
         cpus=os.cpu_count() or 1,
         load_1m=round(os.getloadavg()[0], 2),
-        memory_mb=memory.get("MemTotal"),
-        memory_available_mb=memory.get("MemAvailable"),
-        swap_mb=memory.get("SwapTotal"),
-        swap_free_mb=memory.get("SwapFree"),
+        memory_mb=memory.total_mb if memory else None,
+        memory_available_mb=memory.available_mb if memory else None,
+        swap_mb=memory.swap_mb if memory else None,
+        swap_free_mb=memory.swap_free_mb if memory else None,
+        zram_stored_mb=(memory.zram_stored_mb or None) if memory else None,
+        zram_memory_mb=(memory.zram_memory_mb or None) if memory else None,
         disk_mb=total,
         disk_free_mb=free,
     )
-
-
-def _meminfo(file: Path) -> dict[str, int]:
-    """The kernel's table, in MB."""
-    try:
-        lines = file.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split(":", 1) for line in lines if line.endswith(" kB"))
-    return {name: int(value.split()[0]) // 1024 for name, value in pairs}
 
 
 def _disk(data: Path) -> tuple[int | None, int | None]:

@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.core.instance import State
-from innkeeper.core.ladder import MissedRuns
+from innkeeper.core.ladder import MissedRuns, Rung
 from innkeeper.core.operations import OperationKind, Status
 from innkeeper.core.tenant import NAME, Access, Mode, Wanted
 
@@ -196,7 +196,7 @@ class HoldDocument(Document):
     """What keeps a tenant awake."""
 
     kind: str
-    """Who objects: `agent`, `channel` or `processor`."""
+    """What objects: `traffic`, `call`, `agent`, `cron`, `channel`, `processor` or `schedule`."""
     why: str
     since: datetime
 
@@ -222,6 +222,12 @@ class SleepDocument(Document):
     missed_runs: MissedRuns
     despite_channels: bool
     wake_deadline_s: float | None
+    rung: Rung
+    """Where on the ladder it should be now."""
+    paged: PagedDocument | None = None
+    """How its memory was moved to swap, while it is frozen with it there."""
+    trimmed: TrimmedDocument | None = None
+    """While it runs."""
     holds: list[HoldDocument] = []
     """What keeps it from sleeping now."""
     skipped: list[SkippedDocument] = []
@@ -235,6 +241,41 @@ class MemoryDocument(Document):
     """All of it, in RAM or in swap."""
     resident_mb: int
     """What of it takes up RAM."""
+    swap_mb: int
+    """What of it lies in swap, before compression."""
+    zram_mb: int | None
+    """What its part of the compressed swap takes of the RAM, by this host's measured ratio; null: there is none."""
+    charged_mb: int
+    """What its cgroup is charged with: `resident_mb`, page cache and the kernel's own."""
+
+
+class PagedDocument(Document):
+    """What the last page-out did, measured on the tenant's cgroup."""
+
+    before_mb: int
+    after_mb: int
+    swapped_mb: int
+    seconds: float
+
+
+class TrimmedDocument(Document):
+    """The last time that a running tenant's unused memory went to swap."""
+
+    at: datetime
+    resident_mb: int
+    """What was left in RAM."""
+    swapped_mb: int
+
+
+class WakeDocument(Document):
+    """What waking it takes, as measured; and where it stands if it waits to start."""
+
+    usual_s: float | None
+    """How long it usually takes to come up from where it is now; null: never measured, or it is up."""
+    position: int | None = None
+    """Its place among those that wait to start: 1 is next."""
+    of: int | None = None
+    """How many wait."""
 
 
 class TenantDocument(Document):
@@ -257,6 +298,7 @@ class TenantDocument(Document):
     last_activity: datetime | None
     next_wake: datetime | None
     """When it must be up by its own plans; null: no plans known."""
+    wake: WakeDocument
     memory: MemoryDocument | None
     """Null when not known: it has no instance, or nobody has looked yet (lists don't look)."""
     ready: bool

@@ -24,7 +24,7 @@ async def stats(name: Name, inn: TheInn) -> StatsDocument:
         tenant=tenant.name,
         state=tenant.seen.state,
         measured_at=now,
-        memory=memory_document(usage),
+        memory=memory_document(usage, await inn.measured.host(inn.memory)),
         charged_mb=usage.memory_bytes // MB if usage else None,
         limit_mb=tenant.spec.limits.memory_mb,
         cpu_s=round(usage.cpu_s, 3) if usage else None,

@@ -7,10 +7,12 @@ from importlib.metadata import version
 
 from fastapi import APIRouter
 
-from innkeeper.api.deps import TheInn
-from innkeeper.api.machine import MachineDocument, machine
+from innkeeper.api.deps import Inn, TheInn
+from innkeeper.api.machine import MB, MachineDocument, machine
 from innkeeper.api.schema import Document
 from innkeeper.core.instance import State
+from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import MemoryNow
 
 OPEN_COUNTED = 1000
 
@@ -35,6 +37,40 @@ class TenantsDocument(Document):
     """By the state that was last seen; every state is there."""
 
 
+class RungDocument(Document):
+    """A rung of the ladder that idle tenants go down."""
+
+    rung: Rung
+    available: bool
+    why: str | None
+    """Why this host can't offer it."""
+
+
+class TenantsMemoryDocument(Document):
+    """What tenants take together, of the agents' own memory, as the kernel counts it."""
+
+    measured: int
+    """How many were looked at: those that run or are frozen, and could be measured in time."""
+    resident_mb: int
+    swap_mb: int
+    """Before compression."""
+    zram_mb: int | None
+    """What their part of the compressed swap takes of the RAM; null: there is none."""
+
+
+class SleepingDocument(Document):
+    """How sleep works here, and what it brings."""
+
+    ladder: list[RungDocument]
+    starting: int
+    """How many tenants hold a place to start."""
+    waiting: int
+    """How many wait for one."""
+    trimming: str
+    """`on`, `off`, or why nobody is trimmed just now."""
+    memory: TenantsMemoryDocument
+
+
 class StatusDocument(Document):
     """The house at a glance."""
 
@@ -44,6 +80,7 @@ class StatusDocument(Document):
     open_operations: int
     """How many haven't ended; counted up to 1000."""
     parts: list[PartDocument]
+    sleeping: SleepingDocument
     host: MachineDocument
 
 
@@ -53,7 +90,10 @@ async def status(inn: TheInn) -> StatusDocument:
     async with inn.store.look() as tx:
         counts = await tx.count_states()
         unfinished = await tx.operations(open_only=True, limit=OPEN_COUNTED)
-    parts, host = await asyncio.gather(inn.parts(), asyncio.to_thread(machine, inn.data))
+    memory = await inn.measured.host(inn.memory)
+    parts, host, sleeping = await asyncio.gather(
+        inn.parts(), asyncio.to_thread(machine, inn.data, memory), _sleeping(inn, memory)
+    )
     return StatusDocument(
         version=version("innkeeper"),
         domain=inn.hosting.domain,
@@ -62,5 +102,24 @@ async def status(inn: TheInn) -> StatusDocument:
         ),
         open_operations=len(unfinished),
         parts=[PartDocument(**vars(part)) for part in parts],
+        sleeping=sleeping,
         host=host,
+    )
+
+
+async def _sleeping(inn: Inn, memory: MemoryNow | None) -> SleepingDocument:
+    missing, turnstile, pager = inn.control.offer.missing, inn.dormitory.turnstile, inn.dormitory.pager
+    usages = await inn.measured.all(inn.directory, inn.runtime)
+    swap_mb = sum(usage.swap_bytes for usage in usages) // MB
+    return SleepingDocument(
+        ladder=[RungDocument(rung=rung, available=rung not in missing, why=missing.get(rung)) for rung in Rung],
+        starting=turnstile.starting,
+        waiting=turnstile.waiting,
+        trimming=(pager.paused_why or "on") if pager.trims else "off",
+        memory=TenantsMemoryDocument(
+            measured=len(usages),
+            resident_mb=sum(usage.rss_bytes for usage in usages) // MB,
+            swap_mb=swap_mb,
+            zram_mb=memory.compressed_mb(swap_mb) if memory else None,
+        ),
     )

@@ -72,7 +72,8 @@ async def index(inn: TheInn, page: Page) -> TenantPage:
     """All tenants by name. `memory` is what was measured last, if that was lately; a list never looks."""
     async with inn.store.look() as tx:
         found, more = page.cut(await tx.tenants(after=page.after, limit=page.take))
-    items = [tenant_document(tenant, inn, inn.measured.last(tenant)) for tenant in found]
+    host = await inn.measured.host(inn.memory)
+    items = [tenant_document(tenant, inn, inn.measured.last(tenant), host) for tenant in found]
     return TenantPage(items=items, next_cursor=cursor_after(found[-1].name) if more else None)
 
 
@@ -82,7 +83,7 @@ async def show(name: Name, inn: TheInn) -> TenantDocument:
     """The tenant as it should be and as it was last seen, with its memory measured now."""
     tenant = await inn.control.tenant(name)
     _, usage = await inn.measured.now(tenant, inn.runtime)
-    return tenant_document(tenant, inn, usage)
+    return tenant_document(tenant, inn, usage, await inn.measured.host(inn.memory))
 
 
 @router.patch("/{name}", summary="Change a tenant", **ACCEPTED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -102,6 +102,17 @@ def confirm(question: str, *, yes: bool) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise wrong_usage("Nothing was changed.")
+
+
+def memory(found: Mapping[str, int | None] | None) -> str | None:
+    """`41 MB in RAM of 812 MB, 771 MB in swap (as zram 310 MB)`."""
+    if found is None:
+        return None
+    text = f"{found['resident_mb']} MB in RAM of {found['rss_mb']} MB"
+    if found["swap_mb"]:
+        text += f", {found['swap_mb']} MB in swap"
+        text += "" if found["zram_mb"] is None else f" (as zram {found['zram_mb']} MB)"
+    return text
 
 
 def ago(moment: str | None) -> str:

@@ -37,12 +37,14 @@ def summary(found: dict[str, Any]) -> list[str]:
         "",
         f"tenants     {tenants['total']}" + (f": {', '.join(by_state)}" if by_state else ""),
         f"operations  {found['open_operations']} open",
+        f"in memory   {_taken(found['sleeping'])}",
         "",
         *(_part(part) for part in found["parts"]),
         "",
         f"cpu         {host['cpus']}, load {host['load_1m']}",
         f"memory      {_left(host['memory_available_mb'], host['memory_mb'])}",
-        f"swap        {_left(host['swap_free_mb'], host['swap_mb'])}",
+        f"swap        {_left(host['swap_free_mb'], host['swap_mb'])}{_zram(host)}",
+        *_gaps(found["sleeping"]),
         f"disk        {_left(host['disk_free_mb'], host['disk_mb'])}",
     ]
 
@@ -56,6 +58,31 @@ def _left(free: int | None, total: int | None) -> str:
     if not total or free is None:
         return "none" if total == 0 else "unknown"
     return f"{free / 1024:.1f} GB free of {total / 1024:.1f}"
+
+
+def _zram(host: dict[str, Any]) -> str:
+    if host["zram_stored_mb"] is None:
+        return ""
+    return f"; zram holds {host['zram_stored_mb']} MB in {host['zram_memory_mb']} MB"
+
+
+def _taken(sleeping: dict[str, Any]) -> str:
+    """What tenants take, and who waits to start."""
+    memory = sleeping["memory"]
+    zram = "" if memory["zram_mb"] is None else f" (as zram {memory['zram_mb']} MB)"
+    line = f"{memory['measured']} tenants: {memory['resident_mb']} MB in RAM, {memory['swap_mb']} MB in swap{zram}"
+    if sleeping["starting"] or sleeping["waiting"]:
+        line += f"; {sleeping['starting']} starting, {sleeping['waiting']} waiting"
+    return line
+
+
+def _gaps(sleeping: dict[str, Any]) -> list[str]:
+    """The rung that most hosts could have and this one hasn't."""
+    return [
+        f"            no page-outs: {each['why']}"
+        for each in sleeping["ladder"]
+        if each["rung"] == "paged" and not each["available"]
+    ]
 
 
 def _attention(desk: Desk) -> None:

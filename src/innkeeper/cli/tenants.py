@@ -78,7 +78,7 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
             ("state", f"{tenant['state']} ({'ready' if tenant['ready'] else 'not ready'}), wanted {tenant['wanted']}"),
             ("error", tenant["error"]),
             ("limits", f"{limits['memory_mb']} MB, {limits['cpus']} CPUs, {limits['pids']} processes"),
-            ("memory", f"{memory['resident_mb']} MB in RAM of {memory['rss_mb']} MB" if memory else None),
+            ("memory", show.memory(memory)),
             ("sleep", _ladder(sleep)),
             *(("schedule", line) for line in sleep["schedule"]),
             *(
@@ -87,6 +87,7 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
             ),
             *(("skipped", f"{each['rung']}: {each['why']}") for each in sleep["skipped"]),
             ("next wake", tenant["next_wake"]),
+            *_waking(tenant["wake"]),
             ("last used", show.ago(tenant["last_activity"])),
             ("revision", tenant["revision"]),
             ("created", tenant["created_at"]),
@@ -153,7 +154,7 @@ def stats(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> No
     show.facts(
         [
             ("state", used["state"]),
-            ("memory", f"{memory['resident_mb']} MB in RAM of {memory['rss_mb']} MB" if memory else None),
+            ("memory", show.memory(memory)),
             ("charged", f"{used['charged_mb']} of {used['limit_mb']} MB" if memory else None),
             ("cpu", f"{used['cpu_s']} s" if memory else None),
             ("processes", used["pids"]),
@@ -175,6 +176,15 @@ def url(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None
 
 
 _RUNGS = ("pause", "page", "save", "stop")
+
+
+def _waking(wake: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    if wake["usual_s"] is not None:
+        lines.append(("wakes in", f"{wake['usual_s']:.2g} s, as measured"))
+    if wake["position"] is not None:
+        lines.append(("waits", f"number {wake['position']} of {wake['of']} to start"))
+    return lines
 
 
 def _ladder(sleep: dict[str, Any]) -> str:

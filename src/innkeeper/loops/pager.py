@@ -55,7 +55,8 @@ class Pager:
         self._holds = holds
         self._offer = offer
         self._clock = clock
-        self._trims = trims
+        self.trims = trims
+        """Whether those who run are trimmed at all."""
         self._on_paged = on_paged
         self._paged: dict[str, tuple[PagedOut, datetime]] = {}
         self._trimmed: dict[str, Trimmed] = {}
@@ -70,7 +71,7 @@ class Pager:
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loops to the supervisor."""
         supervisor.add("pager", self._page_forever)
-        if self._trims:
+        if self.trims:
             supervisor.add("trimmer", self._trim_forever)
 
     def is_paged(self, name: str) -> bool:

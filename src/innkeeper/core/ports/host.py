@@ -82,6 +82,19 @@ class MemoryNow:
     stalled_share: float | None = None
     """Of the last ten seconds, the share in which somebody waited for memory; None where the kernel doesn't tell."""
 
+    @property
+    def swap_used_mb(self) -> int:
+        """What lies in swap, before compression."""
+        return self.swap_mb - self.swap_free_mb
+
+    def compressed_mb(self, swapped_mb: float) -> int | None:
+        """What so much of what lies in swap takes of the memory, as everybody's does on average: compressed swap is
+        filled first, and what is on disk takes none. None where there is no compressed swap."""
+        if not self.zram_stored_mb:
+            return None
+        share_in_zram = min(1.0, self.zram_stored_mb / max(1, self.swap_used_mb))
+        return round(swapped_mb * share_in_zram * self.zram_memory_mb / self.zram_stored_mb)
+
 
 class HostMemory(Protocol):
     """Looks at the host's memory."""
