@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from bench import gate, provision, rest, scale
+from bench import gate, provision, rest, scale, wake
 from bench.machine import load, machine
 from bench.report import Area, document, table
 
@@ -26,6 +26,7 @@ class Measure(Protocol):
 AREAS: Mapping[str, Measure] = {
     "gate": gate.measure,
     "provision": provision.measure,
+    "wake": wake.measure,
     "scale": scale.measure,
     "rest": rest.measure,
 }

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 import aiodocker
+from aiodocker.containers import DockerContainer
 
 from innkeeper.agents import AGENTS
 from innkeeper.core.events import utc_now
@@ -54,19 +55,35 @@ class EngineFloor:
 
     async def boot(self, agent: Agent, spec: Spec) -> Boot:
         """One container from nothing to ready; what Innkeeper does besides is done before the clock starts."""
+        async with self._prepared(spec) as (config, address):
+            began = perf_counter()
+            container = await self._docker.containers.create(config, name=f"{self._runtime.namespace}-bare")
+            try:
+                await container.start()
+                started = perf_counter()
+                await until_ready(agent, spec, address)
+                return Boot(engine_s=started - began, agent_s=perf_counter() - started)
+            finally:
+                await container.delete(force=True, v=True)
+
+    @asynccontextmanager
+    async def container(self, spec: Spec) -> AsyncIterator[tuple[DockerContainer, str]]:
+        """A container that isn't started yet, and its address."""
+        async with self._prepared(spec) as (config, address):
+            container = await self._docker.containers.create(config, name=f"{self._runtime.namespace}-bare")
+            try:
+                yield container, address
+            finally:
+                await container.delete(force=True, v=True)
+
+    @asynccontextmanager
+    async def _prepared(self, spec: Spec) -> AsyncIterator[tuple[dict[str, Any], str]]:
         tenant = Tenant(id=new_id("tn"), name="floor", spec=spec, slot=0, created_at=utc_now())
         await self._seating.prepare(tenant)
-        config = await self._as_the_runtime_would(tenant)
-        place = await self._runtime.place(tenant.slot)
-        began = perf_counter()
-        container = await self._docker.containers.create(config, name=f"{self._runtime.namespace}-bare")
         try:
-            await container.start()
-            started = perf_counter()
-            await until_ready(agent, spec, place.address)
-            return Boot(engine_s=started - began, agent_s=perf_counter() - started)
+            config = await self._as_the_runtime_would(tenant)
+            yield config, (await self._runtime.place(tenant.slot)).address
         finally:
-            await container.delete(force=True, v=True)
             await self._units.erase(tenant.name)
 
     async def _as_the_runtime_would(self, tenant: Tenant) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from innkeeper.api.schema import (
 )
 from innkeeper.api.waiting import ACCEPTED, Wait, accepted
 from innkeeper.core.access import Role
+from innkeeper.core.control import TIERS
 from innkeeper.core.errors import TenantAsleep, UnknownTenant
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import NAME, CustomAgent, Wanted
@@ -144,6 +145,8 @@ async def sleep(
 ) -> OperationDocument:
     """Down to the given tier; the next request wakes it."""
     tier = (body or SleepTenant()).tier
+    if TIERS.get(tier) in inn.control.offer.missing:
+        await inn.dormitory.sweeper.probe()  # swap may have been added since this host was last asked
     _, operation = await inn.control.sleep(name, tier, actor=guest.actor, once=once)
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
