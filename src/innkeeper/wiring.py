@@ -34,6 +34,7 @@ from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
+from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import doctor_host, parts
 from innkeeper.edge.caddy import Caddy
@@ -53,6 +54,7 @@ from innkeeper.loops.housekeeping import Housekeeping
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.loops.waker import Waker
 from innkeeper.runtimes.addressing import NETWORK_BITS
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.memory import MemoryRuntime
@@ -167,7 +169,12 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
-        activator = Activator(directory=directory, rouse=control.rouse, hold_limit=settings.hold_limit)
+        rungs = Rungs(store=store, bus=bus)
+
+        async def rouse(name: str) -> None:
+            await waker.rouse(name)  # made below: it needs what needs the activator
+
+        activator = Activator(directory=directory, rouse=rouse, hold_limit=settings.hold_limit)
         stack.push_async_callback(activator.close)
         upstream = upstream_from(settings)
         stack.push_async_callback(upstream.close)
@@ -180,7 +187,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         dormitory = Dormitory(
             Surroundings(
                 directory=directory,
-                control=control,
+                rungs=rungs,
+                offer=control.offer,
                 activator=activator,
                 runtime=runtime,
                 seating=seating,
@@ -220,6 +228,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
         )
+        waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
 
         door = Door(
             directory=directory,
@@ -269,8 +278,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 tick_s=settings.tick_s,
                 workers=settings.workers,
                 on_lease_lost=telemetry.lease_losses.inc,
-                let_lie=control.let_lie,
-                keep_up=control.keep_up,
+                let_lie=rungs.let_lie,
+                keep_up=rungs.keep_up,
                 on_instances=dormitory.warmup.adopt,
             ),
             dormitory=dormitory,

@@ -152,8 +152,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         tick_s=30,
         workers=4,
-        let_lie=house.control.let_lie,
-        keep_up=house.control.keep_up,
+        let_lie=house.rungs.let_lie,
+        keep_up=house.rungs.keep_up,
     )
     supervisor = Supervisor()
     loops.start(supervisor)

@@ -42,7 +42,7 @@ async def test_a_thousand_requests_at_one_sleeper_are_one_start(house: House) ->
     await house.control.sleep("alice", "stop", actor=SYSTEM)
     await house.settle()
     starts = house.runtime.calls[Call.START]
-    activator = Activator(directory=house.directory, rouse=house.control.rouse, hold_limit=1000)
+    activator = Activator(directory=house.directory, rouse=house.rungs.rouse, hold_limit=1000)
     worker = reconcile_when_roused(house)
     await asyncio.sleep(0)
     tenants = await asyncio.gather(*(activator.ready("alice", deadline_s=30) for _ in range(1000)))
@@ -55,7 +55,7 @@ async def test_a_thousand_requests_at_one_sleeper_are_one_start(house: House) ->
 async def test_too_many_waiters_are_refused_at_once(house: House) -> None:
     house.prober.answer = None
     await house.control.restart("alice", actor=SYSTEM)
-    activator = Activator(directory=house.directory, rouse=house.control.rouse, hold_limit=10)
+    activator = Activator(directory=house.directory, rouse=house.rungs.rouse, hold_limit=10)
     waiting = [asyncio.create_task(activator.ready("alice", deadline_s=5)) for _ in range(10)]
     await asyncio.sleep(0)
     with pytest.raises(errors.TenantNotReady, match="Too many"):
@@ -182,7 +182,7 @@ async def test_what_couldnt_be_written_down_is_told_and_tried_again_by_the_next(
     async def rouse(name: str) -> None:
         if troubles:
             raise troubles.pop()
-        await house.control.rouse(name)
+        await house.rungs.rouse(name)
 
     activator = Activator(directory=house.directory, rouse=rouse, hold_limit=10)
     with pytest.raises(errors.RuntimeUnavailable):

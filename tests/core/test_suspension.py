@@ -39,7 +39,7 @@ async def sleep(house: House, tier: str) -> None:
 
 
 async def rouse(house: House) -> None:
-    await house.control.rouse("alice")
+    await house.rungs.rouse("alice")
     await house.settle()
 
 
@@ -117,7 +117,7 @@ async def test_an_order_to_stop_waits_for_work_but_not_for_ever(house: House) ->
 async def test_idle_it_is_never_stopped_over_its_work(house: House) -> None:
     house.addresses["here"] = "alice"
     house.wire.awaited.add("here")
-    await house.control.rest("alice", Rung.STOPPED)
+    await house.rungs.rest("alice", Rung.STOPPED)
     house.clock.turn(PATIENCE.total_seconds() * 100)
     with pytest.raises(AgentBusy):
         await house.settle()
@@ -156,7 +156,7 @@ async def test_a_crash_around_the_freeze_loses_no_resume(house: House, mishap: M
         await house.settle()
     house.clock.turn(60)
     house.start("two")
-    await house.control.rouse("alice")
+    await house.rungs.rouse("alice")
     await house.settle()
     tenant = await house.tenant()
     assert (tenant.seen.state, tenant.seen.ready, tenant.seen.suspension) == (State.RUNNING, True, None)

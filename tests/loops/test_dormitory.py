@@ -75,8 +75,8 @@ async def open_inn() -> AsyncIterator[Inn]:
         clock=house.clock,
         tick_s=30,
         workers=2,
-        let_lie=house.control.let_lie,
-        keep_up=house.control.keep_up,
+        let_lie=house.rungs.let_lie,
+        keep_up=house.rungs.keep_up,
         on_instances=house.dormitory.warmup.adopt,
     )
     supervisor = Supervisor()
@@ -209,15 +209,15 @@ async def test_a_request_between_decision_and_freeze_wakes_it_again(inn: Inn) ->
     """The gate let it pass when the tenant was still open; the freeze must not swallow it."""
     await inn.pass_time(50)
     house = inn.house
-    real = house.control.rest
+    real = house.rungs.rest
 
     async def rest(name: str, rung: Rung) -> bool:
         house.clock.turn(0.001)
         house.directory.touch(name, house.clock.now())
-        house.control.rest = real  # type: ignore[method-assign]
+        house.rungs.rest = real  # type: ignore[method-assign]
         return await real(name, rung)
 
-    house.control.rest = rest  # type: ignore[method-assign]
+    house.rungs.rest = rest  # type: ignore[method-assign]
     await inn.pass_time(25)
     assert await inn.state() is State.RUNNING
 

@@ -33,8 +33,8 @@ def loops_of(house: House) -> ReconcilerLoops:
         clock=house.clock,
         tick_s=TICK_S,
         workers=3,
-        let_lie=house.control.let_lie,
-        keep_up=house.control.keep_up,
+        let_lie=house.rungs.let_lie,
+        keep_up=house.rungs.keep_up,
     )
 
 

@@ -20,6 +20,7 @@ from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, MemoryNow, Moves, Probe, Seat, Store
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.releases import Releases
+from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
@@ -221,6 +222,7 @@ class House:
             clock=self.clock,
             domain=HOSTING.domain,
         )
+        self.rungs = Rungs(store=self.store, bus=self.bus)
         self.keys = Keys(store=self.store, bus=self.bus, clock=self.clock)
         self.directory = Directory(store=self.store, bus=self.bus, hosting=HOSTING)
         self.seating = Seating(
@@ -233,12 +235,13 @@ class House:
             broker_port=8701,
             model="default",
         )
-        self.activator = Activator(directory=self.directory, rouse=self.control.rouse, hold_limit=100)
+        self.activator = Activator(directory=self.directory, rouse=self.rungs.rouse, hold_limit=100)
         self.queue = KeyedQueue(longest_delay_s=10)
         self.dormitory = Dormitory(
             Surroundings(
                 directory=self.directory,
-                control=self.control,
+                rungs=self.rungs,
+                offer=self.control.offer,
                 activator=self.activator,
                 runtime=self.runtime,
                 seating=self.seating,

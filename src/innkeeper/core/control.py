@@ -219,53 +219,6 @@ class Control:
             once=once,
         )
 
-    async def rouse(self, name: str) -> None:
-        """The same for a request that waits: no operation, and only where the tenant may be woken by requests."""
-        async with self.store.begin() as tx:
-            tenant = await tx.tenant(name)
-            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is Rung.RUNNING:
-                return
-            roused = replace(tenant, rung=Rung.RUNNING)
-            await tx.change_tenant(roused, from_revision=tenant.revision)
-        self._bus.publish(TenantChanged(tenant=name, now=roused))
-
-    async def rest(self, name: str, rung: Rung) -> bool:
-        """Down the ladder because it is idle; whether it was there to be put down, and not asked for otherwise."""
-        async with self.store.begin() as tx:
-            tenant = await tx.tenant(name)
-            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung.depth >= rung.depth:
-                return False
-            resting = replace(tenant, rung=rung)
-            await tx.change_tenant(resting, from_revision=tenant.revision)
-        self._bus.publish(TenantChanged(tenant=name, now=resting))
-        return True
-
-    async def keep_up(self, name: str) -> bool:
-        """Not down the ladder after all, for it is in use; whether it was idleness that sent it there, not an order."""
-        async with self.store.begin() as tx:
-            tenant = await tx.tenant(name)
-            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is Rung.RUNNING:
-                return False
-            if await tx.operations(tenant=name, open_only=True):
-                return False
-            kept = replace(tenant, rung=Rung.RUNNING)
-            await tx.change_tenant(kept, from_revision=tenant.revision)
-        self._bus.publish(TenantChanged(tenant=name, now=kept))
-        return True
-
-    async def let_lie(self, name: str) -> bool:
-        """Back to where it slept, for it can't be woken now; whether there was nobody who wants it up in any case."""
-        async with self.store.begin() as tx:
-            tenant = await tx.tenant(name)
-            if tenant is None or tenant.wanted is not Wanted.AUTO or tenant.rung is not Rung.RUNNING:
-                return False
-            if tenant.seen.state in (State.RUNNING, State.STARTING):
-                return False
-            lying = replace(tenant, rung=Rung.PAUSED if tenant.seen.state is State.PAUSED else Rung.STOPPED)
-            await tx.change_tenant(lying, from_revision=tenant.revision)
-        self._bus.publish(TenantChanged(tenant=name, now=lying))
-        return True
-
     async def sleep(self, name: str, tier: str, *, actor: Actor, once: Once | None = None) -> tuple[Tenant, Operation]:
         """Down the ladder to `tier`, unless it sleeps deeper already; the next request wakes it again."""
         if tier not in TIERS:
@@ -375,7 +328,7 @@ def _retried(changed: Tenant, tenant: Tenant) -> Tenant:
     """What is known of a tenant that was just changed: who failed is tried again, who gets a new instance must wait."""
     if tenant.seen.state is State.FAILED:
         return replace(changed, seen=replace(tenant.seen, state=State.ABSENT, error=None, crashes=()))
-    if changed.revision != tenant.revision:
+    if changed.remade_at != tenant.remade_at:
         return replace(changed, seen=replace(tenant.seen, ready=False))
     return changed
 

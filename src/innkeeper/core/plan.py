@@ -153,6 +153,19 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
     )
 
 
+def frozen(tenant: Tenant) -> Instance:
+    """The instance that was frozen when it was last seen, for whoever has no time to look."""
+    return Instance(
+        tenant=tenant.name,
+        state=State.PAUSED,
+        id=tenant.seen.instance_id,
+        tenant_id=tenant.id,
+        revision=tenant.revision,
+        restarts=tenant.seen.restarts,
+        started_at=tenant.seen.started_at,
+    )
+
+
 def settled(tenant: Tenant, instance: Instance) -> bool:
     """Whether nothing is left to do."""
     return decide(tenant, instance) is Step.NONE

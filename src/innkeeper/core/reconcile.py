@@ -20,7 +20,7 @@ from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken
 from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.ladder import Rung
 from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, waits
-from innkeeper.core.plan import CRASHES, Step, decide, observe
+from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
 from innkeeper.core.suspension import Suspensions
@@ -95,6 +95,21 @@ class Reconciler:
         try:
             async with self._kept(lease):
                 await self._settle(name, lease, nap, failures)
+        finally:
+            await self._store.release(lease)
+
+    async def thaw(self, tenant: Tenant) -> None:
+        """Thaw one that is frozen as far as was last seen, without a look first: a request waits for it.
+
+        What it finds otherwise is left to `work`, which has to follow: it raises Held, NotYet or a Problem, or has
+        thawed one that is to be frozen again.
+        """
+        lease = await self._store.claim(tenant.name, holder=self._holder, for_s=LEASE_FOR.total_seconds())
+        if lease is None:
+            raise Held(tenant.name)
+        try:
+            async with self._kept(lease):
+                await self._thaw(tenant, frozen(tenant), lease)
         finally:
             await self._store.release(lease)
 
@@ -196,9 +211,10 @@ class Reconciler:
             case Step.PAUSE:
                 await self._pause(look, lease)
             case Step.UNPAUSE:
-                await self._thaw(look, lease)
+                await self._unpause(look, lease)
             case Step.RESUME:
-                await self._resume(look, lease, state=tenant.seen.state)
+                await self._suspensions.end(tenant)
+                await self._record_up(tenant, lease, tenant.seen.state)
             case Step.STOP:
                 await self._stop(look, lease)
             case Step.REMOVE:
@@ -249,18 +265,25 @@ class Reconciler:
             raise self._suspensions.objects(tenant, "its leave was over before it was frozen")
         await self._record(lease, tenant, replace(tenant.seen, state=State.PAUSED), ())
 
-    async def _thaw(self, look: _Look, lease: Lease) -> None:
-        to_run = look.tenant.target is State.RUNNING
-        if to_run:
-            await self._boarding.to_thaw(look.tenant)
-        await self._runtime.unpause(look.instance)
-        if to_run:
-            await self._resume(look, lease, state=State.RUNNING)
+    async def _unpause(self, look: _Look, lease: Lease) -> None:
+        if look.tenant.target is State.RUNNING:
+            await self._thaw(look.tenant, look.instance, lease)
+        else:
+            await self._runtime.unpause(look.instance)
 
-    async def _resume(self, look: _Look, lease: Lease, *, state: State) -> None:
-        tenant = look.tenant
-        await self._suspensions.end(tenant)
-        # Written down at once, not after another look: requests wait for it.
+    async def _thaw(self, tenant: Tenant, instance: Instance, lease: Lease) -> None:
+        """Thaw it, with the word already at its door that it may work again: that is the first thing it hears."""
+        await self._boarding.to_thaw(tenant)
+        telling = asyncio.create_task(self._suspensions.end(tenant), name=f"resume:{tenant.name}")
+        try:
+            await self._runtime.unpause(instance)
+            await telling
+        finally:
+            telling.cancel()
+        await self._record_up(tenant, lease, State.RUNNING)
+
+    async def _record_up(self, tenant: Tenant, lease: Lease, state: State) -> None:
+        """At once, not after another look: requests wait for it."""
         await self._record(lease, tenant, replace(tenant.seen, state=state, suspension=None), ())
 
     async def _stop(self, look: _Look, lease: Lease) -> None:

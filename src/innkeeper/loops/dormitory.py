@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from innkeeper.core.activate import Activator
 from innkeeper.core.boarding import Boarding
 from innkeeper.core.chronicle import Chronicle
-from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, CapacityShort, Event
 from innkeeper.core.holds import Holds
 from innkeeper.core.instance import PagedOut, Usage
+from innkeeper.core.ladder import Offer
 from innkeeper.core.ports import Clock, HostMemory, Movements, Prober, Runtime
 from innkeeper.core.room import Room
+from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.core.suspension import Suspensions
 from innkeeper.core.tenant import Tenant
@@ -44,7 +45,8 @@ class Surroundings:
     """What it needs of everything else."""
 
     directory: Directory
-    control: Control
+    rungs: Rungs
+    offer: Offer
     activator: Activator
     runtime: Runtime
     seating: Seating
@@ -66,7 +68,7 @@ class Dormitory:
     def __init__(self, around: Surroundings, settings: SleepSettings) -> None:
         directory, bus, runtime, clock = around.directory, around.bus, around.runtime, around.clock
         self.holds = Holds()
-        self.offer = around.control.offer
+        self.offer = around.offer
         self.turnstile = Turnstile(
             places=settings.starts_at_once,
             is_awaited=lambda name: around.activator.departure(name) is not None,
@@ -79,7 +81,7 @@ class Dormitory:
             chronicle=self.chronicle,
             memory=around.memory,
             measure=self._measure,
-            put_down=around.control.rest,
+            put_down=around.rungs.rest,
             offer=self.offer,
             reserve_mb=settings.reserve_mb,
             clock=around.time_s,
@@ -96,7 +98,7 @@ class Dormitory:
         )
         self.watcher = Watcher(
             directory=directory,
-            control=around.control,
+            rungs=around.rungs,
             movements=around.movements,
             at_address=around.at_address,
             calling=around.calling,
@@ -115,7 +117,7 @@ class Dormitory:
         )
         self.sweeper = Sweeper(
             directory=directory,
-            control=around.control,
+            rungs=around.rungs,
             runtime=runtime,
             listens_to=around.listens_to,
             chronicle=self.chronicle,

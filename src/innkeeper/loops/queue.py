@@ -72,6 +72,18 @@ class KeyedQueue:
         self._working[key] = asyncio.Event()
         return key
 
+    def take(self, key: str) -> bool:
+        """Work on `key` at once, ahead of the line; whether nobody works on it already. Then as after `get`."""
+        if key in self._working:
+            return False
+        if (timer := self._later.pop(key, None)) is not None:
+            timer.cancel()
+        if key in self._waiting:
+            self._waiting.discard(key)
+            self._ready.remove(key)
+        self._working[key] = asyncio.Event()
+        return True
+
     def done(self, key: str) -> None:
         """The work on `key` went well."""
         self._failures.pop(key, None)

@@ -10,13 +10,13 @@ import structlog
 
 from innkeeper.core import schedule
 from innkeeper.core.chronicle import Chronicle
-from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.holds import JUDGED, Holds
 from innkeeper.core.idle import Rest, due
 from innkeeper.core.ladder import Offer, Rung
 from innkeeper.core.ports import Clock, Runtime
+from innkeeper.core.rungs import Rungs
 from innkeeper.core.tenant import Tenant, Wanted
 from innkeeper.loops.supervise import Supervisor
 
@@ -37,7 +37,7 @@ class Sweeper:
         self,
         *,
         directory: Directory,
-        control: Control,
+        rungs: Rungs,
         runtime: Runtime,
         listens_to: Callable[[Tenant], Awaitable[Sequence[str]]],
         chronicle: Chronicle,
@@ -47,7 +47,7 @@ class Sweeper:
         sweep_s: float,
     ) -> None:
         self._directory = directory
-        self._control = control
+        self._rungs = rungs
         self._runtime = runtime
         self._listens_to = listens_to
         self._chronicle = chronicle
@@ -122,11 +122,11 @@ class Sweeper:
         tenant = rest.tenant
         if tenant.rung is Rung.RUNNING and (await self._listens(tenant) or await self._computes(tenant)):
             return False
-        if not await self._control.rest(tenant.name, rest.rung):
+        if not await self._rungs.rest(tenant.name, rest.rung):
             return False
         last = self._directory.last_activity(tenant)
         if last is not None and last > rest.quiet_since:  # somebody came while we judged
-            await self._control.rouse(tenant.name)
+            await self._rungs.rouse(tenant.name)
             return False
         log.info("idle", tenant=tenant.name, rung=str(rest.rung), quiet_since=rest.quiet_since.isoformat())
         return True

@@ -10,7 +10,6 @@ import structlog
 
 from innkeeper.core import schedule
 from innkeeper.core.chronicle import Chronicle
-from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, StateChanged, TenantChanged, TenantGone
@@ -18,6 +17,7 @@ from innkeeper.core.holds import Holds
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
 from innkeeper.core.ports import Clock, Movements
+from innkeeper.core.rungs import Rungs
 from innkeeper.core.tenant import Tenant, Wanted
 from innkeeper.loops.supervise import Supervisor, every
 
@@ -43,7 +43,7 @@ class Watcher:
         self,
         *,
         directory: Directory,
-        control: Control,
+        rungs: Rungs,
         movements: Movements,
         at_address: Callable[[str], str | None],
         calling: Callable[[], Collection[str]],
@@ -53,7 +53,7 @@ class Watcher:
         clock: Clock,
     ) -> None:
         self._directory = directory
-        self._control = control
+        self._rungs = rungs
         self._movements = movements
         self._at_address = at_address
         self._calling = calling
@@ -106,14 +106,14 @@ class Watcher:
         for name, used_before in list(self._gone_to_rest.items()):
             await self._look_after(name, used_before, now)
         for name in knocking:
-            await self._control.rouse(name)
+            await self._rungs.rouse(name)
 
     async def wake_for_their_own_sake(self) -> None:
         """Wake the sleepers who have to be up soon: for a run of the agent's own, or because their schedule says so."""
         now = self._clock.now()
         for name in [name for name, at in self._wake_at.items() if now >= at]:
             del self._wake_at[name]
-            await self._control.rouse(name)
+            await self._rungs.rouse(name)
 
     def wakes_at(self, tenant: Tenant, now: datetime) -> datetime | None:
         """When a sleeper is to be woken, without a request: early enough to be up in time."""
@@ -138,7 +138,7 @@ class Watcher:
             self._gone_to_rest.pop(name, None)
         elif last > used_before:
             self._gone_to_rest.pop(name, None)
-            await self._control.rouse(name)
+            await self._rungs.rouse(name)
         elif tenant.seen.state is not State.RUNNING and now - used_before > timedelta(seconds=REMEMBERED_S):
             self._gone_to_rest.pop(name, None)
 

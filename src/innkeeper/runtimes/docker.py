@@ -77,6 +77,8 @@ class DockerRuntime:
         self._cgroups = cgroups or Cgroups()
         self._engine = Engine(socket)
         self._endings = Endings()
+        self._seen: dict[str, tuple[str, str | None]] = {}
+        """Whose the containers are that were looked at."""
         wishes = Wishes(namespace=namespace, pool=pool, dns=self._dns, broker_port=broker_port)
         self._networks = Networks(self._engine, wishes, self.host_net)
 
@@ -86,7 +88,7 @@ class DockerRuntime:
         shown = await self._settled(container_name(self.namespace, tenant))
         if shown is None or not is_ours(shown, self.namespace, tenant):
             return absent(tenant)
-        return self._endings.recall(instance_of(shown))
+        return self._note(self._endings.recall(instance_of(shown)))
 
     async def all(self) -> Sequence[Instance]:
         """Every instance of ours. Puts the firewall back, too: Docker restarts containers without asking us."""
@@ -104,7 +106,7 @@ class DockerRuntime:
                 return await self._engine.inspect(container_id)
 
         found = await asyncio.gather(*(look(container.id) for container in listed))
-        return [self._endings.recall(instance_of(shown)) for shown in found if shown is not None]
+        return [self._note(self._endings.recall(instance_of(shown))) for shown in found if shown is not None]
 
     async def usage(self, instance: Instance) -> Usage:
         shown = await self._pinned(instance)
@@ -207,23 +209,19 @@ class DockerRuntime:
             await docker.containers.container(shown["Id"]).stop(t=grace_s)
 
     async def pause(self, instance: Instance) -> None:
-        shown = await self._pinned(instance)
-        if instance_of(shown).state is State.PAUSED:
-            return
+        container_id = await self._ours(instance)
         try:
             async with self._engine.call(f"pause {instance.tenant}", timeout_s=ACT_S) as docker:
-                await docker.containers.container(shown["Id"]).pause()
+                await docker.containers.container(container_id).pause()
         except Clash:
             if not await self._becomes(instance, State.PAUSED):
                 raise
 
     async def unpause(self, instance: Instance) -> None:
-        shown = await self._pinned(instance)
-        if instance_of(shown).state is State.RUNNING:
-            return
+        container_id = await self._ours(instance)
         try:
             async with self._engine.call(f"unpause {instance.tenant}", timeout_s=ACT_S) as docker:
-                await docker.containers.container(shown["Id"]).unpause()
+                await docker.containers.container(container_id).unpause()
         except RuntimeFault:
             if not await self._becomes(instance, State.RUNNING):
                 raise
@@ -236,6 +234,7 @@ class DockerRuntime:
         try:
             async with self._engine.call(f"remove {instance.tenant}", timeout_s=ACT_S) as docker:
                 await docker.containers.container(shown["Id"]).delete(force=True, v=True)
+            self._seen.pop(shown["Id"], None)
         except NotThere:
             return
         except Clash:
@@ -267,6 +266,11 @@ class DockerRuntime:
         """Let go of the Engine; instances run on."""
         await self._engine.close()
 
+    def _note(self, instance: Instance) -> Instance:
+        if instance.id is not None:
+            self._seen[instance.id] = instance.tenant, instance.tenant_id
+        return instance
+
     # --- within -------------------------------------------------------------------------------------------------------
 
     async def _pinned(self, instance: Instance) -> dict[str, Any]:
@@ -276,6 +280,13 @@ class DockerRuntime:
             raise RuntimeFault(f"The container of {instance.tenant} has vanished.")
         self._check_owner(shown, instance)
         return shown
+
+    async def _ours(self, instance: Instance) -> str:
+        """The id of a container that was seen to be this tenant's. Neither it nor its labels ever change, so whoever
+        was seen once needn't be looked at again, which takes as long as what follows."""
+        if instance.id is None or self._seen.get(instance.id) != (instance.tenant, instance.tenant_id):
+            return str((await self._pinned(instance))["Id"])
+        return instance.id
 
     def _check_owner(self, shown: dict[str, Any], instance: Instance) -> None:
         if not is_ours(shown, self.namespace, instance.tenant):
