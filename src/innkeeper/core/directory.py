@@ -6,6 +6,7 @@ It follows the bus, so within one process it is never behind; `load` repairs wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from innkeeper.core.access import TenantKey
@@ -77,6 +78,14 @@ class Directory:
         finally:
             self._told = None
 
+    async def refresh(self, names: Sequence[str]) -> None:
+        """Read these anew: they were found to be otherwise than they are known here."""
+        async with self._store.look() as tx:
+            for name in names:
+                tenant = await tx.tenant(name)
+                if tenant is not None and self._tenants.get(name) != tenant:
+                    self._put(tenant)
+
     async def _read_tenants(self, tx: Transaction, told: set[str]) -> set[str]:
         names: set[str] = set()
         last = ""
@@ -92,8 +101,13 @@ class Directory:
         if self._told is not None:
             self._told.add(event.tenant)
         match event:
-            case TenantChanged(now=tenant) | StateChanged(now=tenant):
+            case TenantChanged(now=tenant):
                 self._put(tenant)
+            case StateChanged(now=tenant):
+                # Whoever saw it had read the rest of the tenant before, and it may have been changed meanwhile.
+                known = self._tenants.get(tenant.name)
+                same = known is not None and known.id == tenant.id
+                self._put(replace(known, seen=tenant.seen) if known is not None and same else tenant)
             case TenantGone(tenant=name):
                 self._drop(name)
             case KeysChanged(tenant=name, keys=keys):

@@ -26,7 +26,7 @@ from innkeeper.core.seating import Seating
 from innkeeper.core.suspension import Suspensions
 from innkeeper.core.tenant import Seen, Tenant, Wanted
 
-PROBE_EVERY_S = (0.02, 0.25)
+PROBE_EVERY_S = (0.02, 0.1)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
 FAULTS_TOLERATED = 3
 """So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
@@ -98,18 +98,21 @@ class Reconciler:
         finally:
             await self._store.release(lease)
 
-    async def thaw(self, tenant: Tenant) -> None:
+    async def thaw(self, tenant: Tenant, written: Awaitable[Tenant | None]) -> None:
         """Thaw one that is frozen as far as was last seen, without a look first: a request waits for it.
 
-        What it finds otherwise is left to `work`, which has to follow: it raises Held, NotYet or a Problem, or has
-        thawed one that is to be frozen again.
+        `written` ends when it is written down that it should be up, and gives the tenant as it is then. What is found
+        otherwise is left to `work`, which has to follow: this raises Held, NotYet or a Problem.
         """
         lease = await self._store.claim(tenant.name, holder=self._holder, for_s=LEASE_FOR.total_seconds())
         if lease is None:
             raise Held(tenant.name)
         try:
             async with self._kept(lease):
-                await self._thaw(tenant, frozen(tenant), lease)
+                await self._wake_up(tenant, frozen(tenant))
+                now_there = await written
+                if now_there is not None and now_there.id == tenant.id:
+                    await self._record_up(now_there, lease, State.RUNNING)
         finally:
             await self._store.release(lease)
 
@@ -267,11 +270,12 @@ class Reconciler:
 
     async def _unpause(self, look: _Look, lease: Lease) -> None:
         if look.tenant.target is State.RUNNING:
-            await self._thaw(look.tenant, look.instance, lease)
+            await self._wake_up(look.tenant, look.instance)
+            await self._record_up(look.tenant, lease, State.RUNNING)
         else:
             await self._runtime.unpause(look.instance)
 
-    async def _thaw(self, tenant: Tenant, instance: Instance, lease: Lease) -> None:
+    async def _wake_up(self, tenant: Tenant, instance: Instance) -> None:
         """Thaw it, with the word already at its door that it may work again: that is the first thing it hears."""
         await self._boarding.to_thaw(tenant)
         telling = asyncio.create_task(self._suspensions.end(tenant), name=f"resume:{tenant.name}")
@@ -280,7 +284,6 @@ class Reconciler:
             await telling
         finally:
             telling.cancel()
-        await self._record_up(tenant, lease, State.RUNNING)
 
     async def _record_up(self, tenant: Tenant, lease: Lease, state: State) -> None:
         """At once, not after another look: requests wait for it."""

@@ -25,6 +25,7 @@ log = structlog.get_logger("innkeeper.reconciler")
 HELD_RETRY_S = 5.0
 """How soon to look again at a tenant that another control plane works on."""
 
+REFRESHED_AT_ONCE = 200
 COMPARED_AT_ONCE = 500
 """Tenants that a tick compares before others get their turn: some 2 ms."""
 
@@ -139,6 +140,8 @@ class ReconcilerLoops:
         instances = {instance.tenant: instance for instance in await self._runtime.all()}
         self._on_instances(instances.values())
         off = await self._unsettled(instances)
+        # Events can cross, and a change by another control plane comes without one: what is known here may be old.
+        await self._directory.refresh(off[:REFRESHED_AT_ONCE])
         for name in off:
             self._queue.add(name)
         await self._sweep_orphans(instances)

@@ -37,20 +37,19 @@ class Waker:
         if tenant is None or not _is_only_frozen(tenant) or not self._queue.take(name):
             await self._rungs.rouse(name)
             return
-        thawing = asyncio.get_running_loop().create_task(self._thaw(tenant), name=f"thaw:{name}")
+        writing = asyncio.get_running_loop().create_task(self._write(name), name=f"rouse:{name}")
         try:
-            await self._rungs.rouse(name)
-        finally:
-            await thawing
-
-    async def _thaw(self, tenant: Tenant) -> None:
-        try:
-            await self._reconciler.thaw(tenant)
+            await self._reconciler.thaw(tenant, writing)
         except (Problem, NotYet, Held) as why:
-            log.debug("not thawed at once", tenant=tenant.name, why=str(why))
+            log.debug("not thawed at once", tenant=name, why=str(why))
         finally:
-            self._queue.done(tenant.name)
-            self._queue.add(tenant.name)  # a whole look follows in any case, and finds what isn't as it should be
+            self._queue.done(name)
+            self._queue.add(name)  # a whole look follows in any case, and finds what isn't as it should be
+            await writing
+
+    async def _write(self, name: str) -> Tenant | None:
+        await self._rungs.rouse(name)
+        return self._directory.tenant(name)
 
 
 def _is_only_frozen(tenant: Tenant) -> bool:
