@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.errors import AgentBusy, RuntimeFault
+from innkeeper.core.errors import AgentBusy, NoCapacity, RuntimeFault
 from innkeeper.core.instance import Instance, State, Usage
 from innkeeper.core.ladder import Rung
+from innkeeper.core.ports import MemoryNow
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
 from innkeeper.loops.dormitory import SleepSettings
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.looptime
 
 POLICY = SpecPatch(sleep={"pause_after_s": 60, "page_after_s": 200, "stop_after_s": 600})
 SWEEP_S = 15.0
+MB = 1 << 20
 
 
 class LoopClock:
@@ -299,3 +302,162 @@ async def test_one_that_makes_trouble_holds_up_no_other(inn: Inn) -> None:
     house.runtime.usage = usage  # type: ignore[method-assign]
     await inn.pass_time(150)
     assert (await inn.state("alice"), await inn.state("bob")) == (State.RUNNING, State.PAUSED)
+
+
+def office_hours(house: House, *, in_s: float) -> str:
+    """A schedule that opens so soon, for an hour."""
+    opens = house.clock.now() + timedelta(seconds=in_s)
+    return f"awake {opens:%H:%M}-{opens + timedelta(hours=1):%H:%M} UTC"
+
+
+@in_an_inn
+async def test_a_schedule_wakes_it_in_time_and_keeps_it_awake_until_it_closes(inn: Inn) -> None:
+    house = inn.house
+    line = office_hours(house, in_s=1200)
+    await house.control.update("alice", SpecPatch(sleep={"schedule": [line]}), actor=SYSTEM)
+    await inn.pass_time(900)
+    assert await inn.state() is State.STOPPED
+    await inn.pass_time(320)
+    assert await inn.state() is State.RUNNING
+    (hold,) = house.holds.of("alice")
+    assert (hold.kind, hold.why.split("`")[1]) == ("schedule", line)
+    await inn.pass_time(3000)
+    assert await inn.state() is State.RUNNING
+    await inn.pass_time(700)
+    assert await inn.state() is not State.RUNNING
+    assert house.holds.of("alice") == []
+
+
+@in_an_inn
+async def test_a_run_that_was_missed_is_made_up_for_at_once_or_not_at_all(inn: Inn) -> None:
+    house = inn.house
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=3000)
+    await house.create("bob", patch=POLICY)
+    await house.control.update("bob", SpecPatch(sleep={"missed_runs": "skip"}), actor=SYSTEM)
+    await inn.pass_time(900)
+    assert (await inn.state("alice"), await inn.state("bob")) == (State.STOPPED, State.STOPPED)
+    house.clock.turn(5000)  # nobody was there
+    for name in ("alice", "bob"):
+        tenant = house.directory.tenant(name)
+        assert tenant is not None
+        house.dormitory.watcher._note(tenant)  # as a control plane does that has just come
+    await inn.pass_time(3)
+    assert (await inn.state("alice"), await inn.state("bob")) == (State.RUNNING, State.STOPPED)
+
+
+@in_an_inn
+async def test_an_answer_that_is_awaited_keeps_it_awake_and_wakes_one_found_asleep_over_it(inn: Inn) -> None:
+    house = inn.house
+    (address,) = house.addresses
+    house.wire.awaited.add(address)
+    await inn.pass_time(200)
+    assert await inn.state() is State.RUNNING
+    (hold,) = house.holds.of("alice")
+    assert hold.kind == "traffic"
+    house.wire.awaited.clear()
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+    house.wire.awaited.add(address)
+    house.dormitory.watcher._looked = False  # a control plane that has just come
+    await inn.pass_time(3)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_an_order_to_sleep_waits_for_the_stream_and_then_it_sleeps(inn: Inn) -> None:
+    house = inn.house
+    (address,) = house.addresses
+    house.wire.bytes_at.add(address)
+    await inn.pass_time(2)
+    _, operation = await house.control.sleep("alice", "pause", actor=SYSTEM)
+    await inn.pass_time(20)
+    held_up = await house.control.operation(operation.id)
+    assert await inn.state() is State.RUNNING
+    assert held_up.error is not None
+    assert held_up.error.code == "agent_busy"
+    house.wire.bytes_at.clear()
+    await inn.pass_time(30)
+    assert (await house.control.operation(operation.id)).status == "done"
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_idleness_that_turns_out_wrong_is_forgotten_and_the_whole_window_counts_again(inn: Inn) -> None:
+    house = inn.house
+    (address,) = house.addresses
+    real = house.runtime.usage
+
+    async def usage(instance: Instance) -> Usage:
+        house.wire.awaited.add(address)  # somebody comes while it is judged, past the gate
+        house.runtime.usage = real  # type: ignore[method-assign]
+        return await real(instance)
+
+    house.runtime.usage = usage  # type: ignore[method-assign]
+    await inn.pass_time(100)
+    assert await inn.state() is State.RUNNING
+    assert (await house.tenant()).rung is Rung.RUNNING
+    house.wire.awaited.clear()
+    await inn.pass_time(50)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_after_a_restart_of_ours_nothing_is_known_of_the_time_before(inn: Inn) -> None:
+    house = inn.house
+    house.dormitory.sweeper._watched_since = house.clock.now() + timedelta(seconds=100)
+    await inn.pass_time(150)
+    assert await inn.state() is State.RUNNING
+    await inn.pass_time(40)
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_who_is_needed_before_it_slept_isnt_told_that_it_sleeps(inn: Inn) -> None:
+    house = inn.house
+    house.calls["alice"] = 1
+    await inn.pass_time(2)
+    _, operation = await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await inn.pass_time(2)
+    await house.activator.ready("alice", deadline_s=5)
+    await inn.pass_time(2)
+    ended = await house.control.operation(operation.id)
+    assert ended.error is not None
+    assert (ended.status, ended.error.code) == ("failed", "superseded")
+
+
+@in_an_inn
+async def test_who_has_no_room_sleeps_on_and_whoever_asked_hears_of_it(inn: Inn) -> None:
+    house = inn.house
+    await inn.pass_time(900)
+    assert await inn.state() is State.STOPPED
+    house.memory.found = replace(house.memory.found, available_mb=1)
+    with pytest.raises(NoCapacity):
+        await house.activator.ready("alice", deadline_s=30)
+    await inn.pass_time(2)
+    assert (await house.tenant()).rung is Rung.STOPPED
+    assert house.runtime.calls[Call.START] == 1
+    house.memory.found = replace(house.memory.found, available_mb=60_000)
+    await house.activator.ready("alice", deadline_s=30)
+
+
+@in_an_inn
+async def test_sleepers_make_room_for_whoever_is_needed(inn: Inn) -> None:
+    house = inn.house
+    await house.create("bob", patch=POLICY)
+    await inn.pass_time(900)
+    for name in ("alice", "bob"):
+        assert await inn.state(name) is State.STOPPED
+    await house.activator.ready("bob", deadline_s=5)
+    await inn.pass_time(100)
+    assert await inn.state("bob") is State.PAUSED
+    plenty = house.memory.found
+
+    async def what_is_left() -> MemoryNow:
+        taken = [await house.runtime.usage(each) for each in await house.runtime.all() if each.state is State.PAUSED]
+        return replace(plenty, available_mb=84 - sum(usage.rss_bytes for usage in taken) // MB)
+
+    house.memory.now = what_is_left  # type: ignore[method-assign]  # 20 MB, and alice needs 64
+    waking = asyncio.create_task(house.activator.ready("alice", deadline_s=30))
+    await inn.pass_time(8)
+    assert (await waking).seen.ready
+    assert (await house.tenant("bob")).rung is Rung.PAGED

@@ -129,3 +129,23 @@ async def test_no_key_is_ever_worked_on_twice_at_once() -> None:
     assert 7 <= done <= 200
     for worker in workers:
         worker.cancel()
+
+
+async def test_a_key_can_be_taken_out_of_turn_but_never_from_whoever_works_on_it() -> None:
+    queue = KeyedQueue()
+    queue.add("a")
+    queue.add("b")
+    assert queue.take("b")
+    assert not queue.take("b")
+    assert await queue.get() == "a"
+    assert not queue.take("a")
+    queue.add_later("c", 0.01)
+    assert queue.take("c")
+    queue.done("b")
+    queue.done("c")
+    await asyncio.sleep(0.02)
+    assert len(queue) == 0, "what was taken doesn't come again"
+    assert queue.take("d")
+    queue.add("d")
+    queue.done("d")
+    assert await queue.get() == "d", "what was added meanwhile does"
