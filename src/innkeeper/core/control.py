@@ -189,8 +189,7 @@ class Control:
                 wanted=wanted or tenant.wanted,
                 revision=revision,
                 remade_at=revision if remade else tenant.remade_at,
-                # A sleeping instance of the old spec is of no use; it is made anew when it wakes.
-                rung=Rung.STOPPED if remade and tenant.rung is not Rung.RUNNING else tenant.rung,
+                rung=_rung_after(tenant.rung, wanted, remade=remade),
             )
             changed = _retried(changed, tenant)
             fields = [key for key, value in vars(patch).items() if value is not None]
@@ -322,6 +321,14 @@ class Control:
         self._bus.publish(TenantChanged(tenant=tenant.name, now=tenant))
         self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))
         return tenant, operation
+
+
+def _rung_after(rung: Rung, wanted: Wanted | None, *, remade: bool) -> Rung:
+    """Whoever is to be always awake is up, also when that ends; a sleeping instance of an old spec is of no use, and
+    made anew when it wakes."""
+    if wanted is Wanted.AWAKE:
+        return Rung.RUNNING
+    return Rung.STOPPED if remade and rung is not Rung.RUNNING else rung
 
 
 def _retried(changed: Tenant, tenant: Tenant) -> Tenant:
