@@ -14,6 +14,35 @@ NOTHING_COMPRESSED = stated(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Premises:
+    """This host as it was found, with all that runs on it; None is what can't be told."""
+
+    memory_mb: float
+    used_mb: float
+    """What isn't available, by the kernel's own reckoning."""
+    cpus: float
+    zram_mb: float
+    zram_takes_mb: float
+    """What zram holds of the memory now."""
+    zram_ratio: Figure
+    swap_mb: float
+    disk_free_mb: float
+    places: int
+    tasks_allowed: int | None
+    tasks: int | None
+    inotify_allowed: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What the tenants that are here take now."""
+
+    resident_mb: float = 0.0
+    tasks: float = 0.0
+    units_mb: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """A host with no tenants on it: this one without what they take now, or one that is asked about."""
 
@@ -71,4 +100,24 @@ def resized(host: Host, to: Resize) -> Host:
         zram_mb=host.zram_mb * grown if to.zram_mb is None else to.zram_mb,
         zram_ratio=ratio,
         swap_mb=host.swap_mb * grown if to.swap_mb is None else to.swap_mb,
+    )
+
+
+def emptied(found: Premises, taken: Taken) -> Host:
+    """The host without its tenants; whatever is left in use is the system's, and Innkeeper's own."""
+    tasks = None
+    if found.tasks_allowed is not None and found.tasks is not None:
+        tasks = found.tasks_allowed - max(0, round(found.tasks - taken.tasks))
+    return Host(
+        memory_mb=found.memory_mb,
+        system_mb=max(0.0, found.used_mb - taken.resident_mb - found.zram_takes_mb),
+        reserve_mb=found.memory_mb * RESERVE_SHARE,
+        cpus=found.cpus,
+        zram_mb=found.zram_mb,
+        zram_ratio=found.zram_ratio,
+        swap_mb=found.swap_mb,
+        disk_mb=found.disk_free_mb + taken.units_mb,
+        places=found.places,
+        tasks=tasks,
+        inotify=found.inotify_allowed,
     )
