@@ -159,6 +159,7 @@ def test_a_trace_begins_where_its_first_request_is() -> None:
 def test_no_request_is_no_trouble() -> None:
     report = run([], tenants=3, ends_s=120.0)
     assert (report.requests, report.whole.lasts_s, report.whole.tenants["stopped"]) == (0, 120, 3)
+    assert len(report.series) == 2
 
 
 def test_what_has_to_be_known_depends_on_the_ladder() -> None:
@@ -278,10 +279,10 @@ def test_the_books_are_right_at_every_moment(terms: Terms, seed: int, slots: int
     house.drain()
     waiting = house.ledger.counts[at.QUEUED]
     answered = sum(waits.spread().number for waits in house.waits.values())
-    house.ledger.close(house.now)
-    refused = sum(bucket.refused for bucket in house.ledger.buckets)
+    buckets = house.ledger.finish(house.now)
+    refused = sum(bucket.refused for bucket in buckets)
     assert waiting == 0
-    assert answered + refused == taken == sum(bucket.requests for bucket in house.ledger.buckets)
+    assert answered + refused == taken == sum(bucket.requests for bucket in buckets)
 
 
 def _in_order(house: House, place: int) -> None:

@@ -154,8 +154,8 @@ class HostClaimDocument(Document):
     memory_mb: int
     always_on: int
     """Claimed, not measured."""
-    with_sleep: tuple[int, int]
-    """Claimed for 10 to 20 % active, not measured."""
+    with_sleep: list[int]
+    """From, to: claimed for 10 to 20 % active, not measured."""
     here: list[ClaimedRowDocument]
 
 
@@ -252,7 +252,7 @@ def agent_document(
         rows=[_row_document(row) for row in rows],
         host_claims=[
             HostClaimDocument(
-                **vars(claim),
+                **{**vars(claim), "with_sleep": list(claim.with_sleep)},
                 here=[
                     ClaimedRowDocument(awake_share=row.awake_share, rung=row.rung, fits=row.fits)
                     for row in beside(claim, costs, host, rungs, demand)

@@ -104,12 +104,17 @@ class Ledger:
     def roll(self, now: float) -> None:
         """Close every bucket that has ended by now."""
         while self.ends_s <= now:
-            self.close(self.ends_s)
+            self._close(self.ends_s)
             self.open = self._fresh(self.ends_s)
             self.ends_s += self.every_s
 
-    def close(self, now: float) -> None:
-        """The open bucket ends now, and nothing begins yet."""
+    def finish(self, now: float) -> list[Bucket]:
+        """All buckets, the last of which ends now; one that had no time and no request is none."""
+        if now > self.open.begins_s or self.open.requests or not self.buckets:
+            self._close(now)
+        return self.buckets
+
+    def _close(self, now: float) -> None:
         bucket = self.open
         lapse = now - self._now
         bucket.ram_mb_s += self.ram_mb * lapse

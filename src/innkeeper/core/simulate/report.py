@@ -74,8 +74,7 @@ class Report:
 
 def report_of(house: House, *, cpus: float, cold_cpu_s: float, deadline_s: float) -> Report:
     """Close the books of a house whose last request has been taken."""
-    house.ledger.close(house.now)
-    buckets = house.ledger.buckets
+    buckets = house.ledger.finish(house.now)
     series = tuple(_stretch(bucket, cpus=cpus, cold_cpu_s=cold_cpu_s) for bucket in buckets)
     whole = _stretch(_sum(buckets), cpus=cpus, cold_cpu_s=cold_cpu_s)
     spreads = {str(rung): waits.spread() for rung, waits in house.waits.items()}
