@@ -46,7 +46,7 @@ async def test_the_table_says_what_was_measured_and_what_limits(inn: Run, bench:
     lines = [line.split() for line in said.out.splitlines()]
     assert "plain: 1 tenant here" in said.out
     assert ["awake", "after", "a", "cold", "start", "100", "MB", "100", "MB", "1", "measured"] in lines
-    assert "not measured yet: needs zram" in said.out
+    assert "- paged out: in zram: needs zram" in said.out
     assert ["all", "-", "137", "memory", "at", "137", "network", "at", "32000", "-"] in lines
     assert "claimed" in said.out.lower()
     assert ["OCMT", "(openclaw):", "4", "GB", "~8", "~50-100"] in [line[:6] for line in lines]
@@ -59,8 +59,10 @@ async def test_an_empty_house_says_so(inn: Run) -> None:
     said = await inn("capacity")
     assert (said.code, "nothing was measured" in said.out) == (0, True)
     fresh = await inn("capacity", "--agent", "plain")
-    assert "assumed: its limit" in fresh.out
+    assert "awake after a cold start: its limit, as if it used all of it" in fresh.out
+    assert "107 (assumed)" in fresh.out
     assert "not known" in fresh.out
+    assert "ASSUMED: ALL AWAKE" in fresh.out
 
 
 async def test_a_fleet_by_chance_on_measured_costs(inn: Run, bench: Bench) -> None:

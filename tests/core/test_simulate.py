@@ -22,6 +22,7 @@ from innkeeper.core.simulate.house import House
 from innkeeper.core.simulate.ledger import BUCKETS_MAX
 from innkeeper.core.simulate.ports import FirstComeFirstServed, LeastRecentlyUsed
 from innkeeper.core.simulate.report import PLACES_OF
+from innkeeper.core.simulate.waits import Waits
 
 COSTS = UNKNOWN.with_given(
     {
@@ -32,14 +33,16 @@ COSTS = UNKNOWN.with_given(
         "swapped_mb": 950,
         "wake_paused_s": 0.5,
         "wake_paged_s": 2,
+        "wake_saved_s": 1,
         "wake_stopped_s": 10,
         "cold_cpu_s": 12,
     },
     cpus=2,
 )
 POLICY = SleepPolicy(pause_after_s=60, page_after_s=120, stop_after_s=600)
-TERMS = Terms(policy=POLICY, sweep_s=15, zram_ratio=2.0)
-RUN = Run(terms=TERMS, burden=burden_of(COSTS), cpus=2, slots=1, deadline_s=30, every_s=60)
+SAVING = replace(POLICY, save_after_s=200, stop_after_s=None)
+TERMS = Terms(policy=POLICY, sweep_s=15, zram_ratio=2.0, deadline_s=30)
+RUN = Run(terms=TERMS, burden=burden_of(COSTS), cpus=2, slots=1, every_s=60)
 
 
 def run(requests: list[Request], **different: object) -> Report:
@@ -81,6 +84,7 @@ def test_one_tenants_memory_over_time() -> None:
     # Starting from 0 to 10, running until it is paused at 75 (idle from 15), paged out at 135, stopped at 615.
     assert first.tenants == pytest.approx({**_nobody(), "starting": 10 / 60, "running": 50 / 60})
     assert (first.ram_mb, first.ram_most_mb) == (1000, 1000)
+    assert (first.cold_starts, first.cpu_share) == (1, 12 / (2 * 60))
     assert report.series[1].tenants["paused"] == pytest.approx(45 / 60)
     third = report.series[2]
     assert third.ram_mb == pytest.approx((15 * 1000 + 45 * (50 + 950 / 2)) / 60)
@@ -132,6 +136,42 @@ def test_nobody_who_is_busy_makes_room() -> None:
     assert (free_again.refused, free_again.evictions) == (1, {"stopped": 1})
 
 
+def test_one_that_came_back_holds_less_and_so_it_does_when_it_pauses_again() -> None:
+    report = run([(0, 0, 0), (300, 0, 0), (375, 0, 0)])
+    # Paged out at 135, back at 300 with 300 MB and 700 MB in swap, paused so at 375, and awake so afterwards.
+    assert report.wakes == {"stopped": 1, "paged": 1, "paused": 1}
+    assert report.series[5].ram_mb == pytest.approx(300 + 700 / 2)
+    assert report.series[6].ram_mb == pytest.approx(300 + 700 / 2)
+
+
+def test_who_is_saved_waits_for_a_turn_too_and_goes_back_there_when_there_is_no_room() -> None:
+    saving = replace(RUN, terms=terms(policy=SAVING))
+    asked: list[Request] = [(0, 0, 0), (1000, 0, 0)]
+    report = simulate(asked, saving)
+    assert (report.wakes, report.waits["saved"].max_s) == ({"stopped": 1, "saved": 1}, 1)
+    assert report.whole.cold_starts == 1
+    # The other one is busy and fills the house when the saved one is asked for, and is gone when it is asked again.
+    crowded = replace(saving, terms=replace(saving.terms, room_mb=1500))
+    report = simulate([(0, 0, 0), (1000, 1, 500), (1100, 0, 0), (3000, 0, 0)], crowded)
+    assert (report.refused, report.waits["saved"].number, report.wakes["saved"]) == (1, 1, 1)
+
+
+def test_whoever_waits_longest_keeps_it_busy_and_was_first() -> None:
+    report = run([(0, 0, 0), (1, 1, 5), (2, 1, 200), (3, 1, 0), (250, 1, 0)])
+    # The second starts at 10, is up at 20 and busy until 220: at 250 it is still awake.
+    assert (report.queue.max_s, report.waits["stopped"].max_s) == (9, 19)
+    assert report.waits["running"].number == 1
+    assert report.wakes == {"stopped": 2}
+
+
+def test_the_paused_make_room_before_those_that_still_run() -> None:
+    # Paused since 75: the first. Idle since 74 and still up at the sweep of 120: the second.
+    asked: list[Request] = [(0, 0, 0), (54, 1, 10), (110, 2, 0), (125, 1, 0)]
+    report = run(asked, terms=terms(room_mb=2600, zram_mb=0))
+    assert report.evictions == {"stopped": 1}
+    assert report.waits["running"].number == 1
+
+
 def test_without_room_in_swap_the_rung_above_serves() -> None:
     report = run([(0, 0, 0), (500, 0, 0)], terms=terms(zram_mb=900))
     assert report.waits["paused"].number == 1
@@ -156,6 +196,19 @@ def test_a_trace_begins_where_its_first_request_is() -> None:
     assert (report.series[0].begins_s, len(report.series)) == (epoch, 2)
 
 
+def test_waits_are_told_to_three_digits() -> None:
+    waits = Waits(limit_s=123.4)
+    for hundredths in range(1, 101):
+        waits.add(hundredths / 100)
+    waits.add(123.456)
+    spread = waits.spread()
+    assert (spread.number, spread.p50_s, spread.p95_s, spread.p99_s, spread.max_s) == (101, 0.51, 0.96, 1.0, 123.456)
+    assert waits.too_long == 1
+    waits.add(7.777)
+    waits.add(7.779)
+    assert waits.number_at(7.78) == 2
+
+
 def test_no_request_is_no_trouble() -> None:
     report = run([], tenants=3, ends_s=120.0)
     assert (report.requests, report.whole.lasts_s, report.whole.tenants["stopped"]) == (0, 120, 3)
@@ -165,7 +218,8 @@ def test_no_request_is_no_trouble() -> None:
 def test_what_has_to_be_known_depends_on_the_ladder() -> None:
     assert missing(UNKNOWN, [Rung.STOPPED]) == ["awake_mb", "wake_stopped_s"]
     assert "swapped_mb" in missing(UNKNOWN, [Rung.PAUSED, Rung.PAGED])
-    assert missing(COSTS, list(Rung)) == ["wake_saved_s"]
+    assert missing(COSTS, list(Rung)) == []
+    assert missing(UNKNOWN, [Rung.SAVED])[-1] == "wake_saved_s"
 
 
 # --- beside a simulator that knows no queue, no memory, no heap and no lists ------------------------------------------
@@ -233,7 +287,7 @@ def test_with_enough_of_everything_each_tenant_is_alone(requests: list[Request],
 
 pressed = st.builds(
     terms,
-    policy=policies,
+    policy=policies | st.just(SAVING),
     room_mb=st.sampled_from([900, 1000, 1700, 2500, 6000]),
     zram_mb=st.sampled_from([0, 950, 3000]),
     swap_mb=st.sampled_from([0, 2000]),
@@ -245,7 +299,7 @@ def crowd(seed: int, number: int = 200) -> Iterator[Request]:
     chance = random.Random(seed)
     now = 0.0
     for _ in range(number):
-        now += chance.expovariate(0.2)
+        now += chance.expovariate(chance.choice([0.5, 0.05, 0.01]))
         yield now, chance.randrange(12), chance.choice([0.0, 5.0, 100.0])
 
 
@@ -276,6 +330,7 @@ def test_the_books_are_right_at_every_moment(terms: Terms, seed: int, slots: int
         assert ledger.ram_mb <= terms.room_mb + 1e-6
         for place in at.LISTS:
             _in_order(house, place)
+        assert not any(fleet.is_idle(each) for each in range(len(fleet)) if fleet.places[each] <= at.STARTING)
     house.drain()
     waiting = house.ledger.counts[at.QUEUED]
     answered = sum(waits.spread().number for waits in house.waits.values())
@@ -292,7 +347,11 @@ def _in_order(house: House, place: int) -> None:
     while link >= at.PLACES:
         found.append(link - at.PLACES)
         link = fleet._after[link]
-    assert all(at.LIST_OF[fleet.places[tenant]] == place for tenant in found)
+    assert len(found) == len(set(found))
+    on_it = [tenant for tenant in range(len(fleet)) if at.LIST_OF[fleet.places[tenant]] == place]
+    if place == at.UP:  # the others are busy
+        on_it = [tenant for tenant in on_it if fleet.is_idle(tenant)]
+    assert sorted(found) == on_it
     since = [fleet.busy_until[tenant] for tenant in found]
     assert all(when <= house.now for when in since)
     if place != at.PAGED:  # one that was asked for in vain counts as just used

@@ -60,14 +60,14 @@ def _tell_agent(agent: dict[str, Any], demand: dict[str, Any]) -> None:
     name, tenants = agent["agent"], agent["tenants"]
     show.line(f"{name}: {tenants} {'tenant' if tenants == 1 else 'tenants'} here")
     show.line()
-    show.table(
-        ("ONE COSTS", "USUAL", "WORST", "SAMPLES", "SOURCE"),
-        [_cost(agent["costs"][key], title, unit) for key, (title, unit) in COSTS.items()],
-        empty="",
-    )
+    costs = [(title, unit, agent["costs"][key]) for key, (title, unit) in COSTS.items()]
+    show.table(("ONE COSTS", "USUAL", "WORST", "SAMPLES", "SOURCE"), [_cost(*cost) for cost in costs], empty="")
+    for says, titles in _remarks(costs).items():
+        show.line(f"- {', '.join(titles)}: {says}")
     show.line()
-    rows = [_row(row) for row in agent["rows"]]
-    show.table(("AWAKE", "SLEEPERS", "FIT", "FIRST LIMIT", "NEXT", "SWAP"), rows, empty="")
+    show.table(
+        ("AWAKE", "SLEEPERS", "FIT", "FIRST LIMIT", "NEXT", "SWAP"), [_row(row) for row in agent["rows"]], empty=""
+    )
     for note in dict.fromkeys(note for row in agent["rows"] for note in row["notes"]):
         show.line(f"- {note}")
     if (per_minute := agent["cold_starts_per_minute"]) is not None:
@@ -78,31 +78,34 @@ def _tell_agent(agent: dict[str, Any], demand: dict[str, Any]) -> None:
     _tell_claims(agent)
 
 
-def _cost(figure: dict[str, Any], title: str, unit: str) -> tuple[str, str, str, int, str]:
+def _cost(title: str, unit: str, figure: dict[str, Any]) -> tuple[show.Cell, ...]:
     if figure["source"] == "missing":
-        return title, "-", "-", 0, f"not measured yet: {figure['says']}"
-    says = f": {figure['says']}" if figure["says"] else ""
-    return (
-        title,
-        _number(figure["usual"], unit),
-        _number(figure["worst"], unit),
-        figure["samples"],
-        figure["source"] + says,
-    )
+        return title, None, None, 0, "not measured yet"
+    return title, _number(figure["usual"], unit), _number(figure["worst"], unit), figure["samples"], figure["source"]
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value:.3g} {unit}".strip() if value < 1000 else f"{value:.0f} {unit}".strip()
+    return (f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}").strip()
+
+
+def _remarks(costs: list[tuple[str, str, dict[str, Any]]]) -> dict[str, list[str]]:
+    """What there is to say of the figures, each with the costs that it is about."""
+    found: dict[str, list[str]] = {}
+    for title, _, figure in costs:
+        if figure["says"]:
+            found.setdefault(figure["says"], []).append(title)
+    return found
 
 
 def _row(row: dict[str, Any]) -> tuple[show.Cell, ...]:
     hard = [limit for limit in row["limits"] if limit["hard"]]
     swap = next((limit["tenants"] for limit in row["limits"] if limit["resource"] == "swap"), None)
     first, following = (_limit(limit) for limit in [*hard, None, None][:2])
+    is_assumed = any(note.endswith("is assumed") for note in row["notes"])
     return (
         "all" if row["rung"] is None else f"{row['awake_share']:.0%}",
         None if row["rung"] is None else row["rung"] + (" (in the end)" if row["leads_to"] else ""),
-        "not known" if row["fits"] is None else row["fits"],
+        "not known" if row["fits"] is None else f"{row['fits']}{' (assumed)' if is_assumed else ''}",
         first,
         following,
         None if swap is None else f"full at {swap}",
@@ -115,29 +118,23 @@ def _limit(limit: dict[str, Any] | None) -> str | None:
 
 def _tell_claims(agent: dict[str, Any]) -> None:
     """Others' tables, with what this agent would do on the same size."""
-    rungs = [row["rung"] for row in agent["host_claims"][0]["here"] if row["rung"]]
+    here = "HERE" if agent["costs"]["awake_mb"]["source"] == "measured" else "ASSUMED"
+    rungs = dict.fromkeys(row["rung"] for row in agent["host_claims"][0]["here"] if row["rung"])
     show.table(
         (
             "CLAIMED, NOT MEASURED",
             "ALWAYS ON",
             "WITH SLEEP",
-            "HERE ALL AWAKE",
-            *(f"HERE {rung.upper()}" for rung in dict.fromkeys(rungs)),
+            f"{here}: ALL AWAKE",
+            *(f"{here}: {rung.upper()}" for rung in rungs),
         ),
         [_host_claim(claim) for claim in agent["host_claims"]],
         empty="",
     )
     show.line()
     show.table(
-        ("CLAIMED, NOT MEASURED", "ALL AWAKE TAKE", "HERE"),
-        [
-            (
-                f"{claim['by']} ({claim['agent']}): {claim['tenants']} tenants",
-                f"{claim['memory_mb']} MB",
-                None if claim["here_mb"] is None else f"{claim['here_mb']:.0f} MB",
-            )
-            for claim in agent["memory_claims"]
-        ],
+        ("CLAIMED, NOT MEASURED", "ALL AWAKE TAKE", here),
+        [_memory_claim(claim) for claim in agent["memory_claims"]],
         empty="",
     )
 
@@ -152,4 +149,12 @@ def _host_claim(claim: dict[str, Any]) -> tuple[show.Cell, ...]:
         f"~{claim['always_on']}",
         f"~{few}-{many}",
         *("-".join("?" if fits is None else str(fits) for fits in dict.fromkeys(found)) for found in by_rung.values()),
+    )
+
+
+def _memory_claim(claim: dict[str, Any]) -> tuple[show.Cell, ...]:
+    return (
+        f"{claim['by']} ({claim['agent']}): {claim['tenants']} tenants",
+        f"{claim['memory_mb']} MB",
+        None if claim["here_mb"] is None else f"{claim['here_mb']:.0f} MB",
     )

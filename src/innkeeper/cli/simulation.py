@@ -62,6 +62,7 @@ def simulation(desk: Desk, wish: Wish, *, as_json: bool) -> None:
         policy=basis.policy,
         missing=basis.missing,
         sweep_s=desk.settings.sweep_s,
+        deadline_s=deadline_s,
         room_mb=basis.room_mb,
         zram_mb=basis.zram_mb,
         zram_ratio=basis.zram_ratio,
@@ -72,7 +73,6 @@ def simulation(desk: Desk, wish: Wish, *, as_json: bool) -> None:
         burden=burden_of(basis.costs),
         cpus=basis.cpus,
         slots=slots,
-        deadline_s=deadline_s,
         every_s=every_s,
     )
     if arrivals is not None:
@@ -127,7 +127,7 @@ def _document(wish: Wish, basis: Basis, run: Run, report: Report) -> dict[str, A
             "swap_mb": _finite(basis.swap_mb),
         },
         "sweep_s": run.terms.sweep_s,
-        "deadline_s": run.deadline_s,
+        "deadline_s": run.terms.deadline_s,
         **_rounded(asdict(report)),
     }
 

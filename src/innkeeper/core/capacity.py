@@ -64,7 +64,7 @@ class Row:
     limits: tuple[Limit, ...] = ()
     """The tightest first."""
     notes: tuple[str, ...] = ()
-    """What isn't known, and what was assumed."""
+    """What isn't known, and what was assumed; the costs say why, and how to get them measured."""
 
 
 def rungs_of(policy: SleepPolicy, missing: Sequence[Rung] = ()) -> list[Rung]:
@@ -117,7 +117,7 @@ class _Weights:
 def _weights(costs: Costs, share: float, rung: Rung | None, notes: list[str]) -> _Weights | None:
     keeper = costs.keeper_mb.mean
     if keeper is None:
-        notes.append(_unknown("keeper_mb", costs.keeper_mb))
+        notes.append(_unknown("keeper_mb"))
     awake = _told("awake_mb", costs.awake_mb, notes)
     paused = _told("paused_mb", costs.paused_mb, notes) if rung in (Rung.PAUSED, Rung.PAGED) else 0.0
     if awake is None or paused is None:
@@ -130,9 +130,9 @@ def _weights(costs: Costs, share: float, rung: Rung | None, notes: list[str]) ->
             return None
         asleep = paged
         if (back := costs.returned_mb.mean) is None:
-            notes.append(f"returned_mb counts as awake_mb: {costs.returned_mb.says}")
+            notes.append("returned_mb isn't measured yet: awake_mb stands in for it")
             back = awake
-        up = min(back, awake)
+        up = back
         swapped = share * left_in_swap(out, paged, up) + (1 - share) * out
     live = 1.0 if rung in (None, Rung.PAUSED, Rung.PAGED) else share
     beside = live * (keeper or 0.0)
@@ -180,7 +180,7 @@ def _disk(costs: Costs, host: Host, rung: Rung | None, notes: list[str]) -> Iter
     elif host.disk_mb is None:
         notes.append("how much disk is free can't be told")
     elif (unit := costs.unit_mb.mean) is None:
-        notes.append(_unknown("unit_mb", costs.unit_mb))
+        notes.append(_unknown("unit_mb"))
     else:
         says = f"{host.disk_mb:.0f} MB for folders of {unit:.1f} MB"
         yield Limit(resource=Resource.DISK, tenants=_share(host.disk_mb, unit), says=says)
@@ -195,7 +195,7 @@ def _kernel(costs: Costs, host: Host, live: float, notes: list[str]) -> Iterator
         if allowed is None:
             notes.append(f"how many {name} the kernel allows can't be told")
         elif figure.mean is None:
-            notes.append(_unknown(name, figure))
+            notes.append(_unknown(name))
         else:
             says = f"the kernel allows {allowed}, a live one has {figure.mean:.1f}"
             yield Limit(resource=resource, tenants=_share(allowed, figure.mean * live), says=says)
@@ -206,7 +206,7 @@ def _cpu(costs: Costs, host: Host, rung: Rung | None, demand: Demand, notes: lis
         return
     starts = cold_starts_per_day(costs, host, demand)
     if starts is None:
-        notes.append(_unknown("cold_cpu_s", costs.cold_cpu_s))
+        notes.append(_unknown("cold_cpu_s"))
         return
     says = f"{starts:.0f} cold starts a day at a burst of {demand.burst:g}, {demand.wakes_per_day:g} a tenant"
     yield Limit(resource=Resource.CPU, tenants=_share(starts, demand.wakes_per_day), says=says)
@@ -226,14 +226,14 @@ def cold_starts_per_day(costs: Costs, host: Host, demand: Demand) -> float | Non
 
 def _told(name: str, figure: Figure, notes: list[str]) -> float | None:
     if figure.mean is None:
-        notes.append(_unknown(name, figure))
+        notes.append(_unknown(name))
     elif figure.source is Source.ASSUMED:
-        notes.append(f"{name} is {figure.source}: {figure.says}")
+        notes.append(f"{name} is assumed")
     return figure.mean
 
 
-def _unknown(name: str, figure: Figure) -> str:
-    return f"{name} isn't measured yet: {figure.says}"
+def _unknown(name: str) -> str:
+    return f"{name} isn't measured yet"
 
 
 def _share(whole: float, each: float) -> int:

@@ -152,7 +152,9 @@ def costs_of(past: Past, seen: Sightings, *, limit_mb: float, cpus: float, zram_
     figures = {name: measured(values, HOW[name]) for name, values in found.items()}
     for name in ("awake_mb", "paused_mb"):
         if figures[name].source is Source.MISSING:
-            figures[name] = stated(Source.ASSUMED, limit_mb, f"its limit, as if it used all of it; {HOW[name]}")
+            figures[name] = stated(
+                Source.ASSUMED, limit_mb, f"its limit, as if it used all of it; to measure it, {HOW[name]}"
+            )
     figures["zram_mb"] = _compressed(figures["swapped_mb"], zram_ratio)
     figures["cold_cpu_s"] = _at_most(figures["wake_stopped_s"], cpus)
     return Costs(**figures)

@@ -43,7 +43,6 @@ class Run:
     cpus: float
     slots: int
     """So many may start at once."""
-    deadline_s: float
     every_s: float
     """How long each stretch of the series is."""
     tenants: int = 0
@@ -82,4 +81,4 @@ def simulate(
     if run.ends_s is not None:
         house.run_until(run.ends_s)
     house.drain()
-    return report_of(house, cpus=run.cpus, cold_cpu_s=run.burden.cold_cpu_s, deadline_s=run.deadline_s)
+    return report_of(house, cpus=run.cpus, cold_cpu_s=run.burden.cold_cpu_s)

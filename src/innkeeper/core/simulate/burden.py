@@ -43,7 +43,7 @@ def burden_of(costs: Costs) -> Burden:
     """Weights from costs; what isn't needed and isn't known counts as nothing."""
     awake, paused = _mean(costs.awake_mb), _mean(costs.paused_mb)
     paged, swapped = _mean(costs.paged_mb), _mean(costs.swapped_mb)
-    back = awake if costs.returned_mb.mean is None else min(awake, costs.returned_mb.mean)
+    back = awake if costs.returned_mb.mean is None else costs.returned_mb.mean
     left = left_in_swap(swapped, paged, back)
     beside = _mean(costs.keeper_mb)
     resident, swap = [0.0] * fleet.PLACES, [0.0] * fleet.PLACES

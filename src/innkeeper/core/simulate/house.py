@@ -32,6 +32,8 @@ class Terms:
     policy: SleepPolicy
     missing: Collection[Rung] = ()
     sweep_s: float = 15.0
+    deadline_s: float = math.inf
+    """How long a request is held."""
     room_mb: float = math.inf
     """Memory for tenants."""
     zram_mb: float = math.inf
@@ -60,7 +62,7 @@ class House:
         """When a tenant's work ends, or (its number inverted) when its start does."""
         self._next_sweep_s = self._grid(begins_s)
         self.now = begins_s
-        self.waits = {rung: Waits() for rung in Rung}
+        self.waits = {rung: Waits(limit_s=terms.deadline_s) for rung in Rung}
         """Of requests, by the rung that the tenant came from; RUNNING where it was up and ready."""
         self.queued = Waits()
         """Of starts, for their turn."""
@@ -249,7 +251,7 @@ class House:
         """Put down whoever has been idle for long enough, as the sleeper does."""
         terms, now = self._terms, self.now
         self._next_sweep_s = now + terms.sweep_s
-        for place in reversed(at.LISTS):
+        for place in at.LISTS:
             here = at.RUNG_OF[place]
             while (tenant := self.fleet.oldest(place)) is not None:
                 idle_s = counted_s(now - self.fleet.busy_until[tenant], now, terms.policy.check_every_s)

@@ -72,7 +72,7 @@ class Report:
     """How much there was to do."""
 
 
-def report_of(house: House, *, cpus: float, cold_cpu_s: float, deadline_s: float) -> Report:
+def report_of(house: House, *, cpus: float, cold_cpu_s: float) -> Report:
     """Close the books of a house whose last request has been taken."""
     buckets = house.ledger.finish(house.now)
     series = tuple(_stretch(bucket, cpus=cpus, cold_cpu_s=cold_cpu_s) for bucket in buckets)
@@ -86,7 +86,7 @@ def report_of(house: House, *, cpus: float, cold_cpu_s: float, deadline_s: float
         answered=answered,
         waited=answered - at_once,
         refused=whole.refused,
-        over_deadline=sum(waits.over(deadline_s) for waits in house.waits.values()),
+        over_deadline=sum(waits.too_long for waits in house.waits.values()),
         waits={rung: spread for rung, spread in spreads.items() if spread.number},
         queue=house.queued.spread(),
         wakes={str(rung): number for rung, number in house.wakes.items() if number},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +20,12 @@ class Spread:
 class Waits:
     """Counts waits by their first three digits, so that a percentile is at most half a percent off."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit_s: float = inf) -> None:
         self._numbers: dict[float, int] = {}
         self._worst = 0.0
+        self._limit_s = limit_s
+        self.too_long = 0
+        """How many were longer than the limit."""
 
     def add(self, wait_s: float) -> None:
         """One more."""
@@ -29,10 +33,8 @@ class Waits:
         self._numbers[rounded] = self._numbers.get(rounded, 0) + 1
         if wait_s > self._worst:
             self._worst = wait_s
-
-    def over(self, limit_s: float) -> int:
-        """How many were longer."""
-        return sum(number for wait_s, number in self._numbers.items() if wait_s > limit_s)
+        if wait_s > self._limit_s:
+            self.too_long += 1
 
     def number_at(self, wait_s: float) -> int:
         """How many were just so long."""
