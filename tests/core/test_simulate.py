@@ -20,7 +20,7 @@ from innkeeper.core.simulate import fleet as at
 from innkeeper.core.simulate.arrivals import Arrivals
 from innkeeper.core.simulate.house import House
 from innkeeper.core.simulate.ledger import BUCKETS_MAX
-from innkeeper.core.simulate.ports import FirstComeFirstServed, LeastRecentlyUsed
+from innkeeper.core.simulate.ports import FirstComeFirstServed, Idle, LeastRecentlyUsed
 from innkeeper.core.simulate.report import PLACES_OF
 from innkeeper.core.simulate.waits import Waits
 
@@ -170,6 +170,29 @@ def test_the_paused_make_room_before_those_that_still_run() -> None:
     report = run(asked, terms=terms(room_mb=2600, zram_mb=0))
     assert report.evictions == {"stopped": 1}
     assert report.waits["running"].number == 1
+
+
+def test_being_asked_for_in_vain_is_a_sign_of_life() -> None:
+    # Paged out at 135; at 500 the other one is busy and fills the house. So it is stopped at 1,110 and not at 615.
+    asked: list[Request] = [(0, 0, 0), (200, 1, 2000), (500, 0, 0)]
+    report = run(asked, terms=terms(room_mb=1600), ends_s=2000.0)
+    assert report.refused == 1
+    assert report.whole.tenants["paged"] * 2000 == pytest.approx(1110 - 135)
+
+
+class NoRoom:
+    """Puts nobody down."""
+
+    def choose(self, idle: Idle) -> None:
+        return None
+
+
+def test_whoever_was_asked_for_in_vain_holds_up_nobody_who_has_been_idle_for_longer() -> None:
+    # The second is idle from 148 on, the first was asked for in vain at 200, and lies deeper until 270.
+    refusing = replace(RUN, terms=terms(room_mb=1600), ends_s=2000.0)
+    report = simulate([(0, 0, 0), (138, 1, 0), (200, 0, 0)], refusing, room=NoRoom())
+    assert report.refused == 1
+    assert report.whole.tenants["paged"] * 2000 == pytest.approx((810 - 135) + (750 - 270))
 
 
 def test_without_room_in_swap_the_rung_above_serves() -> None:
@@ -354,8 +377,7 @@ def _in_order(house: House, place: int) -> None:
     assert sorted(found) == on_it
     since = [fleet.busy_until[tenant] for tenant in found]
     assert all(when <= house.now for when in since)
-    if place != at.PAGED:  # one that was asked for in vain counts as just used
-        assert since == sorted(since)
+    assert since == sorted(since)
 
 
 @given(terms=pressed, seed=st.integers(0, 10_000))

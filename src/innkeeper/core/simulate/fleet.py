@@ -11,6 +11,8 @@ STOPPED, QUEUED, STARTING, UP, BACK, PAUSED, PAUSED_BACK, PAGED, SAVED = range(9
 numbers: they index bytes and lists millions of times."""
 
 PLACES = 9
+PASSED_MAX = 1000
+"""Among more that were asked for in vain somebody comes to lie too far behind, and sleeps deeper a little later."""
 NOWHERE = 0
 """The link of who isn't idle: the stopped have no list."""
 LISTS = (UP, PAUSED, PAGED, SAVED)
@@ -70,11 +72,15 @@ class Fleet:
         return first - PLACES if first >= PLACES else None
 
     def join(self, tenant: int, place: int) -> None:
-        """It is idle from now on: the last of the list."""
-        link = tenant + PLACES
-        last = self._before[place]
-        self._before[link], self._after[link] = last, place
-        self._after[last] = self._before[place] = link
+        """It is idle on that list: behind those that have been so for longer, so nearly always the last."""
+        link, since = tenant + PLACES, self.busy_until[tenant]
+        before, steps = self._before[place], 0
+        # Only who was asked for in vain lies deeper than others and has been idle for less time.
+        while before >= PLACES and self.busy_until[before - PLACES] > since and steps < PASSED_MAX:
+            before, steps = self._before[before], steps + 1
+        after = self._after[before]
+        self._before[link], self._after[link] = before, after
+        self._after[before] = self._before[after] = link
 
     def leave(self, tenant: int) -> None:
         """It isn't idle any more, or goes to another list."""

@@ -145,8 +145,7 @@ class House:
             if self._make_room(place, at.BACK):
                 self._wake(when, tenant, busy_s, at.BACK, Rung.PAGED)
             else:
-                fleet.join(tenant, at.PAGED)
-                self._refuse(1)
+                self._refuse(tenant, 1, place)
         elif place == at.STARTING:
             self._answer(tenant, fleet.ready_at[tenant] - when)
             fleet.busy_until[tenant] = max(fleet.busy_until[tenant], fleet.ready_at[tenant] + busy_s)
@@ -203,10 +202,8 @@ class House:
         asked = self._waiting.take(tenant)
         rung = at.RUNG_OF[fleet.came_from[tenant]]
         if not self._make_room(at.QUEUED, at.STARTING):
-            self._refuse(len(asked))
             self._goes_to(tenant, fleet.came_from[tenant])
-            if rung is Rung.SAVED:
-                fleet.join(tenant, at.SAVED)
+            self._refuse(tenant, len(asked), fleet.came_from[tenant])
             return False
         ready_s = self.now + self._burden.wake_s[rung]
         self.wakes[rung] += 1
@@ -230,8 +227,12 @@ class House:
     def _answer(self, tenant: int, wait_s: float) -> None:
         self.waits[at.RUNG_OF[self.fleet.came_from[tenant]]].add(wait_s)
 
-    def _refuse(self, requests: int) -> None:
+    def _refuse(self, tenant: int, requests: int, place: int) -> None:
+        """It stays where it was; as at the gate, being asked for in vain is a sign of life, too."""
         self.ledger.open.refused += requests
+        if place in at.LISTS:
+            self.fleet.busy_until[tenant] = self.now
+            self.fleet.join(tenant, place)
 
     # --- down the ladder ----------------------------------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ class House:
         """Put down whoever has been idle for long enough, as the sleeper does."""
         terms, now = self._terms, self.now
         self._next_sweep_s = now + terms.sweep_s
-        for place in at.LISTS:
+        for place in reversed(at.LISTS):  # who lies deeper has been idle for longer, and is the first to go on
             here = at.RUNG_OF[place]
             while (tenant := self.fleet.oldest(place)) is not None:
                 idle_s = counted_s(now - self.fleet.busy_until[tenant], now, terms.policy.check_every_s)
