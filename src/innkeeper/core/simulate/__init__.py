@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from innkeeper.core.ladder import Rung, SleepPolicy
 from innkeeper.core.simulate.arrivals import Arrivals, arrivals_from
 from innkeeper.core.simulate.burden import Burden, burden_of, missing
 from innkeeper.core.simulate.house import House, Request, Terms
@@ -19,8 +18,6 @@ __all__ = [
     "Report",
     "Request",
     "Run",
-    "Rung",
-    "SleepPolicy",
     "Stretch",
     "Terms",
     "arrivals_from",
