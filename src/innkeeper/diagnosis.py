@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from innkeeper.agents import AGENTS
@@ -11,6 +12,7 @@ from innkeeper.broker.listener import BrokerListeners
 from innkeeper.core.activate import is_open
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
+from innkeeper.core.hosts import Premises
 from innkeeper.core.ports import Runtime
 from innkeeper.core.tenant import Tenant
 from innkeeper.edge.caddy import Caddy
@@ -18,11 +20,15 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
-from innkeeper.host.swap import Advice, SwapFacts, advice, swap_facts
+from innkeeper.host.keepers import Footprint, footprints
+from innkeeper.host.premises import premises
+from innkeeper.host.swap import MB, Advice, SwapFacts, advice, swap_facts
 from innkeeper.host.swap_setup import OwnSwap
+from innkeeper.runtimes.addressing import places_in
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.isolation import Answer, probe_isolation
 from innkeeper.settings import Settings
+from innkeeper.units.layout import FolderUnits
 
 
 async def parts(runtime: Runtime, caddy: Caddy | None, listeners: BrokerListeners) -> Sequence[Part]:
@@ -90,6 +96,28 @@ def _isolation(directory: Directory, runtime: Runtime | None) -> IsolationProbe 
         )
 
     return probe
+
+
+class HostSurvey:
+    """This host, for whoever asks how many tenants it can hold."""
+
+    def __init__(self, settings: Settings, units: FolderUnits) -> None:
+        self._data = settings.data
+        self._places = places_in(settings.network_pool)
+        self._units = units
+
+    async def premises(self) -> Premises:
+        """The host as it is now."""
+        return await premises(self._data, places=self._places)
+
+    async def units_mb(self, tenants: Sequence[str]) -> Sequence[float]:
+        """What those of the folders take that aren't too large to be looked through."""
+        sizes = [await self._units.disk_bytes(tenant) for tenant in tenants]
+        return [size / MB for size in sizes if size is not None]
+
+    async def footprints(self, instance_ids: Collection[str]) -> Mapping[str, Footprint]:
+        """Of those of the containers that can be looked at."""
+        return await asyncio.to_thread(footprints, instance_ids)
 
 
 # --- the host's swap, looked at and changed from the command line -----------------------------------------------------

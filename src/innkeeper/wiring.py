@@ -36,7 +36,7 @@ from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
-from innkeeper.diagnosis import doctor_host, parts
+from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.gate import Gate, Outcome
@@ -261,6 +261,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,
             build_image=image_maker(settings),
+            survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(doctor_host(settings, edge_plan(settings), directory, runtime)),
             parts=lambda: parts(runtime, caddy, listeners),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,10 +13,12 @@ import httpx2
 from fastapi import FastAPI
 
 from innkeeper.api.app import create_app
-from innkeeper.api.deps import BuiltImage, Inn, Part
+from innkeeper.api.deps import BuiltImage, Footprint, Inn, Part
 from innkeeper.core.access import SYSTEM, digest, new_secret
+from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
+from innkeeper.core.hosts import Premises
 from innkeeper.core.ports import Entrance
 from innkeeper.core.tenant import Spec
 from innkeeper.host.doctor.finding import Finding, Status
@@ -66,6 +68,39 @@ class Builds:
 
 
 @dataclass
+class Surveyed:
+    """The host of a test: 16 GB with 2 cores, a swap file as large, and nothing to be seen of any container."""
+
+    host: Premises = field(
+        default_factory=lambda: Premises(
+            memory_mb=16384,
+            used_mb=1024,
+            cpus=2,
+            zram_mb=0,
+            zram_takes_mb=0,
+            zram_ratio=Figure(source=Source.MISSING, says="there is no zram"),
+            swap_mb=16384,
+            disk_free_mb=100_000,
+            places=32_000,
+            tasks_allowed=32_768,
+            tasks=200,
+            inotify_allowed=128,
+        )
+    )
+    seen: Callable[[str], Footprint] | None = None
+    unit_mb: float | None = None
+
+    async def premises(self) -> Premises:
+        return self.host
+
+    async def units_mb(self, tenants: Sequence[str]) -> Sequence[float]:
+        return [] if self.unit_mb is None else [self.unit_mb for _ in tenants]
+
+    async def footprints(self, instance_ids: Collection[str]) -> Mapping[str, Footprint]:
+        return {} if self.seen is None else {each: self.seen(each) for each in instance_ids}
+
+
+@dataclass
 class Bench:
     """The pieces, where tests can reach them."""
 
@@ -74,6 +109,7 @@ class Bench:
     inn: Inn
     app: FastAPI
     builds: Builds
+    survey: Surveyed
     findings: list[Finding]
     parts: list[Part]
     admin_token: str
@@ -102,7 +138,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     agent = ServedAgent()
     house = House(agent=agent)
     admin_token = new_secret("a")
-    builds = Builds()
+    builds, survey = Builds(), Surveyed()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
     parts = [Part(name="memory", up=True, version="1"), Part(name="caddy", up=False, says="not started")]
 
@@ -138,6 +174,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         data=data,
         body_limit=BODY_LIMIT,
         build_image=builds,
+        survey=survey,
         doctor=doctor,
         parts=tell_parts,
     )
@@ -164,6 +201,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
             inn=inn,
             app=create_app(inn),
             builds=builds,
+            survey=survey,
             findings=findings,
             parts=parts,
             admin_token=admin_token,

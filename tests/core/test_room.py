@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.errors import NoCapacity
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung
-from innkeeper.core.room import Room, RoomIsBeingMade, Yielding, makes_room
+from innkeeper.core.room import Room, RoomIsBeingMade
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from tests.support.house import House
 
@@ -156,16 +155,34 @@ async def test_a_promise_ends_a_while_after_its_tenant_is_up() -> None:
     await admit(house, "bob")
 
 
-@given(st.lists(st.integers(1, 1000), max_size=20), st.integers(1, 8000))
-def test_as_many_as_it_takes_and_no_more(frees: list[int], short: int) -> None:
-    sleepers = [Yielding(name=str(n), rung=Rung.PAGED, frees_mb=mb) for n, mb in enumerate(frees)]
-    chosen = makes_room(sleepers, short)
-    assert chosen == sleepers[: len(chosen)]
-    if sum(frees) < short:
-        assert chosen == []
-    else:
-        assert sum(each.frees_mb for each in chosen) >= short
-        assert sum(each.frees_mb for each in chosen[:-1]) < short
+async def test_one_that_idles_though_it_is_up_gives_way_before_those_who_lie_in_swap() -> None:
+    house = await full_house("paged", "up", "busy", "alice")
+    await sleep(house, "paged", "page")
+    await asyncio.gather(*house.dormitory.pager.page_out())
+    await sleep(house, "alice", "stop")
+    house.clock.turn(61)
+    house.holds.hold("busy", "call", "a model call is under way", house.clock.now())
+    free(house, LIMIT_MB - 100)
+    with pytest.raises(RoomIsBeingMade):
+        await admit(house)
+    rungs = {name: (await house.tenant(name)).rung for name in ("paged", "up", "busy")}
+    assert rungs == {"paged": Rung.PAGED, "up": Rung.PAGED, "busy": Rung.RUNNING}
+    free(house, LIMIT_MB - 600)
+    with pytest.raises(NoCapacity):
+        await admit(house)
+
+
+async def test_what_goes_to_compressed_swap_takes_memory_there_too() -> None:
+    house = await full_house("old", "alice")
+    await sleep(house, "old", "pause")
+    await sleep(house, "alice", "stop")
+    half = {"zram_stored_mb": 1000, "zram_memory_mb": 500, "swap_free_mb": 63_000}
+    house.memory.found = replace(house.memory.found, available_mb=LIMIT_MB - 300, **half)
+    with pytest.raises(NoCapacity):
+        await admit(house)  # 500 MB to zram free 250
+    house.memory.found = replace(house.memory.found, available_mb=LIMIT_MB - 250)
+    with pytest.raises(RoomIsBeingMade):
+        await admit(house)
 
 
 async def test_a_wake_without_room_is_refused_whole_and_the_tenant_sleeps_on() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from innkeeper.core.errors import RuntimeFault
-from innkeeper.runtimes.addressing import SLOTS_PER_NETWORK, Addressing, bridge_prefix, network_index
+from innkeeper.runtimes.addressing import SLOTS_PER_NETWORK, Addressing, bridge_prefix, network_index, places_in
 from innkeeper.runtimes.docker_pool import first_free_pool
 
 ADDRESSING = Addressing(namespace="innkeeper", pool=IPv4Network("10.64.0.0/16"))
@@ -57,3 +57,10 @@ def test_no_pool_left_says_what_to_do() -> None:
     with pytest.raises(RuntimeFault) as caught:
         first_free_pool([IPv4Network("10.0.0.0/8")])
     assert "network_pool" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("pool", "places"), [(None, 32_000), ("10.64.0.0/16", 32_000), ("10.0.0.0/22", 500), ("10.0.0.0/24", 0)]
+)
+def test_a_pool_has_places_for_so_many(pool: str | None, places: int) -> None:
+    assert places_in(pool) == places

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from innkeeper.api import (
     agents,
     audit,
+    capacity,
     chat,
     doctor,
     events,
@@ -37,7 +38,7 @@ ABOUT = (
     "with a stable `code`. Long work answers 202 with an operation; `?wait=SECONDS` waits for its end. Whatever "
     "changes a tenant takes an `Idempotency-Key`. Lists come in pages (`limit`, `cursor`)."
 )
-_GUARDED = (tenants, stats, logs, events, chat, keys, operations, agents, releases, status, doctor, audit)
+_GUARDED = (tenants, stats, logs, events, chat, keys, operations, agents, releases, status, doctor, capacity, audit)
 
 
 PROBLEM: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -16,6 +16,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.hosts import Premises
 from innkeeper.core.keys import Keys
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, Store
 from innkeeper.core.releases import Releases
@@ -59,6 +60,33 @@ class BuildImage(Protocol):
     ) -> BuiltImage: ...
 
 
+class Footprint(Protocol):
+    """What a container costs beside its own memory."""
+
+    @property
+    def keeper_mb(self) -> float: ...
+    @property
+    def keeper_tasks(self) -> int: ...
+    @property
+    def inotify(self) -> int: ...
+
+
+class Survey(Protocol):
+    """Looks at the host for whoever asks how many tenants it can hold; each look takes a bounded time."""
+
+    async def premises(self) -> Premises:
+        """The host as it is now."""
+        ...
+
+    async def units_mb(self, tenants: Sequence[str]) -> Sequence[float]:
+        """What those of the tenants' folders take that aren't too large to be looked through."""
+        ...
+
+    async def footprints(self, instance_ids: Collection[str]) -> Mapping[str, Footprint]:
+        """Of those of the instances that can be looked at."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """A part of the system that the control plane relies on: Docker, Caddy, the broker."""
@@ -92,6 +120,7 @@ class Inn:
     body_limit: int
     """The largest body taken, in bytes."""
     build_image: BuildImage
+    survey: Survey
     doctor: Callable[[], Awaitable[Sequence[Finding]]]
     parts: Callable[[], Awaitable[Sequence[Part]]]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -12,6 +12,7 @@ import typer
 from innkeeper.cli import (
     agents,
     audit,
+    capacity,
     doctor,
     host,
     keys,
@@ -53,6 +54,7 @@ def root(
 app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.command()(status.status)
+app.command()(capacity.capacity)
 app.command()(version.version)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(agents.images, name="image")

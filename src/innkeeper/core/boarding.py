@@ -36,7 +36,7 @@ class Boarding:
     def __init__(
         self,
         *,
-        turnstile: Turnstile,
+        turnstile: Turnstile[str],
         room: Room,
         runtime: Runtime,
         bus: Bus,

@@ -99,6 +99,11 @@ class Chronicle:
             for figure in self.past(other).wakes_s.get(rung, ())
         )
 
+    def note_trim(self, tenant: Tenant, usage: Usage) -> None:
+        """What is left of one that was trimmed while it ran; from now on its peaks are those of a trimmed one."""
+        self.note_rest(tenant, Rung.RUNNING, usage.rss_bytes, usage.swap_bytes)
+        self._stays[tenant.name] = Rung.RUNNING, False
+
     # --- listening ----------------------------------------------------------------------------------------------------
 
     def _follow(self, event: Event) -> None:

@@ -74,6 +74,11 @@ class Control:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
+    @property
+    def preset(self) -> str:
+        """The sleep policy of tenants for whom nothing else is said."""
+        return self._preset
+
     def agent(self, name: str) -> Agent:
         """The adapter of that name, or UnknownAgent."""
         if name not in self.agents:

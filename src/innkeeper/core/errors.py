@@ -58,6 +58,12 @@ class InvalidSpec(Invalid):
     code = "invalid_spec"
 
 
+class TraceInvalid(Invalid):
+    """A trace of requests, to be simulated, doesn't hold; the message names the line."""
+
+    code = "invalid_trace"
+
+
 class UnknownAgent(Invalid):
     """No adapter has that name."""
 

@@ -37,6 +37,7 @@ def due(
     up nothing is known from before `watched_since`: bytes may have moved on its connections.
     """
     found = []
+    clock_s = (now - _EPOCH).total_seconds()
     for tenant in tenants:
         if tenant.wanted is not Wanted.AUTO or (not tenant.seen.ready and tenant.rung is Rung.RUNNING):
             continue
@@ -46,7 +47,8 @@ def due(
         if tenant.rung is Rung.RUNNING:
             since = max(since, watched_since)
         policy = tenant.spec.sleep
-        rung = rung_after(policy, _counted_s(since, now, policy.check_every_s), missing=missing)
+        idle_s = (now - since).total_seconds()
+        rung = rung_after(policy, counted_s(idle_s, clock_s, policy.check_every_s), missing=missing)
         if rung.depth > tenant.rung.depth and schedule.awake_until(policy.schedule, now) is None:
             found.append(Rest(tenant=tenant, rung=rung, quiet_since=since))
     return found
@@ -58,7 +60,6 @@ def quiet_since(tenant: Tenant, last_activity: datetime | None) -> datetime:
     return max(sign for sign in signs if sign is not None)
 
 
-def _counted_s(since: datetime, now: datetime, step_s: int | None) -> float:
-    """How long it had been quiet when it was last checked."""
-    idle_s = (now - since).total_seconds()
-    return idle_s - (now - _EPOCH).total_seconds() % step_s if step_s else idle_s
+def counted_s(idle_s: float, clock_s: float, step_s: int | None) -> float:
+    """How long it had been quiet when it was last checked: at the last whole step of the clock."""
+    return idle_s - clock_s % step_s if step_s else idle_s

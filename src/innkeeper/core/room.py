@@ -7,14 +7,15 @@ further down the ladder; and where that wouldn't be enough either, the wake is r
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from innkeeper.core.chronicle import MB, Chronicle
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import NoCapacity, Problem
+from innkeeper.core.giving_way import GivingWay
+from innkeeper.core.guests import IdleGuests, Yielding, yields
 from innkeeper.core.idle import quiet_since
-from innkeeper.core.instance import State, Usage
+from innkeeper.core.instance import Usage
 from innkeeper.core.ladder import Offer, Rung
 from innkeeper.core.past import worst
 from innkeeper.core.ports import HostMemory, MemoryNow
@@ -30,29 +31,8 @@ Measure = Callable[[str], Awaitable[Usage | None]]
 PutDown = Callable[[str, Rung], Awaitable[object]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Yielding:
-    """A sleeper that can make room: how, and how much."""
-
-    name: str
-    rung: Rung
-    frees_mb: float
-
-
 class RoomIsBeingMade(Exception):
     """Sleepers are on their way down; ask again soon."""
-
-
-def makes_room(sleepers: Iterable[Yielding], short_mb: float) -> list[Yielding]:
-    """As many of them, in their order, as it takes; [] where all together wouldn't do."""
-    chosen: list[Yielding] = []
-    freed_mb = 0.0
-    for each in sleepers:
-        if freed_mb >= short_mb:
-            break
-        chosen.append(each)
-        freed_mb += each.frees_mb
-    return chosen if freed_mb >= short_mb else []
 
 
 class Room:
@@ -67,6 +47,7 @@ class Room:
         measure: Measure,
         put_down: PutDown,
         offer: Offer,
+        is_idle: Callable[[Tenant], bool] = lambda tenant: False,
         reserve_mb: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,7 +57,9 @@ class Room:
         self._measure = measure
         self._put_down = put_down
         self._offer = offer
-        self._reserve_mb = reserve_mb
+        self._is_idle = is_idle
+        self.reserve_mb = reserve_mb
+        """What no wake may take."""
         self._clock = clock
         self._promised: dict[str, float] = {}
         self._settling: dict[str, float] = {}
@@ -97,7 +80,7 @@ class Room:
         """Promise it its room. Raises RoomIsBeingMade and NoCapacity; asked again, it is the same promise."""
         now = await self._memory.now()
         need_mb = self.need_mb(tenant)
-        if now.available_mb - self._reserve_mb - self._all_promised(but=tenant.name) >= tenant.spec.limits.memory_mb:
+        if now.available_mb - self.reserve_mb - self._all_promised(but=tenant.name) >= tenant.spec.limits.memory_mb:
             self._promise(tenant, need_mb)  # it fits whatever it takes: nothing has to be measured
             return
         short_mb = need_mb - await self._free_mb(now, but=tenant.name)
@@ -107,12 +90,12 @@ class Room:
         coming_mb = self._coming_mb()
         if coming_mb >= short_mb:
             raise RoomIsBeingMade
-        chosen = makes_room(await self._sleepers(but=tenant.name, swap_mb=now.swap_free_mb), short_mb - coming_mb)
-        if not chosen:
+        yielding = await self._who_gives_way(now, short_mb - coming_mb, but=tenant.name)
+        if not yielding:
             raise NoCapacity(
                 f"{tenant.name} needs {need_mb:.0f} MB of memory, and {max(0.0, need_mb - short_mb):.0f} MB are free.",
             )
-        for each in chosen:
+        for each in yielding:
             self._yielding[each.name] = each.frees_mb, self._clock()
             await self._put_down(each.name, each.rung)
         raise RoomIsBeingMade
@@ -146,38 +129,45 @@ class Room:
             if name != but:
                 usage = await self._measured(name)
                 left += max(0.0, promised_mb - (usage.rss_bytes / MB if usage else 0.0))
-        return now.available_mb - self._reserve_mb - left
+        return now.available_mb - self.reserve_mb - left
 
     def _coming_mb(self) -> float:
         since = self._clock() - YIELD_WITHIN_S
         self._yielding = {name: (mb, at) for name, (mb, at) in self._yielding.items() if at >= since}
         return sum(mb for mb, _ in self._yielding.values())
 
-    async def _sleepers(self, *, but: str, swap_mb: float) -> list[Yielding]:
-        """Those who can go further down, least recently used first; to swap as long as that has room."""
-        frozen = [
-            tenant
-            for tenant in self._directory
-            if tenant.wanted is Wanted.AUTO
-            and tenant.seen.state is State.PAUSED
-            and tenant.rung in (Rung.PAUSED, Rung.PAGED)
-            and tenant.name != but
-            and tenant.name not in self._yielding
-        ]
-        frozen.sort(key=lambda tenant: quiet_since(tenant, self._directory.last_activity(tenant)))
-        found = []
-        for tenant in frozen:
+    async def _who_gives_way(self, now: MemoryNow, short_mb: float, *, but: str) -> list[Yielding]:
+        """As many as it takes, least recently used first; [] where all together wouldn't do."""
+        guests = IdleGuests(swap_free_mb=now.swap_free_mb)
+        for tenant in self._directory:
+            if tenant.wanted is Wanted.AUTO and tenant.name != but and tenant.name not in self._yielding:
+                rung = self._idle_on(tenant)
+                if rung is not None:
+                    guests.add(tenant, rung, quiet_since(tenant, self._directory.last_activity(tenant)))
+        policy: GivingWay[Tenant] = GivingWay(self._offer.missing)
+        yielding: list[Yielding] = []
+        freed_mb = 0.0
+        while freed_mb < short_mb:
+            chosen = policy.choose(guests)
+            if chosen is None:
+                return []
+            tenant = guests.take(chosen[0])
             usage = await self._measured(tenant.name)
-            if usage is None:
-                continue
-            resident_mb = usage.rss_bytes / MB
-            to_swap = self._chronicle.rung_of(tenant) is Rung.PAUSED and Rung.PAGED not in self._offer.missing
-            if to_swap and swap_mb >= resident_mb:
-                swap_mb -= resident_mb
-                found.append(Yielding(name=tenant.name, rung=Rung.PAGED, frees_mb=resident_mb))
-            else:
-                found.append(Yielding(name=tenant.name, rung=Rung.STOPPED, frees_mb=resident_mb))
-        return found
+            if usage is not None:
+                each = yields(tenant.name, chosen[1], usage, now)
+                guests.swap_free_mb -= each.takes_swap_mb
+                freed_mb += each.frees_mb
+                yielding.append(each)
+        return yielding
+
+    def _idle_on(self, tenant: Tenant) -> Rung | None:
+        """The rung on which it idles; None: it can't give way."""
+        rung = self._chronicle.rung_of(tenant)
+        if rung in (Rung.PAUSED, Rung.PAGED) and tenant.rung in (Rung.PAUSED, Rung.PAGED):
+            return rung
+        if rung is Rung.RUNNING and tenant.rung is Rung.RUNNING and tenant.seen.ready and self._is_idle(tenant):
+            return rung
+        return None
 
     async def _measured(self, name: str) -> Usage | None:
         try:

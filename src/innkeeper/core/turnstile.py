@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 LONGEST_S = 300.0
 """A place that isn't given back by then is another's: whoever had it, or his start, is stuck."""
@@ -17,6 +18,9 @@ TOLD_FOR_S = 1.0
 """Positions are worked out for all at once, and so often at most: hundreds may ask for theirs twice a second."""
 FAVOURS = 3
 """So many for whom a request waits go ahead of one for whom none does, and not one more: nobody is left for ever."""
+
+
+Name = TypeVar("Name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,25 +31,25 @@ class Position:
     of: int
 
 
-class Turnstile:
+class Turnstile(Generic[Name]):
     """Who may start now, and who is next."""
 
     def __init__(
         self,
         *,
         places: int,
-        is_awaited: Callable[[str], bool] = lambda name: True,
-        on_turn: Callable[[str], object] = lambda name: None,
+        is_awaited: Callable[[Name], bool] = lambda name: True,
+        on_turn: Callable[[Name], object] = lambda name: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._places = places
         self._is_awaited = is_awaited
         self._on_turn = on_turn
         self._clock = clock
-        self._inside: dict[str, float] = {}
-        self._line: dict[str, None] = {}
+        self._inside: dict[Name, float] = {}
+        self._line: dict[Name, None] = {}
         self._favours = 0
-        self._told: tuple[float, dict[str, int]] | None = None
+        self._told: tuple[float, dict[Name, int]] | None = None
 
     @property
     def starting(self) -> int:
@@ -57,7 +61,7 @@ class Turnstile:
         """How many stand in line."""
         return len(self._line)
 
-    def enter(self, name: str) -> bool:
+    def enter(self, name: Name) -> bool:
         """Whether it may start now; it then holds its place until `leave`. Otherwise it stands in line, and
         `on_turn` is called when it is its turn: to enter again, with its place kept for it."""
         self._clear_stuck()
@@ -70,21 +74,21 @@ class Turnstile:
         self._let_in()
         return name in self._inside
 
-    def occupy(self, name: str) -> None:
+    def occupy(self, name: Name) -> None:
         """It is starting already, whoever let it: it takes a place, though there be none."""
         if name not in self._inside:
             self._told = None
             self._line.pop(name, None)
             self._inside[name] = self._clock()
 
-    def leave(self, name: str) -> None:
+    def leave(self, name: Name) -> None:
         """It is up, has failed, or needn't start any more; no matter whether it had a place."""
         self._told = None
         self._line.pop(name, None)
         if self._inside.pop(name, None) is not None:
             self._let_in()
 
-    def position(self, name: str) -> Position | None:
+    def position(self, name: Name) -> Position | None:
         """Where it stands in the line, as of a second ago; None where it doesn't."""
         if name not in self._line:
             return None
@@ -96,16 +100,23 @@ class Turnstile:
     def _let_in(self) -> None:
         self._told = None
         while self._line and len(self._inside) < self._places:
-            name = next(self._order())
+            name = self._next()
             self._favours = self._favours + 1 if name != next(iter(self._line)) else 0
             del self._line[name]
             self._inside[name] = self._clock()
             self._on_turn(name)
 
-    def _order(self) -> Iterator[str]:
+    def _next(self) -> Name:
+        """The first of `_order`, without looking at more of the line than it takes."""
+        first = next(iter(self._line))
+        if self._favours >= FAVOURS or self._is_awaited(first):
+            return first
+        return next((name for name in self._line if self._is_awaited(name)), first)
+
+    def _order(self) -> Iterator[Name]:
         """As they came, but for those whom a request waits for: they go ahead, a few at a time."""
         in_line, awaited = deque(self._line), deque(name for name in self._line if self._is_awaited(name))
-        gone: set[str] = set()
+        gone: set[Name] = set()
         favours = self._favours
         while in_line:
             ahead = bool(awaited) and awaited[0] != in_line[0] and favours < FAVOURS

@@ -12,6 +12,7 @@ from innkeeper.core.chronicle import Chronicle
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, CapacityShort, Event
 from innkeeper.core.holds import Holds
+from innkeeper.core.idle import quiet_since
 from innkeeper.core.instance import PagedOut, Usage
 from innkeeper.core.ladder import Offer
 from innkeeper.core.ports import Clock, HostMemory, Movements, Prober, Runtime
@@ -27,6 +28,9 @@ from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.sweeper import Sweeper
 from innkeeper.loops.warmup import Warmup
 from innkeeper.loops.watcher import Watcher
+
+IDLE_AFTER_S = 60.0
+"""Quiet for so long, one that is up may be put to sleep early where another needs its memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,7 @@ class Dormitory:
         directory, bus, runtime, clock = around.directory, around.bus, around.runtime, around.clock
         self.holds = Holds()
         self.offer = around.offer
-        self.turnstile = Turnstile(
+        self.turnstile: Turnstile[str] = Turnstile(
             places=settings.starts_at_once,
             is_awaited=lambda name: around.activator.departure(name) is not None,
             on_turn=around.queue.add,
@@ -83,6 +87,7 @@ class Dormitory:
             measure=self._measure,
             put_down=around.rungs.rest,
             offer=self.offer,
+            is_idle=self._is_idle,
             reserve_mb=settings.reserve_mb,
             clock=around.time_s,
         )
@@ -139,6 +144,8 @@ class Dormitory:
             on_paged=self._on_paged,
         )
         self._runtime = runtime
+        self._directory = directory
+        self._clock = clock
         self._activator = around.activator
         bus.on_event(self._follow)
 
@@ -157,6 +164,11 @@ class Dormitory:
         """Where it stands among those who wait for their turn to start, and how many they are."""
         found = self.turnstile.position(name)
         return (found.place, found.of) if found else None
+
+    def _is_idle(self, tenant: Tenant) -> bool:
+        """Whether it could make room though it isn't due to sleep yet."""
+        since = quiet_since(tenant, self._directory.last_activity(tenant))
+        return not self.holds.of(tenant.name) and (self._clock.now() - since).total_seconds() >= IDLE_AFTER_S
 
     async def _measure(self, name: str) -> Usage | None:
         return await self._runtime.usage(await self._runtime.get(name))

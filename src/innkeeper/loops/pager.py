@@ -191,7 +191,7 @@ class Pager:
             return False
         after = await self._runtime.usage(instance)
         self._trimmed[tenant.name] = next_trim(last, usage, after, now)
-        self._chronicle.note_rest(tenant, Rung.RUNNING, after.rss_bytes, after.swap_bytes)
+        self._chronicle.note_trim(tenant, after)
         log.info("trimmed", tenant=tenant.name, **_figures(paged))
         return True
 

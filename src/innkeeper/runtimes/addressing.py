@@ -11,6 +11,8 @@ from innkeeper.core.instance import Place
 
 SLOTS_PER_NETWORK = 500
 NETWORK_BITS = 22
+POOL_BITS = 16
+"""A pool's size where nothing else is said."""
 FIRST_HOST = 16
 """The first tenant's host number; those below are the gateway's and kept free."""
 
@@ -18,6 +20,12 @@ FIRST_HOST = 16
 def network_index(slot: int) -> int:
     """The number of the network that a slot lies on."""
     return slot // SLOTS_PER_NETWORK
+
+
+def places_in(pool: str | None) -> int:
+    """How many tenants a pool has addresses for; None: one of the usual size."""
+    bits = IPv4Network(pool).prefixlen if pool else POOL_BITS
+    return SLOTS_PER_NETWORK << (NETWORK_BITS - bits) if bits <= NETWORK_BITS else 0
 
 
 def bridge_prefix(namespace: str) -> str:

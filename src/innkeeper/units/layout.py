@@ -16,6 +16,7 @@ from innkeeper.units.compose import keep_settings
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
 from innkeeper.units.safe_tree import Owner, folder, made_folder, read_file, replace_file
+from innkeeper.units.size import disk_bytes
 
 PERSISTENCE = "persistence"
 COMPOSE = "compose.yaml"
@@ -54,6 +55,10 @@ class FolderUnits:
     async def erase(self, tenant: str) -> None:
         """Remove the folder and everything in it."""
         await asyncio.to_thread(self._erase, self._path(tenant))
+
+    async def disk_bytes(self, tenant: str) -> int | None:
+        """What the folder occupies on the disk; None where there is none, or too much in it to look through."""
+        return await asyncio.to_thread(self._disk_bytes, self._path(tenant))
 
     def _path(self, tenant: str) -> Path:
         return self._root / check_name(tenant)
@@ -108,6 +113,13 @@ class FolderUnits:
                     erase(root, unit.name)
             except FileNotFoundError:
                 return
+
+    def _disk_bytes(self, unit: Path) -> int | None:
+        try:
+            with self._open_root() as root:
+                return disk_bytes(root, unit.name)
+        except OSError:
+            return None
 
     @contextmanager
     def _open_root(self) -> Iterator[int]:
