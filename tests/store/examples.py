@@ -10,6 +10,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import Past
 from innkeeper.core.ports import Receipt
@@ -59,6 +60,8 @@ def elaborate_tenant() -> Tenant:
         custom=CustomAgent(
             image="agent:1", port=8080, health_path="/up", command=("serve", "--all"), mount="/srv/data"
         ),
+        public_paths=("/verify", "/static/*"),
+        inbox=(InboxPath(path="/hooks", id="json:a.b", port=8787), InboxPath(path="/other")),
     )
     return Tenant(
         id="t_1",
@@ -95,6 +98,7 @@ def elaborate_seen() -> Seen:
         crashes=(NOON, NOON + timedelta(seconds=2.5)),
         started_at=NOON - timedelta(days=1),
         next_wake=NOON + timedelta(hours=3),
+        webhooks=(InboxPath(path="/telegram-webhook", id="json:update_id", port=8787),),
     )
 
 

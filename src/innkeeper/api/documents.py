@@ -7,6 +7,7 @@ from datetime import datetime
 from innkeeper.api.deps import Inn
 from innkeeper.api.schema import (
     HoldDocument,
+    InboxPathDocument,
     LimitsDocument,
     MemoryDocument,
     OperationDocument,
@@ -39,6 +40,8 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         url=inn.hosting.url(tenant),
         hostnames=list(spec.hostnames),
         access=spec.access,
+        public_paths=list(spec.public_paths),
+        inbox=_inbox_documents(tenant),
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
         sleep=_sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
@@ -50,6 +53,14 @@ def tenant_document(tenant: Tenant, inn: Inn, usage: Usage | None = None) -> Ten
         revision=tenant.revision,
         created_at=tenant.created_at,
     )
+
+
+def _inbox_documents(tenant: Tenant) -> list[InboxPathDocument]:
+    own = {each.path for each in tenant.spec.inbox}
+    return [
+        *(InboxPathDocument(**vars(each), by="spec") for each in tenant.spec.inbox),
+        *(InboxPathDocument(**vars(each), by="agent") for each in tenant.seen.webhooks if each.path not in own),
+    ]
 
 
 def _sleep_document(tenant: Tenant, inn: Inn) -> SleepDocument:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,6 +15,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import NOTHING, Past
 from innkeeper.core.ports import Receipt
@@ -120,6 +121,8 @@ def _spec_of(text: str) -> Spec:
             "hostnames": tuple(kept["hostnames"]),
             "access": Access(kept["access"]),
             "custom": custom and CustomAgent(**custom | {"command": tuple(custom["command"])}),
+            "public_paths": tuple(kept.get("public_paths", ())),
+            "inbox": _inbox_of(kept.get("inbox", ())),
         }
     )
 
@@ -140,8 +143,13 @@ def _seen_of(text: str) -> Seen:
             "crashes": tuple(map(moment, kept["crashes"])),
             "started_at": _moment_or_none(kept["started_at"]),
             "next_wake": _moment_or_none(kept.get("next_wake")),
+            "webhooks": _inbox_of(kept.get("webhooks", ())),
         }
     )
+
+
+def _inbox_of(kept: Iterable[dict[str, Any]]) -> tuple[InboxPath, ...]:
+    return tuple(InboxPath(**each) for each in kept)
 
 
 def past_text(past: Past) -> str:
