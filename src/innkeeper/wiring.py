@@ -285,9 +285,10 @@ def first_admin_token(settings: Settings) -> str | None:
 async def _edge(settings: Settings, door: Door) -> AsyncIterator[Caddy]:
     """The gate listens before Caddy asks; Caddy outlives us and asks again when we are back."""
     counts = {outcome: telemetry.gate_asks.labels(outcome=outcome).inc for outcome in Outcome}
-    gate = Gate(door, count=lambda outcome: counts[outcome]())
+    plan = edge_plan(settings)
+    gate = Gate(door, inbox=plan.inbox_socket, count=lambda outcome: counts[outcome]())
     caddy = edge_of(settings)
-    server = GateServer(gate, path=edge_plan(settings).gate_socket)
+    server = GateServer(gate, path=plan.gate_socket)
     await server.open()
     try:
         await caddy.start()

@@ -61,6 +61,11 @@ class EdgePlan:
         return self.run / "gate.sock"
 
     @property
+    def inbox_socket(self) -> Path:
+        """Where the inbox listens."""
+        return self.run / "inbox.sock"
+
+    @property
     def admin_socket(self) -> Path:
         """Where Caddy's own API listens."""
         return self.run / "caddy-admin.sock"

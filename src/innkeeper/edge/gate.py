@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -15,9 +16,11 @@ import structlog
 from innkeeper.core.access import Actor
 from innkeeper.core.door import Door, Upstream
 from innkeeper.core.errors import Forbidden, Kind, Problem, Unauthenticated, UnknownTenant
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.tenant import Access, Tenant
-from innkeeper.edge.answers import passage, refusal
+from innkeeper.edge.answers import as_stranger, passage, refusal
 from innkeeper.edge.hosts import plain_host
+from innkeeper.edge.tickets import ticket_for
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +29,7 @@ class Outcome(StrEnum):
     """How an ask ended, for the metrics."""
 
     PASSED = "passed"
+    INBOX = "inbox"  # a webhook, sent to the inbox
     HELD = "held"  # passed after waiting
     UNKNOWN = "unknown"
     REFUSED = "refused"
@@ -47,8 +51,9 @@ class Ask(NamedTuple):
 class Gate:
     """Decides on requests, on behalf of the door."""
 
-    def __init__(self, door: Door, *, count: Callable[[Outcome], object] = lambda _: None) -> None:
+    def __init__(self, door: Door, *, inbox: Path, count: Callable[[Outcome], object] = lambda _: None) -> None:
         self._door = door
+        self._inbox = f"unix/{inbox}"
         self._count = count
 
     def ask(self, ask: Ask) -> bytes | Awaitable[bytes]:
@@ -59,25 +64,37 @@ class Gate:
         if tenant is None:
             return self._refuse(UnknownTenant("No tenant answers at this address.", hint=""), accept)
         actor = _actor(door, authorization)
+        if tenant.openings is not None and (at := tenant.openings.inbox_at(ask.method, ask.uri)) is not None:
+            self._count(Outcome.INBOX)
+            return self._post(tenant, at, b"" if actor else authorization)
+        stranger = False
         if not door.admits(actor, tenant):
-            return self._refuse(_not_admitted(actor, tenant), accept)
+            stranger = tenant.openings is not None and tenant.openings.is_public(ask.uri)
+            if not stranger:
+                return self._refuse(_not_admitted(actor, tenant), accept)
         door.touched(tenant)
-        # Only an open tenant sees a client's own credential, and never one that is ours.
-        onward = authorization if actor is None and tenant.spec.access is Access.OPEN else b""
+        # Only an agent whose own login decides sees a client's own credential, and never one that is ours.
+        own_login = stranger or tenant.spec.access is Access.OPEN
+        onward = authorization if actor is None and own_login else b""
         upstream = door.upstream(tenant)
         if upstream is None:
-            return self._wait(tenant, onward, accept)
+            return self._wait(tenant, onward, accept, stranger=stranger)
         self._count(Outcome.PASSED)
-        return passage(upstream, onward)
+        return passage(as_stranger(upstream) if stranger else upstream, onward)
 
-    async def _wait(self, tenant: Tenant, onward: bytes, accept: bytes) -> bytes:
+    async def _wait(self, tenant: Tenant, onward: bytes, accept: bytes, *, stranger: bool) -> bytes:
         try:
             upstream: Upstream = await self._door.enter(tenant)
-            answer = passage(upstream, onward)
+            answer = passage(as_stranger(upstream) if stranger else upstream, onward)
         except Problem as problem:
             return self._refuse(problem, accept)
         self._count(Outcome.HELD)
         return answer
+
+    def _post(self, tenant: Tenant, at: InboxPath, authorization: bytes) -> bytes:
+        """On to the inbox, which keeps it; whether the tenant sleeps makes no difference."""
+        ticket = ticket_for(tenant, at, authorization)
+        return passage(Upstream(address=self._inbox, headers=((b"authorization", ticket),)))
 
     def fault(self) -> bytes:
         """The answer when deciding itself went wrong, called where the exception is at hand."""
