@@ -15,6 +15,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
+from innkeeper.core.messages import Message, MessageState
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import NOTHING, Past
@@ -215,6 +216,28 @@ def receipt_of(row: AnyRow) -> Receipt:
 def release_of(row: AnyRow) -> Release:
     """A release from its whole row."""
     return Release(**{**row._mapping, "created_at": moment(row.created_at)})
+
+
+MESSAGE = [column for column in tables.messages.c if column.name != "sealed"]
+"""What `message_of` wants selected: never the payload."""
+
+
+def message_values(message: Message) -> dict[str, object]:
+    """A whole row but for its number, which the database gives, and its payload."""
+    moments = {name: _stamp_or_none(getattr(message, name)) for name in _MESSAGE_MOMENTS}
+    values = {**vars(message), **moments, "state": message.state.value}
+    del values["number"]
+    return values
+
+
+def message_of(row: AnyRow) -> Message:
+    """A message from the columns `MESSAGE`."""
+    fields = dict(row._mapping)
+    moments = {name: _moment_or_none(fields[name]) for name in _MESSAGE_MOMENTS}
+    return Message(**{**fields, **moments, "state": MessageState(fields["state"])})
+
+
+_MESSAGE_MOMENTS = ("received_at", "next_attempt_at", "attempt_at", "ended_at")
 
 
 def entry_values(entry: Entry) -> dict[str, object]:

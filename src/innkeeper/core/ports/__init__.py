@@ -2,6 +2,7 @@
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.ports.host import Clock, Movements, Moves, Prober, Tokens, Units
+from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
 from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
 
@@ -13,6 +14,8 @@ __all__ = [
     "ConfigFile",
     "Entrance",
     "Lease",
+    "Load",
+    "Messages",
     "Movements",
     "Moves",
     "Probe",
