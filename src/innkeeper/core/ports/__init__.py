@@ -1,7 +1,7 @@
 """What the core needs of the world outside: each port's docstring is its contract."""
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Entrance, Probe, Seat
-from innkeeper.core.ports.host import Clock, Movements, Moves, Prober, Tokens, Units
+from innkeeper.core.ports.host import Clock, Movements, Moves, Prober, Seals, Tokens, Units
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
 from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
@@ -22,6 +22,7 @@ __all__ = [
     "Prober",
     "Receipt",
     "Runtime",
+    "Seals",
     "Seat",
     "Store",
     "Tokens",
