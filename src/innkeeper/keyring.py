@@ -1,4 +1,4 @@
-"""The keyring: the secret from which each tenant's tokens and keys are derived, and the first admin token; 0600 both."""
+"""The keyring: what each tenant's tokens and keys are derived from, and the first admin token, in files of 0600."""
 
 from __future__ import annotations
 
