@@ -1,6 +1,7 @@
 """What the core needs of the world outside: each port's docstring is its contract."""
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Entrance, Probe, Seat
+from innkeeper.core.ports.courier import Afterwards, Courier, Parcel
 from innkeeper.core.ports.host import Clock, Movements, Moves, Prober, Seals, Tokens, Units
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
@@ -8,16 +9,19 @@ from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transac
 
 __all__ = [
     "LEASE_FOR",
+    "Afterwards",
     "Agent",
     "Blueprint",
     "Clock",
     "ConfigFile",
+    "Courier",
     "Entrance",
     "Lease",
     "Load",
     "Messages",
     "Movements",
     "Moves",
+    "Parcel",
     "Probe",
     "Prober",
     "Receipt",
