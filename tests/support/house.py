@@ -10,10 +10,13 @@ from datetime import UTC, datetime, timedelta
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
+from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.keys import Keys
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Blueprint, ConfigFile, Entrance, Probe, Seat, Store
@@ -24,6 +27,7 @@ from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
+from tests.support.courier import MemoryCourier
 
 
 class TurnedClock:
@@ -148,6 +152,25 @@ class PlainTokens:
         return f"gateway-{tenant_id}-{epoch}"
 
 
+class PlainSeals:
+    """Seals that can be read, and still open for the right tenant and name alone."""
+
+    def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
+        return f"{tenant_id} {name}\n".encode() + plain
+
+    def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
+        mark, _, plain = sealed.partition(b"\n")
+        if mark != f"{tenant_id} {name}".encode():
+            raise Problem(f"{name} doesn't open.")
+        return plain
+
+    def fingerprint(self, tenant_id: str, content: bytes) -> str:
+        return f"{tenant_id} {hash(content)}"
+
+
+LIMITS = InboxLimits(messages=50, bytes=1 << 20)
+
+
 def plain_compose(blueprint: Blueprint, *, port: int) -> tuple[str, str]:
     """A compose file of no use."""
     return "services: {}\n", ""
@@ -170,6 +193,7 @@ class House:
         self.runtime = MemoryRuntime(now=self.clock.now)
         self.happened: list[Event] = []
         self.holds = Holds()
+        self.courier = MemoryCourier()
         self.start()
 
     def start(self, holder: str = "one") -> None:
@@ -201,6 +225,9 @@ class House:
         )
         self.activator = Activator(directory=self.directory, rouse=self.control.rouse, hold_limit=100)
         self.reconciler = self.make_reconciler(holder)
+        seals = PlainSeals()
+        self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
+        self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
 
     def make_reconciler(self, holder: str) -> Reconciler:
         """Another worker on the same world."""
