@@ -53,6 +53,8 @@ from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.sleeper import Sleeper
 from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.loops.webhooks import Webhooks
+from innkeeper.post_office import PostOffice, post_office
 from innkeeper.runtimes.addressing import NETWORK_BITS
 from innkeeper.runtimes.docker import DockerRuntime, Pager
 from innkeeper.runtimes.memory import MemoryRuntime
@@ -99,6 +101,8 @@ class House:
     listeners: BrokerListeners
     queue: KeyedQueue
     caddy: Caddy | None
+    webhooks: Webhooks
+    post: PostOffice
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
@@ -106,6 +110,8 @@ class House:
         self.sleeper.start(supervisor)
         self.housekeeping.start(supervisor)
         self.residents.start(supervisor, self.listeners)
+        self.webhooks.start(supervisor)
+        self.post.start(supervisor)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
         if self.caddy is not None:
             supervisor.add("caddy", self.caddy.watch)
@@ -119,6 +125,7 @@ class House:
         telemetry.broker_in_flight.set(self.broker.in_flight_in_all)
         if self.caddy is not None:
             telemetry.caddy_up.set((await self.caddy.status()).running)
+        await self.post.measure()
 
 
 GAUGES_EVERY_S = 5.0
@@ -165,6 +172,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             model=MODEL,
         )
         holds = Holds()
+        holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         reconciler = Reconciler(
@@ -177,7 +185,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             bus=bus,
             clock=clock,
             holds=holds,
-            holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
+            holder=holder,
         )
         queue = KeyedQueue()
         activator = Activator(directory=directory, rouse=control.rouse, hold_limit=settings.hold_limit)
@@ -198,10 +206,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         listeners = BrokerListeners(broker, port=settings.broker_port)
         stack.push_async_callback(listeners.close)
 
-        caddy = await stack.enter_async_context(_edge(settings, door)) if settings.edge else None
+        post = post_office(
+            settings,
+            edge_plan(settings),
+            store=store,
+            seals=keyring,
+            directory=directory,
+            activator=activator,
+            door=door,
+            bus=bus,
+            clock=clock,
+        )
+        caddy = await stack.enter_async_context(_edge(settings, door, post)) if settings.edge else None
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
+            inbox=post.inbox,
             releases=releases,
             store=store,
             runtime=runtime,
@@ -244,7 +264,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     quiet_bytes_per_s=settings.quiet_bytes_per_s,
                 ),
                 at_address=residents.name_at,
-                calling=lambda: broker.tenants,
+                calling=lambda: {*broker.tenants, *post.tenants},
                 listens_to=seating.listens_to,
                 holds=holds,
                 bus=bus,
@@ -258,12 +278,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 bus=bus,
                 clock=clock,
                 operations_kept=timedelta(hours=settings.operations_kept_h),
+                messages_kept=timedelta(days=settings.inbox_kept_days),
             ),
             residents=residents,
             broker=broker,
             listeners=listeners,
             queue=queue,
             caddy=caddy,
+            webhooks=Webhooks(
+                store=store,
+                directory=directory,
+                webhooks=seating.webhooks,
+                bus=bus,
+                holder=holder,
+                look_every_s=settings.sweep_s,
+            ),
+            post=post,
         )
 
 
@@ -282,19 +312,20 @@ def first_admin_token(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _edge(settings: Settings, door: Door) -> AsyncIterator[Caddy]:
-    """The gate listens before Caddy asks; Caddy outlives us and asks again when we are back."""
+async def _edge(settings: Settings, door: Door, post: PostOffice) -> AsyncIterator[Caddy]:
+    """Gate and inbox listen before Caddy asks; Caddy outlives us and asks again when we are back."""
     counts = {outcome: telemetry.gate_asks.labels(outcome=outcome).inc for outcome in Outcome}
     plan = edge_plan(settings)
     gate = Gate(door, inbox=plan.inbox_socket, count=lambda outcome: counts[outcome]())
     caddy = edge_of(settings)
     server = GateServer(gate, path=plan.gate_socket)
-    await server.open()
-    try:
-        await caddy.start()
-        yield caddy
-    finally:
-        await server.close()
+    async with post.listening():
+        await server.open()
+        try:
+            await caddy.start()
+            yield caddy
+        finally:
+            await server.close()
 
 
 def edge_of(settings: Settings) -> Caddy:
@@ -309,6 +340,8 @@ def edge_plan(settings: Settings) -> EdgePlan:
         port=settings.edge_port,
         run=settings.run,
         wake_deadline_s=settings.wake_deadline_s,
+        answer_s=settings.inbox_answer_s,
+        message_mb=settings.inbox_body_mb,
     )
 
 

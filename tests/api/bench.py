@@ -125,6 +125,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     inn = Inn(
         control=house.control,
         keys=house.keys,
+        inbox=house.inbox,
         releases=house.releases,
         store=house.store,
         runtime=house.runtime,

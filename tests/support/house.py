@@ -18,6 +18,7 @@ from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.keys import Keys
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Blueprint, ConfigFile, Entrance, Probe, Seat, Store
 from innkeeper.core.reconcile import Nap, Reconciler
@@ -57,6 +58,7 @@ class PlainAgent:
     can_be_asked = False
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
+    takes: tuple[InboxPath, ...] = ()
 
     def config_paths(self) -> Sequence[str]:
         return ("plain.json",)
@@ -84,6 +86,9 @@ class PlainAgent:
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         return self.channels
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        return self.takes
 
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         return Probe(port=80, path="/suspend", json={}) if self.can_be_asked else None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import CustomAgent, Limits, Spec
 
@@ -69,6 +70,10 @@ class Custom:
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         """Nothing is known of it: its operator says `wanted: awake` where it must not sleep."""
+        return ()
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        """Its operator says which paths are inboxes."""
         return ()
 
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.agents import model
 from innkeeper.agents.jsonfile import Tree, shared_json, value_at
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
@@ -74,6 +75,10 @@ class Nanobot:
         return Entrance(port=_PORT, headers={"Authorization": f"Bearer {gateway_token}"})
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        """Its channels belong to its gateway mode, and it runs as a server."""
+        return ()
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
         """Its channels belong to its gateway mode, and it runs as a server."""
         return ()
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from innkeeper.agents.jsonfile import shared_json
 from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
+from innkeeper.agents.openclaw_telegram import accounts, telegram_webhooks
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
@@ -85,6 +87,10 @@ class OpenClaw:
             return ()
         return sorted(name for name, channel in channels.items() if name != "defaults" and _fetches(channel))
 
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        """Telegram's, where it is set up for them; for its other channels the operator says."""
+        return telegram_webhooks(_json_object(existing.get(CONFIG_PATH, b"")))
+
     def suspend(self, spec: Spec, gateway_token: str) -> Probe | None:
         """Its own call for hosts that freeze it; asked again with the same id it renews its two minutes' lease."""
         return _rpc(gateway_token, "gateway.suspend.prepare", requestId=_SUSPEND_ID, terminalPolicy="preserve")
@@ -131,7 +137,7 @@ class OpenClaw:
 
 
 def _fetches(channel: object) -> bool:
-    return isinstance(channel, dict) and channel.get("enabled") is not False and not channel.get("webhookUrl")
+    return any(account.get("enabled") is not False and not account.get("webhookUrl") for account in accounts(channel))
 
 
 def _rpc(gateway_token: str, method: str, **params: object) -> Probe:

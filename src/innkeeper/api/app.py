@@ -14,6 +14,7 @@ from innkeeper.api import (
     doctor,
     events,
     health,
+    inbox,
     keys,
     logs,
     operations,
@@ -37,7 +38,7 @@ ABOUT = (
     "with a stable `code`. Long work answers 202 with an operation; `?wait=SECONDS` waits for its end. Whatever "
     "changes a tenant takes an `Idempotency-Key`. Lists come in pages (`limit`, `cursor`)."
 )
-_GUARDED = (tenants, stats, logs, events, chat, keys, operations, agents, releases, status, doctor, audit)
+_GUARDED = (tenants, stats, logs, events, chat, keys, inbox, operations, agents, releases, status, doctor, audit)
 
 
 PROBLEM: dict[str, Any] = {

@@ -17,6 +17,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
 from innkeeper.core.holds import Holds
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
 from innkeeper.core.ports import Clock, Entrance, Runtime, Store
 from innkeeper.core.releases import Releases
@@ -76,6 +77,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    inbox: Inbox
     releases: Releases
     store: Store
     runtime: Runtime

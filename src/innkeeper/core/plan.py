@@ -144,6 +144,7 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
         crashes=crashes[-CRASHES:],
         started_at=instance.started_at,
         next_wake=None if instance.state is State.RUNNING else seen.next_wake,
+        webhooks=seen.webhooks,
     )
 
 

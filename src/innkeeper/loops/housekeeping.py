@@ -19,6 +19,8 @@ log = structlog.get_logger("innkeeper.housekeeping")
 ACTIVITY_EVERY_S = 15.0
 REPAIR_EVERY_S = 300.0
 FORGET_EVERY_S = 3600.0
+DELIVERED_KEPT = 10_000
+"""So many of a tenant's delivered messages are known again at most: some 3 MB."""
 PRUNE_AFTER_S = 0.5
 """After a tenant went, so that many that go at once are one look."""
 
@@ -35,12 +37,14 @@ class Housekeeping:
         bus: Bus,
         clock: Clock,
         operations_kept: timedelta,
+        messages_kept: timedelta,
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._directory = directory
         self._clock = clock
         self._operations_kept = operations_kept
+        self._messages_kept = messages_kept
         self._prunes = KeyedQueue()
         bus.on_event(self._follow)
 
@@ -57,8 +61,11 @@ class Housekeeping:
             await self._store.touch(activity)
 
     async def forget(self) -> None:
-        """Drop operations and idempotency keys that have had their time."""
-        dropped = await self._store.forget(before=self._clock.now() - self._operations_kept)
+        """Drop operations, idempotency keys and ids of delivered messages that have had their time."""
+        now = self._clock.now()
+        dropped = await self._store.forget(before=now - self._operations_kept)
+        async with self._store.begin() as tx:
+            dropped += await tx.messages.forget(before=now - self._messages_kept, keep=DELIVERED_KEPT)
         if dropped:
             log.info("forgotten", rows=dropped)
 
