@@ -232,7 +232,7 @@ async def test_who_was_put_to_sleep_by_order_gets_them_when_it_is_up(office: Off
         await office.tenant()
         await office.house.control.update("alice", SpecPatch(), wanted=Wanted.ASLEEP, actor=SYSTEM)
         await office.send(*"ab")
-        await asyncio.sleep(3 * 86400)
+        await asyncio.sleep(6 * 3600)
         waiting = await office.messages("alice", MessageState.WAITING)
         assert [message.attempts for message in waiting] == [0, 0]
         assert (await office.house.tenant()).target is State.STOPPED
