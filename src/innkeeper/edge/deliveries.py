@@ -9,7 +9,7 @@ from pathlib import Path
 
 _LISTENS = 0x10000  # the kernel's __SO_ACCEPTCON
 _NOT_ACCEPTED = 0
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.05
 _UNIX_SOCKETS = Path("/proc/net/unix")
 _CLIENT_LEFT = 499
 """Caddy's word for: whoever brought the message left before all of it was there, so none of it went on."""
@@ -25,13 +25,16 @@ class LookBack:
 
     async def ended(self, attempt: str) -> int | None:
         """How an attempt of before that time ended; None: it never reached the tenant."""
+        left: frozenset[int] | None = None
         while True:
             # In this order: Caddy writes its record before it lets go of the connection.
-            over = self._connections.isdisjoint(connections(self._socket))
-            status = await asyncio.to_thread(recorded, self._record, attempt)
-            if status is not None:
-                return None if status == _CLIENT_LEFT or status < 200 else status
-            if over:
+            still_left = self._connections & connections(self._socket)
+            if still_left != left:
+                left = still_left
+                status = await asyncio.to_thread(recorded, self._record, attempt)
+                if status is not None:
+                    return None if status == _CLIENT_LEFT or status < 200 else status
+            if not left:
                 return None
             await asyncio.sleep(_LOOK_EVERY_S)
 
