@@ -109,7 +109,7 @@ class Inbox:
             load = await tx.messages.load(tenant)
             if load.messages >= self._limits.messages or load.bytes + len(sealed) > self._limits.bytes:
                 self._full_until[tenant] = asyncio.get_running_loop().time() + FULL_FOR_S
-                self._refuse(tenant)
+                raise self.full(f"The inbox of {tenant} is full.")
             if same is not None:  # the agent didn't take it then, and somebody has sent it again
                 await tx.messages.drop([same.id])
             await tx.messages.add(message, sealed)
@@ -123,12 +123,13 @@ class Inbox:
         if until is None:
             return
         if asyncio.get_running_loop().time() < until:
-            self._refuse(tenant)
+            raise self.full(f"The inbox of {tenant} is full.")
         del self._full_until[tenant]
 
-    def _refuse(self, tenant: str) -> None:
+    def full(self, why: str) -> InboxFull:
+        """The refusal, counted."""
         self._count(Accepted.FULL)
-        raise InboxFull(f"The inbox of {tenant} is full.")
+        return InboxFull(why)
 
     def _tell(self, lane: Lane) -> None:
         for listener in self._listeners:

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from innkeeper.core.errors import InboxFull, Invalid, Problem, TooLarge
+from innkeeper.core.errors import Invalid, Problem, TooLarge
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.messages import Payload
 from innkeeper.edge.sockets import bind_private
@@ -27,7 +27,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 100
 """So many requests of one tenant's are taken in at once, for each may hold a whole body; Telegram opens at most 100."""
 BODY_WITHIN_S = 30.0
-HEADERS_MAX = 32 * 1024
+HEAD_MAX = 32 * 1024
+"""Half of what Caddy takes, for the courier adds to it."""
 _BACKLOG = 1024
 _NOT_KEPT = frozenset(
     {"authorization", "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding",
@@ -103,10 +104,10 @@ class InboxServer:
         ticket = read_ticket(headers.get("authorization", "").encode("latin-1"))
         if ticket is None or scope["method"] != "POST":
             raise Invalid("That isn't from the gate.")
-        if sum(len(name) + len(value) for name, value in headers.items()) > HEADERS_MAX:
-            raise TooLarge(f"The headers are larger than {HEADERS_MAX >> 10} KiB.")
+        if len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"]) > HEAD_MAX:
+            raise TooLarge(f"Query and headers are larger than {HEAD_MAX >> 10} KiB.")
         if self._taking[ticket.tenant] >= AT_ONCE:
-            raise InboxFull(f"{ticket.tenant} is being sent more than {AT_ONCE} messages at once.")
+            raise self._inbox.full(f"{ticket.tenant} is being sent more than {AT_ONCE} messages at once.")
         self._taking[ticket.tenant] += 1
         try:
             payload = _payload(scope, ticket, await self._body(headers, receive))
