@@ -1,4 +1,4 @@
-"""The keyring: the secret from which each tenant's tokens are derived, and the first admin token, in files of 0600."""
+"""The keyring: what each tenant's tokens and keys are derived from, and the first admin token, in files of 0600."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from innkeeper.core.access import new_secret
 from innkeeper.core.errors import Kind, Problem
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 _VERSION = 1
 _KEY_BYTES = 32
 _SIZE_LIMIT = 1 << 20
+_SEAL = b"1"
+"""How it is sealed; a way that is invented later gets another number."""
+_NONCE_BYTES = 12
 
 
 class KeyringFault(Problem):
@@ -42,10 +48,15 @@ class MasterKey:
 
 
 class Keyring:
-    """Derives credentials of tenants: the core's `Tokens`. Of several keys the newest counts."""
+    """Derives credentials of tenants, and encrypts for them: the core's `Tokens` and `Seals`.
+
+    Of several keys the newest counts; the older ones still open what was sealed with them.
+    """
 
     def __init__(self, keys: tuple[MasterKey, ...]) -> None:
         self._newest = max(keys, key=lambda key: key.created_at)
+        self._oldest = min(keys, key=lambda key: key.created_at)
+        self._keys = {key.id.encode(): key for key in keys}
 
     @classmethod
     def open(cls, data: Path) -> Keyring:
@@ -64,10 +75,49 @@ class Keyring:
         """What the edge shows to the tenant's agent."""
         return f"ik_g_{self._derive('gateway', tenant_id, epoch)}"
 
+    def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
+        """AES-256-GCM under a key of the tenant's: key id, nonce, ciphertext. Only that tenant and name open it."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = _cipher(self._newest, tenant_id).encrypt(nonce, plain, _bound_to(tenant_id, name))
+        return b"\n".join((_SEAL, self._newest.id.encode(), nonce + sealed))
+
+    def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
+        """What `seal` was given; raises KeyringFault."""
+        from cryptography.exceptions import InvalidTag
+
+        version, key_id, rest = [*sealed.split(b"\n", 2), b"", b""][:3]
+        key = self._keys.get(key_id)
+        if version != _SEAL or key is None:
+            raise KeyringFault(f"{name} was sealed with a key that isn't in the keyring.")
+        try:
+            cipher = _cipher(key, tenant_id)
+            return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], _bound_to(tenant_id, name))
+        except (InvalidTag, ValueError):
+            raise KeyringFault(
+                f"{name} isn't what was sealed by that name.", hint="The database was changed."
+            ) from None
+
+    def fingerprint(self, tenant_id: str, content: bytes) -> str:
+        """A keyed hash: without the keyring nobody can try what the content may have been. A new key changes none."""
+        return _text(hmac.digest(_key(self._oldest, "fingerprint", tenant_id), content, hashlib.sha256))
+
     def _derive(self, purpose: str, tenant_id: str, epoch: int) -> str:
-        # JSON keeps the parts apart, whatever is in them.
-        message = json.dumps(["innkeeper", purpose, tenant_id, epoch]).encode()
-        return _text(hmac.digest(self._newest.key, message, hashlib.sha256))
+        return _text(_key(self._newest, purpose, tenant_id, epoch))
+
+
+def _key(master: MasterKey, *parts: object) -> bytes:
+    # JSON keeps the parts apart, whatever is in them.
+    return hmac.digest(master.key, json.dumps(["innkeeper", *parts]).encode(), hashlib.sha256)
+
+
+def _cipher(master: MasterKey, tenant_id: str) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # OpenSSL, which few processes need
+
+    return AESGCM(_key(master, "seal", tenant_id))
+
+
+def _bound_to(tenant_id: str, name: str) -> bytes:
+    return json.dumps([tenant_id, name]).encode()
 
 
 def admin_token(data: Path) -> str:

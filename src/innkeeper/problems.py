@@ -19,7 +19,12 @@ _STATUS: Mapping[Kind, int] = {
     Kind.UNAVAILABLE: 503,
     Kind.FAILED: 500,
 }
-_OWN_STATUS: Mapping[str, int] = {"agent_fault": 502, "idempotency_mismatch": 422, "method_not_allowed": 405}
+_OWN_STATUS: Mapping[str, int] = {
+    "agent_fault": 502,
+    "idempotency_mismatch": 422,
+    "inbox_full": 429,
+    "method_not_allowed": 405,
+}
 
 
 def status_of(problem: Problem | type[Problem]) -> int:

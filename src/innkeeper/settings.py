@@ -58,6 +58,14 @@ class Settings(BaseSettings):
             "memory_reserve_mb",
             "trim",
         ),
+        "The inbox": (
+            "inbox_body_mb",
+            "inbox_messages",
+            "inbox_mb",
+            "inbox_kept_days",
+            "inbox_deliveries",
+            "inbox_answer_s",
+        ),
         "Loops": ("tick_s", "workers", "operations_kept_h"),
         "Telemetry": ("log_level", "log_format"),
     }
@@ -164,6 +172,28 @@ class Settings(BaseSettings):
 
     trim: bool = True
     """Whether running tenants' memory that they touched only at boot goes to swap, where there is some."""
+    inbox_body_mb: int = Field(default=1, ge=1, le=16)
+    """The largest webhook that an inbox takes, in MB; a larger one gets a 413. Telegram's are some kB, OpenClaw takes
+    1 MB itself."""
+
+    inbox_messages: int = Field(default=1000, ge=1, le=100_000)
+    """How many messages may wait in one tenant's inbox, and how many of its dead letters are kept; beyond that senders
+    get a 429 and send again later. A thousand is a busy day of chat for a tenant that is asleep by order."""
+
+    inbox_mb: int = Field(default=64, ge=1, le=65536)
+    """How large those may be together, in MB, as they are kept."""
+
+    inbox_kept_days: float = Field(default=7.0, ge=0)
+    """How long a delivered message's id is kept, in days, to know it if it comes again; the latest 10,000 of a tenant
+    at most. Telegram sends for a day, others for up to three. Its content is dropped as soon as it is delivered."""
+
+    inbox_deliveries: int = Field(default=32, ge=1, le=1000)
+    """How many messages are delivered at once; one tenant gets an eighth of that at most, so that a slow agent or a
+    flood at one holds nobody else up."""
+
+    inbox_answer_s: float = Field(default=60.0, ge=1, le=600)
+    """How long an agent may take to answer a message, in seconds, before that counts as a failed attempt and is made
+    again. Webhooks are meant to be taken down at once and worked on later."""
 
     tick_s: float = Field(default=30.0, gt=0)
     """How often everything is compared with the runtime, in seconds, though no event asked for it. The floor under

@@ -154,6 +154,15 @@ loop_restarts = _counter("loop_restarts", "Times that a background loop fell and
 gate_asks = _counter("gate_asks", "Requests that the gate decided on, by outcome.", "outcome")
 caddy_up = _gauge("caddy_up", "Whether Caddy answers: 1 or 0.")
 
+inbox_messages = _counter(
+    "inbox_messages", "Webhooks that came to an inbox, by outcome: accepted, duplicate or full.", "outcome"
+)
+inbox_deliveries = _counter(
+    "inbox_deliveries", "Attempts to deliver a message, by outcome: delivered, retried or dead.", "outcome"
+)
+inbox_waiting = _gauge("inbox_waiting", "Messages that are still to be delivered, those under way among them.")
+inbox_dead = _gauge("inbox_dead", "Dead letters that are kept.")
+
 broker_calls = _counter(
     "broker_calls", "Model calls that ended, by provider and whether it told their usage.", "provider", "usage"
 )

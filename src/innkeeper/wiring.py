@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv4Network
 
 import aiodocker
 from pydantic import SecretStr
@@ -45,17 +44,18 @@ from innkeeper.edge.prober import HttpProber
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
-from innkeeper.host.wire import Wire
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
 from innkeeper.keyring import Keyring, admin_token
-from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
+from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.housekeeping import Housekeeping
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.loops.waker import Waker
-from innkeeper.runtimes.addressing import NETWORK_BITS
+from innkeeper.loops.webhooks import Webhooks
+from innkeeper.post_office import PostOffice, post_office
+from innkeeper.quarters import dormitory
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
@@ -101,6 +101,8 @@ class House:
     listeners: BrokerListeners
     queue: KeyedQueue
     caddy: Caddy | None
+    webhooks: Webhooks
+    post: PostOffice
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
@@ -108,6 +110,8 @@ class House:
         self.dormitory.start(supervisor)
         self.housekeeping.start(supervisor)
         self.residents.start(supervisor, self.listeners)
+        self.webhooks.start(supervisor)
+        self.post.start(supervisor)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
         if self.caddy is not None:
             supervisor.add("caddy", self.caddy.watch)
@@ -121,6 +125,7 @@ class House:
         telemetry.broker_in_flight.set(self.broker.in_flight_in_all)
         if self.caddy is not None:
             telemetry.caddy_up.set((await self.caddy.status()).running)
+        await self.post.measure()
 
 
 GAUGES_EVERY_S = 5.0
@@ -166,6 +171,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             broker_port=settings.broker_port,
             model=MODEL,
         )
+        holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
@@ -184,36 +190,21 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(listeners.close)
 
         memory = KernelMemory()
-        dormitory = Dormitory(
-            Surroundings(
-                directory=directory,
-                rungs=rungs,
-                offer=control.offer,
-                activator=activator,
-                runtime=runtime,
-                seating=seating,
-                prober=prober,
-                movements=Wire(
-                    networks=lambda: [
-                        IPv4Network(f"{each}/{NETWORK_BITS}", strict=False) for each in residents.gateways
-                    ],
-                    quiet_bytes_per_s=settings.quiet_bytes_per_s,
-                ),
-                memory=memory,
-                queue=queue,
-                bus=bus,
-                clock=clock,
-                at_address=residents.name_at,
-                calling=lambda: broker.tenants,
-                listens_to=seating.listens_to,
-            ),
-            SleepSettings(
-                sweep_s=settings.sweep_s,
-                starts_at_once=settings.starts_at_once or os.cpu_count() or 1,
-                boost_cpus=settings.boost_cpus or os.cpu_count() or 1,
-                reserve_mb=settings.memory_reserve_mb,
-                trims=settings.trim,
-            ),
+        beds = dormitory(
+            settings,
+            directory=directory,
+            control=control,
+            rungs=rungs,
+            activator=activator,
+            runtime=runtime,
+            seating=seating,
+            prober=prober,
+            residents=residents,
+            memory=memory,
+            queue=queue,
+            bus=bus,
+            clock=clock,
+            calling=lambda: {*broker.tenants, *post.tenants},
         )
         reconciler = Reconciler(
             store=store,
@@ -222,11 +213,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             agents=AGENTS,
             prober=prober,
             seating=seating,
-            suspensions=dormitory.suspensions,
-            boarding=dormitory.boarding,
+            suspensions=beds.suspensions,
+            boarding=beds.boarding,
             bus=bus,
             clock=clock,
-            holder=new_id(socket.gethostname()[:40] + f"-{os.getpid()}"),
+            holder=holder,
         )
         waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
 
@@ -238,15 +229,27 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             admin_digest=admin_digest,
             deadline_s=settings.wake_deadline_s,
-            position=dormitory.position,
-            usual_s=dormitory.chronicle.wake_s,
-            crowded=dormitory.boarding.crowded,
+            position=beds.position,
+            usual_s=beds.chronicle.wake_s,
+            crowded=beds.boarding.crowded,
         )
 
-        caddy = await stack.enter_async_context(_edge(settings, door)) if settings.edge else None
+        post = post_office(
+            settings,
+            edge_plan(settings),
+            store=store,
+            seals=keyring,
+            directory=directory,
+            activator=activator,
+            door=door,
+            bus=bus,
+            clock=clock,
+        )
+        caddy = await stack.enter_async_context(_edge(settings, door, post)) if settings.edge else None
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
+            inbox=post.inbox,
             releases=releases,
             store=store,
             runtime=runtime,
@@ -255,7 +258,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             entrance=seating.entrance,
             hosting=hosting,
             bus=bus,
-            dormitory=dormitory,
+            dormitory=beds,
             memory=memory,
             clock=clock,
             data=settings.data,
@@ -281,9 +284,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 on_lease_lost=telemetry.lease_losses.inc,
                 let_lie=rungs.let_lie,
                 keep_up=rungs.keep_up,
-                on_instances=dormitory.warmup.adopt,
+                on_instances=beds.warmup.adopt,
             ),
-            dormitory=dormitory,
+            dormitory=beds,
             housekeeping=Housekeeping(
                 store=store,
                 runtime=runtime,
@@ -291,13 +294,23 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 bus=bus,
                 clock=clock,
                 operations_kept=timedelta(hours=settings.operations_kept_h),
-                take_pasts=dormitory.chronicle.take,
+                take_pasts=beds.chronicle.take,
+                messages_kept=timedelta(days=settings.inbox_kept_days),
             ),
             residents=residents,
             broker=broker,
             listeners=listeners,
             queue=queue,
             caddy=caddy,
+            webhooks=Webhooks(
+                store=store,
+                directory=directory,
+                webhooks=seating.webhooks,
+                bus=bus,
+                holder=holder,
+                look_every_s=settings.sweep_s,
+            ),
+            post=post,
         )
 
 
@@ -316,18 +329,20 @@ def first_admin_token(settings: Settings) -> str | None:
 
 
 @asynccontextmanager
-async def _edge(settings: Settings, door: Door) -> AsyncIterator[Caddy]:
-    """The gate listens before Caddy asks; Caddy outlives us and asks again when we are back."""
+async def _edge(settings: Settings, door: Door, post: PostOffice) -> AsyncIterator[Caddy]:
+    """Gate and inbox listen before Caddy asks; Caddy outlives us and asks again when we are back."""
     counts = {outcome: telemetry.gate_asks.labels(outcome=outcome).inc for outcome in Outcome}
-    gate = Gate(door, count=lambda outcome: counts[outcome]())
+    plan = edge_plan(settings)
+    gate = Gate(door, inbox=plan.inbox_socket, count=lambda outcome: counts[outcome]())
     caddy = edge_of(settings)
-    server = GateServer(gate, path=edge_plan(settings).gate_socket)
-    await server.open()
-    try:
-        await caddy.start()
-        yield caddy
-    finally:
-        await server.close()
+    server = GateServer(gate, path=plan.gate_socket)
+    async with post.listening():
+        await server.open()
+        try:
+            await caddy.start()
+            yield caddy
+        finally:
+            await server.close()
 
 
 def edge_of(settings: Settings) -> Caddy:
@@ -342,6 +357,8 @@ def edge_plan(settings: Settings) -> EdgePlan:
         port=settings.edge_port,
         run=settings.run,
         wake_deadline_s=settings.wake_deadline_s,
+        answer_s=settings.inbox_answer_s,
+        message_mb=settings.inbox_body_mb,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from innkeeper.agents.openclaw import OpenClaw
 from innkeeper.core.errors import AgentConfigInvalid
 from innkeeper.core.ladder import Rung
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import Consent
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 
@@ -245,3 +247,68 @@ def test_channels_that_it_fetches_from_are_known(channels: object, names: list[s
 
 def test_no_config_and_a_broken_one_have_no_channels() -> None:
     assert list(AGENT.listens_to({})) == list(AGENT.listens_to({PATH: b"{"})) == []
+
+
+# --- Telegram by webhook ----------------------------------------------------------------------------------------------
+
+URL = "https://alice.example.com/telegram-webhook"
+USUAL = InboxPath(path="/telegram-webhook", id="json:update_id", port=8787)
+
+
+def webhooks(telegram: object) -> list[InboxPath]:
+    return list(AGENT.webhooks({PATH: json.dumps({"channels": {"telegram": telegram}}).encode()}))
+
+
+@pytest.mark.parametrize(
+    ("telegram", "found"),
+    [
+        ({"webhookUrl": URL}, [USUAL]),
+        ({"webhookUrl": URL, "webhookPath": "/tg", "webhookPort": 9000}, [replace(USUAL, path="/tg", port=9000)]),
+        ({"webhookUrl": URL, "enabled": False}, []),
+        ({"webhookUrl": ""}, []),
+        ({"botToken": "x"}, []),
+        ({"webhookUrl": URL, "webhookPath": "/a/../b"}, []),
+        ({"webhookUrl": URL, "webhookPath": 7}, []),
+        ({"webhookUrl": URL, "webhookPort": 0}, []),
+        ({"webhookUrl": URL, "webhookPort": True}, []),
+        ({"webhookUrl": URL, "accounts": {"a": {}, "b": {"webhookPort": 8788}}}, [USUAL, replace(USUAL, port=8788)]),
+        ({"accounts": {"a": {"webhookUrl": URL}, "b": {}, "c": {"webhookUrl": URL, "enabled": False}}}, [USUAL]),
+        ({"webhookUrl": URL, "enabled": False, "accounts": {"a": {"enabled": True}}}, []),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_webhooks_are_known_from_the_config(telegram: object, found: list[InboxPath]) -> None:
+    assert webhooks(telegram) == found
+
+
+@pytest.mark.parametrize("config", [b"", b"{", b"[]", b'{"channels": []}', b'{"channels": {"telegram": 1}}'])
+def test_a_config_that_says_nothing_has_none(config: bytes) -> None:
+    assert list(AGENT.webhooks({PATH: config})) == list(AGENT.webhooks({})) == []
+
+
+@pytest.mark.parametrize(
+    ("telegram", "listens"),
+    [
+        ({"webhookUrl": URL}, False),
+        ({"botToken": "x"}, True),
+        ({"webhookUrl": URL, "accounts": {"a": {}}}, False),
+        ({"accounts": {"a": {"webhookUrl": URL}}}, False),
+        ({"accounts": {"a": {"webhookUrl": URL}, "b": {"botToken": "x"}}}, True),
+        ({"botToken": "x", "accounts": {"a": {"webhookUrl": URL}}}, True),
+        ({"accounts": {"a": {"enabled": False}}}, False),
+    ],
+)
+def test_telegram_only_fetches_where_it_has_no_webhook(telegram: object, listens: bool) -> None:
+    existing = {PATH: json.dumps({"channels": {"telegram": telegram}}).encode()}
+    assert list(AGENT.listens_to(existing)) == (["telegram"] if listens else [])
+
+
+def test_its_listener_is_made_reachable() -> None:
+    own = {"webhookUrl": URL, "webhookHost": "127.0.0.1", "accounts": {"a": {"webhookHost": "::1"}, "b": {"x": 1}}}
+    telegram = rendered({"channels": {"telegram": own}})["channels"]["telegram"]
+    assert telegram["webhookHost"] == "0.0.0.0"
+    assert telegram["accounts"] == {"a": {"webhookHost": "0.0.0.0"}, "b": {"x": 1}}
+    fetching = {"botToken": "x", "webhookHost": "127.0.0.1"}
+    assert rendered({"channels": {"telegram": fetching}})["channels"]["telegram"] == fetching
+    assert "channels" not in rendered({})

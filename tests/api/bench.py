@@ -22,7 +22,6 @@ from innkeeper.core.hosts import Premises
 from innkeeper.core.ports import Entrance
 from innkeeper.core.tenant import Spec
 from innkeeper.host.doctor.finding import Finding, Status
-from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.supervise import Supervisor
 from tests.support.house import HOSTING, House, PlainAgent
 
@@ -160,6 +159,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     inn = Inn(
         control=house.control,
         keys=house.keys,
+        inbox=house.inbox,
         releases=house.releases,
         store=house.store,
         runtime=house.runtime,
@@ -179,19 +179,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         parts=tell_parts,
     )
     await house.record_release()
-    loops = ReconcilerLoops(
-        reconciler=house.reconciler,
-        queue=house.queue,
-        directory=house.directory,
-        store=house.store,
-        runtime=house.runtime,
-        bus=house.bus,
-        clock=house.clock,
-        tick_s=30,
-        workers=4,
-        let_lie=house.rungs.let_lie,
-        keep_up=house.rungs.keep_up,
-    )
+    loops = house.loops(workers=4)
     supervisor = Supervisor()
     loops.start(supervisor)
     async with supervisor.running():

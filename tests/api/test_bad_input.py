@@ -58,6 +58,13 @@ async def test_names_that_cant_be(name: str, api: httpx2.AsyncClient) -> None:
         ({"hostnames": ["127.0.0.1"]}, "invalid_spec", "hostnames"),
         ({"custom": {"image": "x", "port": 80}}, "invalid_spec", "custom"),
         ({"custom": {"image": "x", "port": 0}}, "invalid_request", "custom.port"),
+        ({"public_paths": ["/*"]}, "invalid_spec", "public_paths"),
+        ({"public_paths": ["/a%2fb"]}, "invalid_spec", "public_paths"),
+        ({"public_paths": [7]}, "invalid_request", "public_paths.0"),
+        ({"inbox": [{"path": "/a"}, {"path": "/a"}]}, "invalid_spec", "inbox.1.path"),
+        ({"inbox": [{"path": "/a", "id": "x"}]}, "invalid_spec", "inbox.0.id"),
+        ({"inbox": [{"path": "/a", "port": 10**30}]}, "invalid_spec", "inbox.0.port"),
+        ({"inbox": [{"id": "auto"}]}, "invalid_request", "inbox.0.path"),
     ],
 )
 async def test_specs_that_cant_be(body: dict[str, Any], code: str, field: str, api: httpx2.AsyncClient) -> None:

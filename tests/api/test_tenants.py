@@ -39,6 +39,8 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "url": "http://alice.localhost:8080/",
         "hostnames": [],
         "access": "key",
+        "public_paths": [],
+        "inbox": [],
         "limits": {"memory_mb": 128, "cpus": 1.0, "pids": 512},
         "sleep": {
             "preset": "balanced",

@@ -12,6 +12,7 @@ import pytest
 
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import timing
+from innkeeper.core.openings import InboxPath
 from tests.api.bench import Bench
 from tests.api.talker import Talker
 from tests.cli.conftest import Run
@@ -87,6 +88,37 @@ async def test_all_of_a_spec_can_be_said(inn: Run, bench: Bench, tmp_path: Path)
     }
     assert (spec.sleep.preset, spec.sleep.schedule) == ("balanced", ("awake 08:00-18:00 Mon-Fri Europe/Berlin",))
     assert (spec.sleep.missed_runs, spec.sleep.despite_channels, spec.sleep.wake_deadline_s) == ("skip", True, 45.0)
+
+
+async def test_paths_are_opened_and_shut(inn: Run, bench: Bench) -> None:
+    made = await inn(
+        *("tenant", "create", "alice", "--agent", "plain", "--public-path", "/verify", "--public-path", "/static/*"),
+        *("--inbox", "/telegram-webhook,id=json:update_id,port=8787", "--inbox", "/hooks"),
+    )
+    assert made.code == 0, made.err
+    tenant = await bench.house.tenant()
+    assert tenant.spec.public_paths == ("/verify", "/static/*")
+    assert tenant.spec.inbox == (
+        InboxPath(path="/telegram-webhook", id="json:update_id", port=8787),
+        InboxPath(path="/hooks"),
+    )
+    shown = (await inn("tenant", "show", "alice")).out
+    assert "public path  /static/*" in shown
+    assert "inbox path   /telegram-webhook (id json:update_id, port 8787, said by the spec)" in shown
+    document = (await inn("tenant", "show", "alice", "--json")).document
+    assert document["inbox"][1] == {"path": "/hooks", "id": "auto", "port": None, "by": "spec"}
+
+    assert (await inn("tenant", "update", "alice", "--public-path", "none", "--inbox", "none")).code == 0
+    shut = await bench.house.tenant()
+    assert (shut.spec.public_paths, shut.spec.inbox, shut.openings) == ((), (), None)
+    assert (shut.revision, shut.remade_at) == (2, 1), "the instance stays as it is"
+
+
+@pytest.mark.parametrize("inbox", ["/a,port=x", "/a,port", "/a,id=auto,id=none", "/a,ids=auto", "/a,", "/a,port=-1"])
+async def test_an_inbox_that_cant_be_read(inbox: str, inn: Run) -> None:
+    said = await inn("tenant", "create", "alice", "--agent", "plain", "--inbox", inbox)
+    assert said.code == 2
+    assert "PATH[,id=RULE][,port=PORT]" in said.err
 
 
 async def test_an_operation_that_fails_is_a_failure(inn: Run, bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.instance import State
@@ -91,7 +92,8 @@ async def test_what_was_measured_is_written_down_and_read_again() -> None:
         directory=house.directory,
         bus=house.bus,
         clock=house.clock,
-        operations_kept=house.clock.now() - house.clock.now(),
+        operations_kept=timedelta(days=1),
+        messages_kept=timedelta(days=1),
         take_pasts=chronicle.take,
     )
     await housekeeping.save_activity()

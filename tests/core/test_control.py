@@ -10,6 +10,7 @@ from innkeeper.core import errors
 from innkeeper.core.access import SYSTEM, Actor, Role, digest
 from innkeeper.core.instance import State
 from innkeeper.core.once import Once
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import CustomAgent, Wanted
 from tests.support.house import House
@@ -56,6 +57,8 @@ BAD = [
     (SpecPatch(hostnames=("10.0.0.1",)), "hostnames"),
     (SpecPatch(hostnames=("single",)), "hostnames"),
     (SpecPatch(custom=CustomAgent(image="x", port=80)), "custom"),
+    (SpecPatch(public_paths=("/a", "/a/../b")), "public_paths"),
+    (SpecPatch(inbox=(InboxPath(path="/a/*"),)), "inbox.0.path"),
 ]
 
 

@@ -18,7 +18,7 @@ async def main(path: Path, url: str) -> None:
     """Serve until killed."""
     door = ToldDoor()
     door.lead("alice", url)
-    await GateServer(Gate(door), path=path).open()
+    await GateServer(Gate(door, inbox=path.with_name("inbox.sock")), path=path).open()
     sys.stdout.write("open\n")
     sys.stdout.flush()
     await asyncio.Event().wait()

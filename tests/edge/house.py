@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from starlette.types import Receive, Scope, Send
@@ -30,9 +31,9 @@ AGENT_TOKEN = "the-agents-own-token"
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
 
-def tenant(name: str, *, access: Access = Access.KEY, state: State = State.STOPPED) -> Tenant:
-    """A tenant of that name, whose instance was last seen in that state."""
-    spec = Spec(agent="custom", release="1", image="sha256:0", limits=Limits(memory_mb=64, cpus=1), access=access)
+def tenant(name: str, *, state: State = State.STOPPED, **said: Any) -> Tenant:
+    """A tenant of that name, with so much said of its spec, whose instance was last seen in that state."""
+    spec = Spec(agent="custom", release="1", image="sha256:0", limits=Limits(memory_mb=64, cpus=1), **said)
     seen = Seen(state=state)
     return Tenant(id=f"t_{name}", name=name, spec=spec, slot=0, created_at=datetime.now(UTC), seen=seen)
 
@@ -177,7 +178,7 @@ class Stage:
 async def stage(*, port: int, run: Path) -> AsyncIterator[Stage]:
     """A gate under the Caddy that listens on `port`, and alice's agent behind it."""
     door, agent, outcomes = ToldDoor(), FakeAgent(), list[Outcome]()
-    gate = GateServer(Gate(door, count=outcomes.append), path=run / "gate.sock")
+    gate = GateServer(Gate(door, inbox=run / "inbox.sock", count=outcomes.append), path=run / "gate.sock")
     async with (
         serving(agent) as agent_url,
         httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client,

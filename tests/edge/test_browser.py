@@ -83,7 +83,9 @@ async def street(common_plan: EdgePlan) -> AsyncIterator[Street]:
         await house.settle()
         house.prober.answer = None
         street = Street(house, agent, f"http://alice.localhost:{common_plan.port}/deep?x=1")
-        gate = GateServer(Gate(door(house, street.positions.get)), path=common_plan.run / "gate.sock")
+        gate = GateServer(
+            Gate(door(house, street.positions.get), inbox=common_plan.inbox_socket), path=common_plan.run / "gate.sock"
+        )
         working = asyncio.create_task(work(house))
         await gate.open()
         yield street

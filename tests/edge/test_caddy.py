@@ -76,7 +76,8 @@ async def test_its_sockets_and_files_are_ours_alone(caddy: Caddy, plan: EdgePlan
     assert plan.admin_socket.stat().st_mode & 0o777 == 0o600
     assert plan.log.stat().st_mode & 0o777 == 0o600
     assert {path.name for path in plan.run.iterdir()} <= {
-        "Caddyfile", "caddy", "caddy-admin.sock", "caddy-start.log", "caddy.lock", "caddy.log",
+        "Caddyfile", "caddy", "caddy-admin.sock", "caddy-start.log", "caddy.lock", "caddy.log", "courier.sock",
+        "deliveries.log",
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,11 +21,15 @@ from innkeeper.core.errors import (
     TenantNotReady,
     UnknownTenant,
 )
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.tenant import Tenant
 from innkeeper.edge.answers import passage, refusal
 from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
-from tests.edge.house import AGENT_TOKEN, KEY, ToldDoor, raw
+from innkeeper.edge.tickets import Ticket, read_ticket
+from tests.edge.house import AGENT_TOKEN, KEY, OTHER_KEY, ToldDoor, raw, tenant
+
+INBOX = Path("/run/inbox.sock")
 
 
 @dataclass
@@ -36,14 +41,25 @@ class Post:
     gate: GateServer
     outcomes: list[Outcome]
 
-    async def ask(self, host: str = "alice.localhost", key: str = KEY, accept: str = "*/*") -> tuple[int, bytes]:
+    async def ask(
+        self,
+        host: str = "alice.localhost",
+        key: str = KEY,
+        accept: str = "*/*",
+        *,
+        method: str = "GET",
+        uri: str = "/",
+    ) -> tuple[int, bytes]:
         """One ask, as Caddy would put it."""
-        return await raw(self.socket, _ask(host, key, accept))
+        return await raw(self.socket, _ask(host, key, accept, method, uri))
 
 
-def _ask(host: str = "alice.localhost", key: str = KEY, accept: str = "*/*") -> bytes:
+def _ask(
+    host: str = "alice.localhost", key: str = KEY, accept: str = "*/*", method: str = "GET", uri: str = "/"
+) -> bytes:
     head = f"GET /gate HTTP/1.1\r\nHost: x\r\nX-Forwarded-Host: {host}\r\nAuthorization: Bearer {key}\r\n"
-    return f"{head}Accept: {accept}\r\n\r\n".encode()
+    asked = f"X-Forwarded-Method: {method}\r\nX-Forwarded-Uri: {uri}\r\n"
+    return f"{head}{asked}Accept: {accept}\r\n\r\n".encode()
 
 
 @pytest.fixture
@@ -52,7 +68,7 @@ async def post() -> AsyncIterator[Post]:
     with tempfile.TemporaryDirectory(prefix="gate-") as folder:
         door, outcomes, socket = ToldDoor(), list[Outcome](), Path(folder) / "gate.sock"
         door.lead("alice", "10.0.0.1:80")
-        gate = GateServer(Gate(door, count=outcomes.append), path=socket)
+        gate = GateServer(Gate(door, inbox=INBOX, count=outcomes.append), path=socket)
         await gate.open()
         yield Post(socket, door, gate, outcomes)
         await gate.close()
@@ -69,6 +85,83 @@ async def test_a_yes(post: Post) -> None:
     assert status == 204
     assert b"\r\nX-Upstream: 10.0.0.1:80\r\n" in answer
     assert b"\r\nX-Upstream-authorization: Bearer %b\r\n" % AGENT_TOKEN.encode() in answer
+
+
+# --- paths that are open to anybody -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(post: Post) -> Post:
+    """Alice has a public path, a public folder and an inbox; bob, who isn't awake, too."""
+    inbox = (InboxPath(path="/hooks", id="json:id", port=8787),)
+    for name in ("alice", "bob"):
+        post.door.hosts[f"{name}.localhost"] = tenant(name, public_paths=("/verify", "/static/*"), inbox=inbox)
+    return post
+
+
+@pytest.mark.parametrize("uri", ["/verify", "/verify?a=b", "/static/a.js"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_stranger_passes_by_a_public_path_as_a_stranger(opened: Post, uri: str, method: str) -> None:
+    for key in ("their-own", OTHER_KEY):
+        status, answer = await opened.ask(key=key, method=method, uri=uri)
+        assert status == 204
+        assert AGENT_TOKEN.encode() not in answer
+        assert (b"\r\nX-Upstream-authorization: Bearer their-own\r\n" in answer) is (key == "their-own")
+        assert OTHER_KEY.encode() not in answer
+
+
+async def test_whoever_has_the_key_is_no_stranger_there(opened: Post) -> None:
+    assert AGENT_TOKEN.encode() in (await opened.ask(uri="/verify"))[1]
+
+
+@pytest.mark.parametrize("uri", ["/", "/verify/", "/%76erify", "/static", "/static/../x", "/static/..%2fx", "/hooks"])
+async def test_everywhere_else_a_key_is_needed(opened: Post, uri: str) -> None:
+    assert (await opened.ask(key="wrong", uri=uri))[0] == 401
+    assert (await opened.ask(key=OTHER_KEY, uri=uri))[0] == 403
+    assert (await opened.ask(uri=uri))[0] == 204
+
+
+async def test_a_public_path_wakes_like_any_other(opened: Post) -> None:
+    asking = asyncio.create_task(opened.ask("bob.localhost", "wrong", uri="/verify"))
+    while not opened.door.waiting:
+        await asyncio.wait([asking], timeout=0.01)
+    opened.door.lead("bob", "10.0.0.2:80")
+    opened.door.opened.set()
+
+    status, answer = await asking
+    assert status == 204
+    assert AGENT_TOKEN.encode() not in answer
+
+
+async def test_a_webhook_goes_to_the_inbox_though_its_tenant_sleeps(opened: Post) -> None:
+    status, answer = await opened.ask("bob.localhost", "their-own", method="POST", uri="/hooks?x=1")
+
+    assert status == 204
+    assert b"\r\nX-Upstream: unix//run/inbox.sock\r\n" in answer
+    header = re.search(rb"\r\nX-Upstream-authorization: (.*)\r\n", answer)
+    assert header is not None
+    at = InboxPath(path="/hooks", id="json:id", port=8787)
+    assert read_ticket(header[1]) == Ticket(tenant="bob", tenant_id="t_bob", at=at, authorization="Bearer their-own")
+    assert opened.outcomes == [Outcome.INBOX]
+    assert opened.door.touches == []
+
+
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY, "ik_a_admin"])
+async def test_a_credential_of_ours_goes_no_further(opened: Post, key: str) -> None:
+    _, answer = await opened.ask(key=key, method="POST", uri="/hooks")
+
+    header = re.search(rb"\r\nX-Upstream-authorization: (.*)\r\n", answer)
+    assert header is not None
+    ticket = read_ticket(header[1])
+    assert ticket is not None
+    assert ticket.authorization == ""
+
+
+@pytest.mark.parametrize(
+    "header", [b"", b"Bearer x", b"Inbox ", b"Inbox !!", b"Inbox e30=", b"Inbox W10=", b"Inbox /w=="]
+)
+def test_what_is_no_ticket(header: bytes) -> None:
+    assert read_ticket(header) is None
 
 
 async def test_many_asks_on_one_connection(post: Post) -> None:
@@ -141,7 +234,7 @@ async def test_garbage_ends_only_its_own_connection(post: Post) -> None:
 
 async def test_the_next_gate_takes_the_socket_over(post: Post) -> None:
     later = ToldDoor()
-    gate = GateServer(Gate(later), path=post.socket)
+    gate = GateServer(Gate(later, inbox=INBOX), path=post.socket)
     await gate.open()
     try:
         assert (await post.ask("bob.localhost", "wrong"))[0] == 401

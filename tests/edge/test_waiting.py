@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable
+from pathlib import Path
 
 import pytest
 
@@ -50,7 +51,7 @@ def outcomes() -> list[Outcome]:
 @pytest.fixture
 def gate(door: ToldDoor, outcomes: list[Outcome]) -> Gate:
     """The gate in front of that door."""
-    return Gate(door, count=outcomes.append)
+    return Gate(door, inbox=Path("/nowhere/inbox.sock"), count=outcomes.append)
 
 
 def parts(answer: bytes | Awaitable[bytes]) -> tuple[int, dict[str, str], str]:

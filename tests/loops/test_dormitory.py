@@ -18,7 +18,6 @@ from innkeeper.core.ports import MemoryNow
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
 from innkeeper.loops.dormitory import SleepSettings
-from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.runtimes.memory_faults import Call
 from tests.support.house import House
@@ -68,20 +67,7 @@ async def open_inn() -> AsyncIterator[Inn]:
     house.sleep_settings = SleepSettings(sweep_s=SWEEP_S, reserve_mb=0, boost_cpus=0, trims=False)
     house.start()
     made = Inn(house)
-    loops = ReconcilerLoops(
-        reconciler=house.reconciler,
-        queue=house.queue,
-        directory=house.directory,
-        store=house.store,
-        runtime=house.runtime,
-        bus=house.bus,
-        clock=house.clock,
-        tick_s=30,
-        workers=2,
-        let_lie=house.rungs.let_lie,
-        keep_up=house.rungs.keep_up,
-        on_instances=house.dormitory.warmup.adopt,
-    )
+    loops = house.loops()
     supervisor = Supervisor()
     loops.start(supervisor)
     house.dormitory.start(supervisor)

@@ -23,19 +23,7 @@ TICK_S = 30.0
 
 
 def loops_of(house: House) -> ReconcilerLoops:
-    return ReconcilerLoops(
-        reconciler=house.reconciler,
-        queue=house.queue,
-        directory=house.directory,
-        store=house.store,
-        runtime=house.runtime,
-        bus=house.bus,
-        clock=house.clock,
-        tick_s=TICK_S,
-        workers=3,
-        let_lie=house.rungs.let_lie,
-        keep_up=house.rungs.keep_up,
-    )
+    return house.loops(tick_s=TICK_S, workers=3)
 
 
 @asynccontextmanager

@@ -29,7 +29,6 @@ from innkeeper.core.reconcile import Held
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import Tenant, Wanted
 from innkeeper.loops.dormitory import SleepSettings
-from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.waker import Waker
 from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
@@ -113,20 +112,7 @@ class SleepMachine(RuleBasedStateMachine):
         await house.directory.load()
         waker = Waker(directory=house.directory, rungs=house.rungs, reconciler=house.reconciler, queue=house.queue)
         house.activator._rouse = waker.rouse
-        loops = ReconcilerLoops(
-            reconciler=house.reconciler,
-            queue=house.queue,
-            directory=house.directory,
-            store=house.store,
-            runtime=house.runtime,
-            bus=house.bus,
-            clock=house.clock,
-            tick_s=10,
-            workers=3,
-            let_lie=house.rungs.let_lie,
-            keep_up=house.rungs.keep_up,
-            on_instances=house.dormitory.warmup.adopt,
-        )
+        loops = house.loops(tick_s=10, workers=3)
         self.plane = Plane(stack=AsyncExitStack(), supervisor=Supervisor(), mortals=mortals)
         loops.start(self.plane.supervisor)
         house.dormitory.start(self.plane.supervisor)

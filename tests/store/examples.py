@@ -10,6 +10,8 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
+from innkeeper.core.messages import Message
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import Past
 from innkeeper.core.ports import Receipt
@@ -59,6 +61,8 @@ def elaborate_tenant() -> Tenant:
         custom=CustomAgent(
             image="agent:1", port=8080, health_path="/up", command=("serve", "--all"), mount="/srv/data"
         ),
+        public_paths=("/verify", "/static/*"),
+        inbox=(InboxPath(path="/hooks", id="json:a.b", port=8787), InboxPath(path="/other")),
     )
     return Tenant(
         id="t_1",
@@ -95,6 +99,7 @@ def elaborate_seen() -> Seen:
         crashes=(NOON, NOON + timedelta(seconds=2.5)),
         started_at=NOON - timedelta(days=1),
         next_wake=NOON + timedelta(hours=3),
+        webhooks=(InboxPath(path="/telegram-webhook", id="json:update_id", port=8787),),
     )
 
 
@@ -120,6 +125,25 @@ def ended(operation: Operation, at: datetime = NOON) -> Operation:
     trouble = Trouble(code="tenant_failed", message="It \0 broke.", hint="Mend it.")
     progress = Progress(done=2, of=3, step="waiting until ready")
     return replace(operation, status=Status.FAILED, error=trouble, progress=progress, updated_at=at)
+
+
+def message(name: str, number: int, **fields: Any) -> Message:
+    """The `number`th message to the tenant of that name."""
+    return Message(
+        **{
+            "id": f"msg_{name}{number}",
+            "tenant": name,
+            "tenant_id": f"t_{name}",
+            "path": "/hooks",
+            "port": None,
+            "sender_id": None,
+            "fingerprint": None,
+            "size": 1,
+            "received_at": NOON,
+            "next_attempt_at": NOON,
+            **fields,
+        }
+    )
 
 
 def key(number: int, of: Tenant) -> TenantKey:

@@ -11,11 +11,15 @@ from datetime import UTC, datetime, timedelta
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
+from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, MemoryNow, Moves, Probe, Seat, Store
 from innkeeper.core.reconcile import Nap, Reconciler
@@ -26,8 +30,10 @@ from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.queue import KeyedQueue
+from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
+from tests.support.courier import MemoryCourier
 
 
 class TurnedClock:
@@ -61,6 +67,7 @@ class PlainAgent:
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
     leave_until: datetime | None = None
+    takes: tuple[InboxPath, ...] = ()
 
     def config_paths(self) -> Sequence[str]:
         return ("plain.json",)
@@ -88,6 +95,9 @@ class PlainAgent:
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         return self.channels
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        return self.takes
 
     def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
         return Probe(port=80, path="/suspend", json={"rung": rung}) if self.can_be_asked else None
@@ -179,6 +189,25 @@ class PlainTokens:
         return f"gateway-{tenant_id}-{epoch}"
 
 
+class PlainSeals:
+    """Seals that can be read, and still open for the right tenant and name alone."""
+
+    def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
+        return f"{tenant_id} {name}\n".encode() + plain
+
+    def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
+        mark, _, plain = sealed.partition(b"\n")
+        if mark != f"{tenant_id} {name}".encode():
+            raise Problem(f"{name} doesn't open.")
+        return plain
+
+    def fingerprint(self, tenant_id: str, content: bytes) -> str:
+        return f"{tenant_id} {hash(content)}"
+
+
+LIMITS = InboxLimits(messages=50, bytes=1 << 20)
+
+
 def plain_compose(blueprint: Blueprint, *, port: int) -> tuple[str, str]:
     """A compose file of no use."""
     return "services: {}\n", ""
@@ -205,6 +234,7 @@ class House:
         self.addresses: dict[str, str] = {}
         self.calls: Counter[str] = Counter()
         self.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0)
+        self.courier = MemoryCourier()
         self.start()
 
     def start(self, holder: str = "one") -> None:
@@ -260,6 +290,9 @@ class House:
         )
         self.holds = self.dormitory.holds
         self.reconciler = self.make_reconciler(holder)
+        seals = PlainSeals()
+        self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
+        self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
 
     def make_reconciler(self, holder: str) -> Reconciler:
         """Another worker on the same world."""
@@ -275,6 +308,23 @@ class House:
             bus=self.bus,
             clock=self.clock,
             holder=holder,
+        )
+
+    def loops(self, *, tick_s: float = 30, workers: int = 2) -> ReconcilerLoops:
+        """The loops around the reconciler; not started."""
+        return ReconcilerLoops(
+            reconciler=self.reconciler,
+            queue=self.queue,
+            directory=self.directory,
+            store=self.store,
+            runtime=self.runtime,
+            bus=self.bus,
+            clock=self.clock,
+            tick_s=tick_s,
+            workers=workers,
+            let_lie=self.rungs.let_lie,
+            keep_up=self.rungs.keep_up,
+            on_instances=self.dormitory.warmup.adopt,
         )
 
     async def record_release(self, version: str = "1.0") -> None:

@@ -39,6 +39,44 @@ def test_the_newest_key_counts(tmp_path: Path) -> None:
     assert Keyring.open(tmp_path).broker_token("t_1", 1) != old
 
 
+# --- sealing ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_sealed_opens_for_its_tenant_and_name_alone(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    sealed = keyring.seal("t_1", "msg_1", b"canary\n\0")
+    assert b"canary" not in sealed
+    assert sealed != keyring.seal("t_1", "msg_1", b"canary\n\0")
+    assert Keyring.open(tmp_path).unseal("t_1", "msg_1", sealed) == b"canary\n\0"
+    for tenant_id, name in (("t_2", "msg_1"), ("t_1", "msg_2")):
+        with pytest.raises(KeyringFault):
+            keyring.unseal(tenant_id, name, sealed)
+
+
+def test_what_was_changed_or_is_none_of_ours_doesnt_open(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    sealed = keyring.seal("t_1", "msg_1", b"x")
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    for broken in (changed, sealed[:-1], sealed[:30], b"", b"1\nmk_other\n" + b"x" * 40, b"2" + sealed[1:]):
+        with pytest.raises(KeyringFault) as fault:
+            keyring.unseal("t_1", "msg_1", broken)
+        assert fault.value.hint
+
+
+def test_a_new_key_opens_what_the_old_one_sealed_and_changes_no_fingerprint(tmp_path: Path) -> None:
+    before = Keyring.open(tmp_path)
+    sealed, fingerprint = before.seal("t_1", "msg_1", b"x"), before.fingerprint("t_1", b"x")
+    file = tmp_path / "keyring"
+    kept = json.loads(file.read_text())
+    kept["keys"].append(json.loads(GOOD) | {"created_at": "2999-01-01T00:00:00Z"})
+    file.write_text(json.dumps(kept))
+    after = Keyring.open(tmp_path)
+    assert after.unseal("t_1", "msg_1", sealed) == b"x"
+    assert b"mk_1" in after.seal("t_1", "msg_1", b"x")
+    assert after.fingerprint("t_1", b"x") == fingerprint
+    assert len({fingerprint, after.fingerprint("t_2", b"x"), after.fingerprint("t_1", b"y")}) == 3
+
+
 def test_the_files_are_private_and_alone(tmp_path: Path) -> None:
     data = tmp_path / "new/data"
     token = admin_token(data)

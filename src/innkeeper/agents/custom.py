@@ -8,6 +8,7 @@ from datetime import datetime
 
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.ladder import Rung
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.tenant import CustomAgent, Limits, Spec
 
@@ -70,6 +71,10 @@ class Custom:
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         """Nothing is known of it: its operator says `wanted: awake` where it must not sleep."""
+        return ()
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        """Its operator says which paths are inboxes."""
         return ()
 
     def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from innkeeper.agents import model
 from innkeeper.agents.jsonfile import Tree, shared_json, value_at
 from innkeeper.core.ladder import Rung
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
@@ -75,6 +76,10 @@ class Nanobot:
         return Entrance(port=_PORT, headers={"Authorization": f"Bearer {gateway_token}"})
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
+        """Its channels belong to its gateway mode, and it runs as a server."""
+        return ()
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
         """Its channels belong to its gateway mode, and it runs as a server."""
         return ()
 

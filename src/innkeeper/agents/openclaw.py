@@ -10,7 +10,9 @@ from typing import Any
 
 from innkeeper.agents.jsonfile import shared_json
 from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
+from innkeeper.agents.openclaw_telegram import accounts, telegram_webhooks
 from innkeeper.core.ladder import Rung
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
@@ -88,6 +90,10 @@ class OpenClaw:
             return ()
         return sorted(name for name, channel in channels.items() if name != "defaults" and _fetches(channel))
 
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        """Telegram's, where it is set up for them; for its other channels the operator says."""
+        return telegram_webhooks(_json_object(existing.get(CONFIG_PATH, b"")))
+
     def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
         """Its own call for hosts that put it to sleep; asked again with the same id it renews its two minutes' lease.
 
@@ -134,7 +140,7 @@ class OpenClaw:
 
 
 def _fetches(channel: object) -> bool:
-    return isinstance(channel, dict) and channel.get("enabled") is not False and not channel.get("webhookUrl")
+    return any(account.get("enabled") is not False and not account.get("webhookUrl") for account in accounts(channel))
 
 
 def _rpc(gateway_token: str, method: str, **params: object) -> Probe:

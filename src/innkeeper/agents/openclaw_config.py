@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
 
 from innkeeper.agents import model
 from innkeeper.agents.jsonfile import Tree, value_at
+from innkeeper.agents.openclaw_telegram import reachable_telegram
 from innkeeper.core.ports import Seat
 
 CONFIG_PATH = ".openclaw/openclaw.json"
@@ -41,6 +42,8 @@ def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
         "skills": {"load": {"watch": False}},
         "plugins": {"entries": {"admin-http-rpc": {"enabled": True}}},  # suspend, cron status, pairing
     }
+    if telegram := reachable_telegram(theirs):
+        tree["channels"] = {"telegram": telegram}
     chosen = value_at(theirs, "agents", "defaults", "model", "primary")
     if chosen is None or str(chosen).startswith(f"{_PROVIDER}/"):  # the broker's model is ours to name
         tree["agents"] = {"defaults": {"model": {"primary": f"{_PROVIDER}/{model.reference(model.NAME)}"}}}

@@ -15,6 +15,7 @@ from innkeeper.api import (
     doctor,
     events,
     health,
+    inbox,
     keys,
     logs,
     operations,
@@ -38,7 +39,22 @@ ABOUT = (
     "with a stable `code`. Long work answers 202 with an operation; `?wait=SECONDS` waits for its end. Whatever "
     "changes a tenant takes an `Idempotency-Key`. Lists come in pages (`limit`, `cursor`)."
 )
-_GUARDED = (tenants, stats, logs, events, chat, keys, operations, agents, releases, status, doctor, capacity, audit)
+_GUARDED = (
+    tenants,
+    stats,
+    logs,
+    events,
+    chat,
+    keys,
+    inbox,
+    operations,
+    agents,
+    releases,
+    status,
+    doctor,
+    capacity,
+    audit,
+)
 
 
 PROBLEM: dict[str, Any] = {

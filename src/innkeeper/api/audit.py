@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from innkeeper.api.deps import TheInn
-from innkeeper.api.pages import Page, cursor_after
+from innkeeper.api.pages import Page, cursor_after, number_in
 from innkeeper.api.schema import Document, ItemsOf
-from innkeeper.core.errors import Invalid, UnknownTenant
+from innkeeper.core.errors import UnknownTenant
 from innkeeper.core.tenant import NAME
 
 router = APIRouter(prefix="/audit", tags=["house"])
@@ -42,7 +42,7 @@ async def index(
     if tenant is not None and not NAME.fullmatch(tenant):
         raise UnknownTenant(f"There is no tenant {tenant[:60]!r}.")
     async with inn.store.look() as tx:
-        read = await tx.trail(tenant=tenant, after=_number(page.after), limit=page.take)
+        read = await tx.trail(tenant=tenant, after=number_in(page.after), limit=page.take)
     found, more = page.cut(read)
     items = [
         EntryDocument(
@@ -57,9 +57,3 @@ async def index(
         for number, entry in found
     ]
     return EntryPage(items=items, next_cursor=cursor_after(str(found[-1][0])) if more else None)
-
-
-def _number(after: str) -> int:
-    if after and not (after.isdecimal() and len(after) <= 18):
-        raise Invalid("That isn't a cursor of ours.", field="cursor", hint="Pass on `next_cursor` as it came.")
-    return int(after or 0)

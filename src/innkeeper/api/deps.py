@@ -17,6 +17,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
+from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, Store
 from innkeeper.core.releases import Releases
@@ -104,6 +105,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    inbox: Inbox
     releases: Releases
     store: Store
     runtime: Runtime

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from innkeeper.api.deps import Inn
 from innkeeper.api.schema import (
+    InboxPathDocument,
     LimitsDocument,
     MemoryDocument,
     OperationDocument,
@@ -39,6 +40,8 @@ def tenant_document(
         url=inn.hosting.url(tenant),
         hostnames=list(spec.hostnames),
         access=spec.access,
+        public_paths=list(spec.public_paths),
+        inbox=_inbox_documents(tenant),
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
         sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
@@ -51,6 +54,14 @@ def tenant_document(
         revision=tenant.revision,
         created_at=tenant.created_at,
     )
+
+
+def _inbox_documents(tenant: Tenant) -> list[InboxPathDocument]:
+    own = {each.path for each in tenant.spec.inbox}
+    return [
+        *(InboxPathDocument(**vars(each), by="spec") for each in tenant.spec.inbox),
+        *(InboxPathDocument(**vars(each), by="agent") for each in tenant.seen.webhooks if each.path not in own),
+    ]
 
 
 def memory_document(usage: Usage | None, host: MemoryNow | None = None) -> MemoryDocument | None:

@@ -39,6 +39,17 @@ def cursor_after(key: str) -> str:
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
+def number_in(after: str) -> int:
+    """The key of a list that goes by numbers; raises Invalid for what can't be one of ours."""
+    if after and not (after.isdecimal() and len(after) <= 18):
+        raise _not_ours()
+    return int(after or 0)
+
+
+def _not_ours() -> Invalid:
+    return Invalid("That isn't a cursor of ours.", field="cursor", hint="Pass on `next_cursor` as it came.")
+
+
 def _paging(
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX, description="How many items at most.")] = LIMIT,
     cursor: Annotated[
@@ -54,7 +65,7 @@ def _key_of(cursor: str) -> str:
     except (binascii.Error, ValueError):
         key = ""
     if not key or not key.isprintable():
-        raise Invalid("That isn't a cursor of ours.", field="cursor", hint="Pass on `next_cursor` as it came.")
+        raise _not_ours()
     return key
 
 

@@ -130,6 +130,20 @@ class CustomBody(Body):
     """Where its folder is mounted."""
 
 
+class InboxPathBody(Body):
+    """A path whose webhooks are accepted for the tenant, kept, and delivered in order when it is up."""
+
+    path: str = Field(max_length=400, examples=["/telegram-webhook"])
+    """One exact path; only POSTs to it are messages."""
+    id: str = Field(default="auto", max_length=700, examples=["json:update_id"])
+    """Where a message's own id is found, so that one that comes twice is delivered once: `header:NAME`,
+    `json:a.b`, `none`, or `auto`: the headers `Webhook-Id`, `Svix-Id`, `Idempotency-Key`, `X-GitHub-Delivery`,
+    `X-Shopify-Event-Id`, `CE-Id`, `X-Event-Id`, else `update_id` or `event_id` of a JSON object, or `id` where it is
+    a CloudEvent or a Stripe event."""
+    port: int | None = Field(default=None, examples=[8787])
+    """Where the agent listens for it; null: on its main port."""
+
+
 class SpecBody(Body):
     """How a tenant should be, as far as a caller may say."""
 
@@ -150,6 +164,11 @@ class SpecBody(Body):
     own login."""
     custom: CustomBody | None = None
     """For the agent `custom` only."""
+    public_paths: list[str] | None = Field(default=None, max_length=100, examples=[["/hooks/verify", "/static/*"]])
+    """Paths that anybody may reach without a key: exact ones, or `/static/*` for all that lies below; replaced as a
+    whole. The agent sees such requests as a stranger's."""
+    inbox: list[InboxPathBody] | None = Field(default=None, max_length=100)
+    """Paths whose webhooks are kept and delivered in order; replaced as a whole."""
 
 
 class CreateTenant(SpecBody):
@@ -278,6 +297,16 @@ class WakeDocument(Document):
     """How many wait."""
 
 
+class InboxPathDocument(Document):
+    """A path whose webhooks are kept for the tenant."""
+
+    path: str
+    id: str
+    port: int | None
+    by: Literal["spec", "agent"]
+    """Who says so: the tenant's spec, or its agent's own config as it was read last."""
+
+
 class TenantDocument(Document):
     """A tenant: how it should be, and what was last seen of it."""
 
@@ -291,6 +320,8 @@ class TenantDocument(Document):
     """Where people reach it."""
     hostnames: list[str]
     access: Access
+    public_paths: list[str]
+    inbox: list[InboxPathDocument]
     limits: LimitsDocument
     sleep: SleepDocument
     idle_s: int | None

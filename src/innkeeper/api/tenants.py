@@ -15,6 +15,7 @@ from innkeeper.api.schema import (
     ChangeTenant,
     CreateTenant,
     CustomBody,
+    InboxPathBody,
     LimitsBody,
     OperationDocument,
     SleepBody,
@@ -27,6 +28,7 @@ from innkeeper.api.waiting import ACCEPTED, Wait, accepted
 from innkeeper.core.access import Role
 from innkeeper.core.control import TIERS
 from innkeeper.core.errors import TenantAsleep, UnknownTenant
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import NAME, CustomAgent, Wanted
 
@@ -171,6 +173,8 @@ def spec_patch(body: SpecBody) -> SpecPatch:
         hostnames=tuple(body.hostnames) if body.hostnames is not None else None,
         access=body.access,
         custom=_custom(body.custom) if body.custom else None,
+        public_paths=tuple(body.public_paths) if body.public_paths is not None else None,
+        inbox=tuple(_inbox(each) for each in body.inbox) if body.inbox is not None else None,
     )
 
 
@@ -180,6 +184,10 @@ def _limits(body: LimitsBody) -> LimitsPatch:
 
 def _sleep(body: SleepBody) -> dict[str, Any]:
     return body.model_dump(exclude_unset=True)  # null means never, left out means as it is
+
+
+def _inbox(body: InboxPathBody) -> InboxPath:
+    return InboxPath(path=body.path, id=body.id, port=body.port)
 
 
 def _custom(body: CustomBody) -> CustomAgent:

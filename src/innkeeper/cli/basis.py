@@ -90,7 +90,7 @@ def _given_alone(desk: Desk, asked: Params, given: Mapping[str, float]) -> Basis
     preset = str(asked["preset"] or settings.preset)
     if preset not in presets:
         raise wrong_usage(f"There is no preset {preset[:40]!r}.", hint=f"There are: {', '.join(presets)}.")
-    said = {name: None if asked[name] is None else float(asked[name] or 0) for name in _SAID_MB}
+    said = {name: None if asked[name] is None else float(str(asked[name])) for name in _SAID_MB}
     memory_mb = within("memory-mb", said["memory_mb"], math.inf, 1, math.inf)
     reserve_mb = min(settings.memory_reserve_mb, memory_mb) if memory_mb < math.inf else 0.0
     cpus = within("cpus", asked["cpus"], 1, 0.01, 4096)

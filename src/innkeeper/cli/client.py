@@ -11,7 +11,7 @@ from innkeeper.cli.exits import Stop, failed, refused, unreachable
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _PATIENT = httpx2.Timeout(30.0, connect=5.0, read=None)
-Params = Mapping[str, str | int | float | bool | None]
+Params = Mapping[str, str | int | float | bool | list[str] | None]
 
 
 class Client:
@@ -71,7 +71,7 @@ class Client:
         return unreachable(self._api, str(error) or type(error).__name__)
 
 
-def _given(params: Params | None) -> dict[str, str | int | float | bool]:
+def _given(params: Params | None) -> dict[str, str | int | float | bool | list[str]]:
     return {name: value for name, value in (params or {}).items() if value is not None}
 
 

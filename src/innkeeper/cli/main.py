@@ -15,6 +15,7 @@ from innkeeper.cli import (
     capacity,
     doctor,
     host,
+    inbox,
     keys,
     operations,
     reference_command,
@@ -60,6 +61,7 @@ app.add_typer(tenants.app, name="tenant")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")

@@ -15,6 +15,7 @@ from innkeeper.cli.exits import wrong_usage
 _SLEEP = "Sleep"
 _CUSTOM = "The agent `custom`"
 _IDLE = "SECONDS|never"
+_NONE = ["none"]
 
 
 def spec_body(
@@ -30,6 +31,20 @@ def spec_body(
     env_file: Annotated[Path | None, typer.Option(help="More environment: a file of KEY=VALUE lines.")] = None,
     hostname: Annotated[list[str] | None, typer.Option(help="A host name of the tenant's own, repeated.")] = None,
     access: Annotated[str | None, typer.Option(help="key (a tenant key is needed) or open (to everybody).")] = None,
+    public_path: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH", help="Open to anybody without a key, repeated: `/verify`, `/static/*`, or `none` for none."
+        ),
+    ] = None,
+    inbox: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH[,id=RULE][,port=PORT]",
+            help="Webhooks to PATH are kept and delivered in order, repeated, or `none` for none. RULE finds a "
+            "message's own id: auto, none, header:NAME or json:a.b. PORT is where the agent listens for it.",
+        ),
+    ] = None,
     sleep_preset: Annotated[
         str | None,
         typer.Option(help="Windows by name: snappy, balanced, frugal, ocmt, or your own.", rich_help_panel=_SLEEP),
@@ -94,6 +109,9 @@ def spec_body(
         hostnames=hostname,
         access=access,
         custom=_said(image=image, port=port, health_path=health_path, command=command, mount=mount),
+    ) | _whole(
+        public_paths=public_path,
+        inbox=_NONE if inbox == _NONE else [_inbox_path(each) for each in inbox or ()],
     )
 
 
@@ -116,6 +134,22 @@ def takes_spec(command: Callable[..., None]) -> Callable[..., None]:
 
 def _said(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, [], {})}
+
+
+def _whole(**lists: list[Any] | None) -> dict[str, Any]:
+    """Lists that are replaced as a whole; `none` empties one."""
+    return {name: [] if given == _NONE else given for name, given in lists.items() if given}
+
+
+def _inbox_path(text: str) -> dict[str, Any]:
+    path, *parts = text.split(",")
+    said: dict[str, Any] = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if name not in ("id", "port") or not equals or name in said or (name == "port" and not value.isdecimal()):
+            raise wrong_usage(f"--inbox takes PATH[,id=RULE][,port=PORT], not {text!r}.")
+        said[name] = int(value) if name == "port" else value
+    return {"path": path, **said}
 
 
 def _seconds(rung: str, value: str) -> int | None:

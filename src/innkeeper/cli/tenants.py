@@ -74,6 +74,8 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
             ("url", tenant["url"]),
             ("also at", ", ".join(tenant["hostnames"]) or None),
             ("access", tenant["access"]),
+            *(("public path", path) for path in tenant["public_paths"]),
+            *(("inbox path", _inbox_path(each)) for each in tenant["inbox"]),
             ("agent", f"{tenant['agent']} {tenant['release']}"),
             ("state", f"{tenant['state']} ({'ready' if tenant['ready'] else 'not ready'}), wanted {tenant['wanted']}"),
             ("error", tenant["error"]),
@@ -100,7 +102,7 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
 def update(
     ctx: typer.Context, name: TenantArgument, spec: dict[str, Any], wait: Wait = True, as_json: Json = False
 ) -> None:
-    """Change what is said; the rest stays. Environment and hostnames are replaced as a whole."""
+    """Change what is said; the rest stays. Environment, hostnames and paths are replaced as a whole."""
     _ask(ctx.obj, "PATCH", name, body=spec, wait=wait, as_json=as_json)
 
 
@@ -173,6 +175,11 @@ def url(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None
         show.document({"name": tenant["name"], "url": tenant["url"]})
     else:
         show.line(tenant["url"])
+
+
+def _inbox_path(each: dict[str, Any]) -> str:
+    port = f", port {each['port']}" if each["port"] else ""
+    return f"{each['path']} (id {each['id']}{port}, said by the {each['by']})"
 
 
 _RUNGS = ("pause", "page", "save", "stop")

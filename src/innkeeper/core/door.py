@@ -120,6 +120,11 @@ class Door:
             usual_s=self._usual_s(departure.tenant or tenant) if departure else None,
         )
 
+    async def address(self, tenant: Tenant, port: int | None) -> str:
+        """Where the tenant's agent listens on that port; None: on its main one."""
+        place = await self._runtime.place(tenant.slot)
+        return f"{place.address}:{port or self._seating.entrance(tenant).port}"
+
     def touched(self, tenant: Tenant) -> None:
         """Note that somebody uses the tenant."""
         self._directory.touch(tenant.name, self._clock.now())

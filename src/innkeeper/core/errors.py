@@ -126,6 +126,13 @@ class UnknownKey(NotFound):
     default_hint = "List the keys with `innkeeper key list NAME`."
 
 
+class UnknownMessage(NotFound):
+    """The tenant's inbox has no message of that id."""
+
+    code = "unknown_message"
+    default_hint = "List the messages with `innkeeper inbox list NAME`."
+
+
 class Conflict(Problem):
     """It can't be done in the present state."""
 
@@ -174,6 +181,19 @@ class KeyMadeBefore(Conflict):
     default_hint = "If that answer is lost, revoke the key and make another with a fresh Idempotency-Key."
 
 
+class MessageNotDead(Conflict):
+    """Only a dead letter can be replayed: any other message is delivered already, or is going to be."""
+
+    code = "message_not_dead"
+
+
+class MessageUnderWay(Conflict):
+    """The message is being delivered just now, which can't be called back."""
+
+    code = "message_under_way"
+    default_hint = "Look again when the attempt has ended."
+
+
 class RungMissing(Conflict):
     """This host can't offer that tier of sleep."""
 
@@ -199,6 +219,14 @@ class TooLarge(Problem):
 
     code = "too_large"
     kind = Kind.TOO_LARGE
+
+
+class InboxFull(Problem):
+    """The tenant's inbox takes no more messages until some of them are delivered."""
+
+    code = "inbox_full"
+    kind = Kind.NOT_READY
+    default_hint = "Send it again later. Operators: `innkeeper inbox list NAME` shows what waits, and for what."
 
 
 class TenantNotReady(Problem):

@@ -150,6 +150,7 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
         started_at=instance.started_at,
         next_wake=None if instance.state is State.RUNNING else seen.next_wake,
         suspension=seen.suspension if same_run and alive else None,
+        webhooks=seen.webhooks,
     )
 
 

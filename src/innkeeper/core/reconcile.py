@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -18,6 +17,7 @@ from innkeeper.core.boarding import Boarding, NotYet
 from innkeeper.core.errors import AgentBusy, ImageMissing, Kind, NoCapacity, Problem, RuntimeFault, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
 from innkeeper.core.instance import Instance, State, absent
+from innkeeper.core.keeping import kept
 from innkeeper.core.ladder import Rung
 from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, waits
 from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
@@ -93,7 +93,7 @@ class Reconciler:
                     return
             raise Held(name)
         try:
-            async with self._kept(lease):
+            async with kept(lease, self._store):
                 await self._settle(name, lease, nap, failures)
         finally:
             await self._store.release(lease)
@@ -108,7 +108,7 @@ class Reconciler:
         if lease is None:
             raise Held(tenant.name)
         try:
-            async with self._kept(lease):
+            async with kept(lease, self._store):
                 await self._wake_up(tenant, frozen(tenant))
                 now_there = await written
                 if now_there is not None and now_there.id == tenant.id:
@@ -355,35 +355,6 @@ class Reconciler:
         self._bus.publish(TenantGone(tenant=tenant.name, tenant_id=tenant.id))
         for operation in ended:
             self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))
-
-    # --- the lease ----------------------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _kept(self, lease: Lease) -> AsyncIterator[None]:
-        """Renew the lease while the block runs; when it is lost, the block is cancelled and StaleLease raised."""
-        block = asyncio.current_task()
-        lost: list[BaseException] = []
-
-        async def renew() -> None:
-            while True:
-                await asyncio.sleep(LEASE_FOR.total_seconds() / 3)
-                try:
-                    await self._store.renew(lease, for_s=LEASE_FOR.total_seconds())
-                except Problem as problem:
-                    lost.append(problem)
-                    if block is not None:
-                        block.cancel()
-                    return
-
-        renewing = asyncio.create_task(renew(), name=f"lease:{lease.tenant}")
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost and block is not None and block.uncancel() == 0:
-                raise StaleLease(f"Another control plane took {lease.tenant} over.") from lost[0]
-            raise
-        finally:
-            renewing.cancel()
 
     def _tell_step(self, name: str, step: Step, began: float, problem: str | None = None) -> None:
         self._bus.publish(StepTaken(tenant=name, step=step, seconds=time.monotonic() - began, problem=problem))

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from innkeeper.core.errors import UnknownAgent
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import Agent, Blueprint, Entrance, Runtime, Seat, Tokens, Units
 from innkeeper.core.tenant import Tenant
 
@@ -60,6 +61,11 @@ class Seating:
         """The channels on which its agent fetches messages itself, by the config that lies in its folder now."""
         agent = self.agent(tenant)
         return agent.listens_to(await self._units.read(tenant.name, agent.config_paths()))
+
+    async def webhooks(self, tenant: Tenant) -> tuple[InboxPath, ...]:
+        """Where its agent takes webhooks, by the same config."""
+        agent = self.agent(tenant)
+        return tuple(agent.webhooks(await self._units.read(tenant.name, agent.config_paths())))
 
     async def blueprint(self, tenant: Tenant) -> Blueprint:
         """What the runtime makes the instance from."""

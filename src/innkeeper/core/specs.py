@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from innkeeper.core.errors import InvalidSpec, ReleaseTooOld
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, SleepPolicy
+from innkeeper.core.openings import InboxPath, checked_inbox, checked_public_paths
 from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
 from innkeeper.core.release import Release, version_key
@@ -23,6 +24,8 @@ HOSTNAMES_MAX = 20
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED_ENV = ("INNKEEPER_", "LD_", "DOCKER_")
+_OURS_ALONE = ("sleep", "access", "public_paths", "inbox")
+"""What of a spec the gate and the loops go by, and the instance knows nothing of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,8 @@ class SpecPatch:
     hostnames: tuple[str, ...] | None = None
     access: Access | None = None
     custom: CustomAgent | None = None
+    public_paths: tuple[str, ...] | None = None
+    inbox: tuple[InboxPath, ...] | None = None
 
 
 def new_spec(
@@ -89,6 +94,8 @@ def changed_spec(
         hostnames=tuple(dict.fromkeys(map(canonical_host, _or(patch.hostnames, spec.hostnames)))),
         access=patch.access or spec.access,
         custom=patch.custom or spec.custom,
+        public_paths=checked_public_paths(_or(patch.public_paths, spec.public_paths)),
+        inbox=checked_inbox(_or(patch.inbox, spec.inbox)),
     )
     _check_limits(changed.limits, agent)
     _check_env(changed.env)
@@ -99,7 +106,8 @@ def changed_spec(
 
 def same_instance(before: Spec, after: Spec) -> bool:
     """Whether an instance made from the one serves the other as it is: what changed concerns us alone."""
-    return replace(before, sleep=after.sleep, access=after.access) == after
+    ours = {name: getattr(after, name) for name in _OURS_ALONE}
+    return replace(before, **ours) == after
 
 
 def canonical_host(host: str) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from innkeeper.core.errors import InvalidName
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung, SleepPolicy
+from innkeeper.core.openings import InboxPath, Openings
 from innkeeper.core.past import NOTHING, Past
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -74,6 +76,10 @@ class Spec:
     hostnames: tuple[str, ...] = ()
     access: Access = Access.KEY
     custom: CustomAgent | None = None
+    public_paths: tuple[str, ...] = ()
+    """Paths that anybody may reach without a key: `/hooks/verify`, or `/static/*` for all that lies below."""
+    inbox: tuple[InboxPath, ...] = ()
+    """Paths whose webhooks are kept and delivered in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +98,8 @@ class Seen:
     """When the agent has work to do by itself (a cron run), told by it before it went to sleep."""
     suspension: str | None = None
     """The name under which the agent has stopped taking work, for as long as it isn't told to go on."""
+    webhooks: tuple[InboxPath, ...] = ()
+    """Where the agent takes webhooks by its own config; inbox paths, too, but for what the spec says of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +127,12 @@ class Tenant:
     seen: Seen = field(default_factory=Seen)
     past: Past = NOTHING
     """What was measured of it, as it was written down last; core/past.py."""
+
+    @cached_property
+    def openings(self) -> Openings | None:
+        """What anybody may reach of it without a key; None, as for most: nothing."""
+        public, inbox = self.spec.public_paths, (*self.spec.inbox, *self.seen.webhooks)
+        return Openings(public, inbox) if public or inbox else None
 
     @property
     def target(self) -> State:

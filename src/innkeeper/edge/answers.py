@@ -7,6 +7,7 @@ Caddy hands to the client as it is: a problem document, or a small page for brow
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -33,6 +34,12 @@ def passage(upstream: Upstream, authorization: bytes = b"") -> bytes:
             raise EdgeFault(f"The edge can't carry the header {name.decode()!r} to a tenant.")
         lines.append(b"X-Upstream-" + name + b": " + value)
     return b"\r\n".join([*lines, b"", b""])
+
+
+@lru_cache(maxsize=4096)
+def as_stranger(upstream: Upstream) -> Upstream:
+    """The same without the agent's own credential: for those who come in by a public path."""
+    return replace(upstream, headers=tuple(each for each in upstream.headers if each[0] != b"authorization"))
 
 
 def refusal(problem: Problem, *, page: bool = False) -> bytes:

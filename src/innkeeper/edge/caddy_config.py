@@ -45,6 +45,8 @@ every request, a whole name next to nothing: so whole names, where they are know
 
 
 _LOOK_EVERY_MS = 100
+ATTEMPT, TO = "X-Innkeeper-Attempt", "X-Innkeeper-To"
+"""What the courier tells Caddy of a message: the attempt, for the record, and where to. Neither is passed on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +60,30 @@ class EdgePlan:
     """The folder of the sockets and the log."""
     wake_deadline_s: float
     """How long the gate holds a request where the tenant doesn't say otherwise."""
+    answer_s: float = 60.0
+    """How long a tenant may take to answer a message that is delivered to it."""
+    message_mb: int = 1
+    """The largest body of such a message."""
 
     @property
     def gate_socket(self) -> Path:
         """Where the gate listens."""
         return self.run / "gate.sock"
+
+    @property
+    def inbox_socket(self) -> Path:
+        """Where the inbox listens."""
+        return self.run / "inbox.sock"
+
+    @property
+    def courier_socket(self) -> Path:
+        """Where Caddy takes messages for tenants from us."""
+        return self.run / "courier.sock"
+
+    @property
+    def deliveries(self) -> Path:
+        """Caddy's record of how each of those deliveries ended."""
+        return self.run / "deliveries.log"
 
     @property
     def admin_socket(self) -> Path:
@@ -99,6 +120,13 @@ def render(plan: EdgePlan) -> str:
         stand_in=STAND_IN_CLIENT,
         forged=_lines(6, (f"header_up -{name}" for name in FORGED)),
         carried=_lines(5, (line for name in CARRIED for line in _carry(name))),
+        courier=_quoted(f"unix/{plan.courier_socket}|0600"),
+        deliveries=_quoted(plan.deliveries),
+        attempt=ATTEMPT,
+        to=TO,
+        answer_s=round(plan.answer_s),
+        # More than a body has: one that ends short of its length is then never sent on.
+        buffer_mb=plan.message_mb + 1,
         malformed=_body(Invalid("The request isn't proper HTTP."), 400),
         gate_away=_body(GateAway("The control plane doesn't answer."), 503),
         unreachable=_body(TenantUnreachable("The tenant broke off, or could not be reached."), 502),
@@ -248,5 +276,43 @@ _SITE = Template("""\
 # becomes two sites that import the same lines: the domain's wildcard, and the rest with certificates on demand.
 http://:$port {
 	import tenants
+}
+
+# Messages from the inbox to tenants: whoever can open this socket says where to. Caddy holds the whole of a message
+# before it sends any of it on, and then finishes on its own; its log says how that ended, whoever lives to read it
+# (`<`: the attempt is noted at the beginning, for an answer that nobody is there to take ends in a panic).
+http:// {
+	bind $courier
+	log deliveries {
+		output file $deliveries {
+			mode 0600
+			roll_size 8MiB
+			roll_keep 4
+			roll_uncompressed
+		}
+		format filter {
+			wrap json
+			request delete
+			resp_headers delete
+			user_id delete
+		}
+	}
+	log_append <attempt {header.$attempt}
+
+	reverse_proxy {header.$to} {
+		header_up X-Forwarded-For {header.X-Forwarded-For}
+		header_up X-Forwarded-Host {header.X-Forwarded-Host}
+		header_up X-Forwarded-Proto {header.X-Forwarded-Proto}
+		header_up -Via
+		header_up -$attempt
+		header_up -$to
+		request_buffers ${buffer_mb}MiB
+		transport http {
+			dial_timeout 5s
+			response_header_timeout ${answer_s}s
+			compression off
+			keepalive off
+		}
+	}
 }
 """)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -25,10 +26,12 @@ from innkeeper.core.errors import (
     Unauthenticated,
     UnknownTenant,
 )
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.tenant import Access, Tenant
 from innkeeper.core.waking import BLINK_S, is_near
-from innkeeper.edge.answers import passage, refusal
+from innkeeper.edge.answers import as_stranger, passage, refusal
 from innkeeper.edge.hosts import plain_host
+from innkeeper.edge.tickets import ticket_for
 from innkeeper.edge.waiting import PATH, progress_answer, waiting_page
 
 log = structlog.get_logger(__name__)
@@ -38,6 +41,7 @@ class Outcome(StrEnum):
     """How an ask ended, for the metrics."""
 
     PASSED = "passed"
+    INBOX = "inbox"  # a webhook, sent to the inbox
     HELD = "held"  # passed after waiting
     SHOWN = "shown"  # got the page that waits
     FOLLOWED = "followed"  # such a page asked how far the tenant is
@@ -73,8 +77,9 @@ class Ask(NamedTuple):
 class Gate:
     """Decides on requests, on behalf of the door."""
 
-    def __init__(self, door: Door, *, count: Callable[[Outcome], object] = lambda _: None) -> None:
+    def __init__(self, door: Door, *, inbox: Path, count: Callable[[Outcome], object] = lambda _: None) -> None:
         self._door = door
+        self._inbox = f"unix/{inbox}"
         self._count = count
 
     def ask(self, ask: Ask) -> bytes | Awaitable[bytes]:
@@ -85,38 +90,46 @@ class Gate:
         if tenant is None:
             return self._refuse(UnknownTenant("No tenant answers at this address.", hint=""), accept)
         actor = _actor(door, authorization)
+        if tenant.openings is not None and (at := tenant.openings.inbox_at(ask.method, ask.uri)) is not None:
+            self._count(Outcome.INBOX)
+            return self._post(tenant, at, b"" if actor else authorization)
+        stranger = False
         if not door.admits(actor, tenant):
-            return self._refuse(_not_admitted(actor, tenant), accept)
+            stranger = tenant.openings is not None and tenant.openings.is_public(ask.uri)
+            if not stranger:
+                return self._refuse(_not_admitted(actor, tenant), accept)
         if uri.startswith(PATH) and ask.follows:
             return self._tell(tenant)
         door.touched(tenant)
-        # Only an open tenant sees a client's own credential, and never one that is ours.
-        onward = authorization if actor is None and tenant.spec.access is Access.OPEN else b""
+        # Only an agent whose own login decides sees a client's own credential, and never one that is ours.
+        own_login = stranger or tenant.spec.access is Access.OPEN
+        onward = authorization if actor is None and own_login else b""
         upstream = door.upstream(tenant)
         if upstream is None:
-            return self._not_at_once(ask, tenant, onward)
+            return self._not_at_once(ask, tenant, onward, stranger=stranger)
         self._count(Outcome.PASSED)
-        return passage(upstream, onward)
+        return passage(as_stranger(upstream) if stranger else upstream, onward)
 
-    def _not_at_once(self, ask: Ask, tenant: Tenant, onward: bytes) -> bytes | Awaitable[bytes]:
+    def _not_at_once(self, ask: Ask, tenant: Tenant, onward: bytes, *, stranger: bool) -> bytes | Awaitable[bytes]:
         if is_open(tenant) or not ask.opens_page:
-            return self._wait(tenant, onward, ask.accept)
+            return self._wait(tenant, onward, ask.accept, stranger=stranger)
         if is_near(tenant):
-            return self._wait_a_blink(ask, tenant, onward)
+            return self._wait_a_blink(ask, tenant, onward, stranger=stranger)
         return self._show(ask, tenant)
 
-    async def _wait(self, tenant: Tenant, onward: bytes, accept: bytes) -> bytes:
+    async def _wait(self, tenant: Tenant, onward: bytes, accept: bytes, *, stranger: bool) -> bytes:
         try:
             upstream: Upstream = await self._door.enter(tenant)
-            answer = passage(upstream, onward)
+            answer = passage(as_stranger(upstream) if stranger else upstream, onward)
         except Problem as problem:
             return self._refuse(problem, accept)
         self._count(Outcome.HELD)
         return answer
 
-    async def _wait_a_blink(self, ask: Ask, tenant: Tenant, onward: bytes) -> bytes:
+    async def _wait_a_blink(self, ask: Ask, tenant: Tenant, onward: bytes, *, stranger: bool) -> bytes:
         try:
-            answer = passage(await self._door.enter(tenant, within_s=BLINK_S), onward)
+            upstream = await self._door.enter(tenant, within_s=BLINK_S)
+            answer = passage(as_stranger(upstream) if stranger else upstream, onward)
         except (TenantNotReady, TenantAsleep, TenantFailed):
             return self._show(ask, self._door.find(plain_host(ask.host)) or tenant)
         except Problem as problem:
@@ -142,6 +155,11 @@ class Gate:
             return self._refuse(problem, b"")
         self._count(Outcome.FOLLOWED)
         return answer
+
+    def _post(self, tenant: Tenant, at: InboxPath, authorization: bytes) -> bytes:
+        """On to the inbox, which keeps it; whether the tenant sleeps makes no difference."""
+        ticket = ticket_for(tenant, at, authorization)
+        return passage(Upstream(address=self._inbox, headers=((b"authorization", ticket),)))
 
     def fault(self) -> bytes:
         """The answer when deciding itself went wrong, called where the exception is at hand."""

@@ -6,7 +6,6 @@ An ASGI server in between cost half of the hop's budget (measured: 0.58 of Caddy
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import cast
@@ -14,7 +13,7 @@ from typing import cast
 import httptools
 
 from innkeeper.edge.gate import Ask, Gate
-from innkeeper.edge.sockets import allow_many, check_length
+from innkeeper.edge.sockets import allow_many, bind_private
 
 _BACKLOG = 4096
 
@@ -29,9 +28,9 @@ class GateServer:
         self._connections: set[_Connection] = set()
 
     async def open(self) -> None:
-        """Start to listen. The socket takes its place in one rename, so that Caddy finds the old gate or the new."""
+        """Start to listen."""
         allow_many()
-        listener = _bind(self._path)
+        listener = bind_private(self._path, backlog=_BACKLOG)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(
             lambda: _Connection(self._gate, self._connections), sock=listener, backlog=_BACKLOG
@@ -44,19 +43,6 @@ class GateServer:
         for connection in tuple(self._connections):
             connection.abort()
         self._server = None
-
-
-def _bind(path: Path) -> socket.socket:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + "+")
-    check_length(fresh)
-    fresh.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(fresh))
-    fresh.chmod(0o600)
-    listener.listen(_BACKLOG)
-    fresh.rename(path)
-    return listener
 
 
 class _Connection(asyncio.Protocol):

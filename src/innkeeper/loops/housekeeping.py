@@ -20,6 +20,8 @@ log = structlog.get_logger("innkeeper.housekeeping")
 ACTIVITY_EVERY_S = 15.0
 REPAIR_EVERY_S = 300.0
 FORGET_EVERY_S = 3600.0
+DELIVERED_KEPT = 10_000
+"""So many of a tenant's delivered messages are known again at most: some 3 MB."""
 PRUNE_AFTER_S = 0.5
 """After a tenant went, so that many that go at once are one look."""
 
@@ -36,6 +38,7 @@ class Housekeeping:
         bus: Bus,
         clock: Clock,
         operations_kept: timedelta,
+        messages_kept: timedelta,
         take_pasts: Callable[[], Mapping[str, Past]] = dict,
     ) -> None:
         self._store = store
@@ -44,6 +47,7 @@ class Housekeeping:
         self._clock = clock
         self._operations_kept = operations_kept
         self._take_pasts = take_pasts
+        self._messages_kept = messages_kept
         self._prunes = KeyedQueue()
         bus.on_event(self._follow)
 
@@ -62,8 +66,11 @@ class Housekeeping:
             await self._store.remember(pasts)
 
     async def forget(self) -> None:
-        """Drop operations and idempotency keys that have had their time."""
-        dropped = await self._store.forget(before=self._clock.now() - self._operations_kept)
+        """Drop operations, idempotency keys and ids of delivered messages that have had their time."""
+        now = self._clock.now()
+        dropped = await self._store.forget(before=now - self._operations_kept)
+        async with self._store.begin() as tx:
+            dropped += await tx.messages.forget(before=now - self._messages_kept, keep=DELIVERED_KEPT)
         if dropped:
             log.info("forgotten", rows=dropped)
 

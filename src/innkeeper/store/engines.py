@@ -1,4 +1,4 @@
-"""Connections to the database: one engine to read with, one to write with."""
+"""Connections to the database: to read with, to write with, and to write so that not even a power cut undoes it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ _BUSY_TIMEOUT_S = 10
 _CONNECT_TIMEOUT_S = 5
 _WRITERS_TURN = 0x1_4B33
 """The advisory lock that PostgreSQL's writers hold; any number does, as long as it stays the same."""
+_SYNCED = "innkeeper_synced"
+_USUAL = "NORMAL"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engines:
-    """Both engines of one database, and how to name it in an error."""
+    """The engines of one database, and how to name it in an error."""
 
     reads: AsyncEngine
     writes: AsyncEngine
+    synced: AsyncEngine
+    """The connections of `writes`, for commits that must be on the disk when they are done."""
     place: str
 
     async def wait_for_turn(self, connection: AsyncConnection) -> None:
@@ -68,11 +72,12 @@ def _sqlite(url: URL, file: Path) -> Engines:
     writes = create_async_engine(url, pool_size=1, max_overflow=0, **options)
     reads = create_async_engine(url, pool_size=4, max_overflow=0, **options)
     # The driver would begin too late, with the first write, and find that another has written meanwhile.
-    _at_connect(writes, "journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON")
+    _at_connect(writes, "journal_mode = WAL", f"synchronous = {_USUAL}", "foreign_keys = ON")
+    _sync_as_told(writes)
     _at_begin(writes, "BEGIN IMMEDIATE")
     _at_connect(reads, "query_only = ON")
     _at_begin(reads, "BEGIN")
-    return Engines(reads=reads, writes=writes, place=str(file))
+    return Engines(reads=reads, writes=writes, synced=_synced(writes), place=str(file))
 
 
 def _postgresql(url: URL) -> Engines:
@@ -81,7 +86,13 @@ def _postgresql(url: URL) -> Engines:
     )
     # A look sees one moment of everything, as on SQLite.
     reads = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return Engines(reads=reads, writes=engine, place=url.render_as_string(hide_password=True))
+    _commit_as_told(engine)
+    place = url.render_as_string(hide_password=True)
+    return Engines(reads=reads, writes=engine, synced=_synced(engine), place=place)
+
+
+def _synced(writes: AsyncEngine) -> AsyncEngine:
+    return writes.execution_options(**{_SYNCED: True})
 
 
 def _make_private(file: Path) -> None:
@@ -104,6 +115,26 @@ def _at_connect(engine: AsyncEngine, *pragmas: str) -> None:
         for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+
+def _sync_as_told(engine: AsyncEngine) -> None:
+    """In WAL mode NORMAL survives our own death but not a power cut: each commit that must, waits for the disk."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def choose(connection: Connection) -> None:
+        wanted = "FULL" if connection.get_execution_options().get(_SYNCED) else _USUAL
+        if connection.info.get(_SYNCED, _USUAL) != wanted:  # the pragma lasts, and costs a round trip
+            connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+            connection.info[_SYNCED] = wanted
+
+
+def _commit_as_told(engine: AsyncEngine) -> None:
+    """PostgreSQL syncs each commit unless its operator has said otherwise."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def choose(connection: Connection) -> None:
+        if connection.get_execution_options().get(_SYNCED):
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
 
 
 def _at_begin(engine: AsyncEngine, statement: str) -> None:

@@ -16,7 +16,8 @@ from innkeeper.core.past import Past
 from innkeeper.core.ports import Clock, Lease
 from innkeeper.core.tenant import Seen
 from innkeeper.store import rules
-from innkeeper.store.memory_transaction import MemoryTransaction, Tables
+from innkeeper.store.memory_tables import Tables
+from innkeeper.store.memory_transaction import MemoryTransaction
 
 
 class _WallClock:
@@ -35,8 +36,8 @@ class MemoryStore:
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[MemoryTransaction]:
-        """A transaction that commits when the block ends well; writers wait for each other."""
+    async def begin(self, *, synced: bool = False) -> AsyncIterator[MemoryTransaction]:
+        """A transaction that commits when the block ends well; writers wait for each other. No disk is to be synced."""
         async with self._tables_in_turn() as tables:
             yield MemoryTransaction(tables)
 

@@ -5,36 +5,19 @@ from __future__ import annotations
 import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from itertools import count
 from typing import cast
 
 from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
-from innkeeper.core.ports import Lease, Receipt
+from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.store import rules
-
-
-@dataclass(kw_only=True)
-class Tables:
-    """Everything there is. Its values never change, so that a copy of the mappings is a copy of all."""
-
-    tenants: dict[str, Tenant] = field(default_factory=dict)
-    slots: dict[int, str] = field(default_factory=dict)
-    hostnames: dict[str, str] = field(default_factory=dict)
-    leases: dict[str, Lease] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
-    keys: dict[str, TenantKey] = field(default_factory=dict)
-    receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)
-    releases: dict[tuple[str, str], Release] = field(default_factory=dict)
-    trail: dict[int, Entry] = field(default_factory=dict)
-
-    def copy(self) -> Tables:
-        """The same, to be changed apart."""
-        return Tables(**{table.name: getattr(self, table.name).copy() for table in fields(self)})
+from innkeeper.store.memory_messages import MemoryMessages
+from innkeeper.store.memory_tables import Tables
 
 
 class MemoryTransaction:
@@ -42,6 +25,7 @@ class MemoryTransaction:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
+        self.messages = MemoryMessages(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -111,6 +95,7 @@ class MemoryTransaction:
         del tables.slots[present.slot]
         del tables.tenants[name]
         tables.leases.pop(name, None)
+        tables.messages = {n: each for n, each in tables.messages.items() if each[0].tenant != name}
         tables.keys = {id_: key for id_, key in tables.keys.items() if key.tenant != name}
         its = {operation.id for operation in tables.operations.values() if operation.tenant_id == tenant_id}
         tables.receipts = {use: kept for use, kept in tables.receipts.items() if kept.operation_id not in its}

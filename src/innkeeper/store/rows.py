@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,6 +15,8 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
+from innkeeper.core.messages import Message, MessageState
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import NOTHING, Past
 from innkeeper.core.ports import Receipt
@@ -120,6 +122,8 @@ def _spec_of(text: str) -> Spec:
             "hostnames": tuple(kept["hostnames"]),
             "access": Access(kept["access"]),
             "custom": custom and CustomAgent(**custom | {"command": tuple(custom["command"])}),
+            "public_paths": tuple(kept.get("public_paths", ())),
+            "inbox": _inbox_of(kept.get("inbox", ())),
         }
     )
 
@@ -140,8 +144,13 @@ def _seen_of(text: str) -> Seen:
             "crashes": tuple(map(moment, kept["crashes"])),
             "started_at": _moment_or_none(kept["started_at"]),
             "next_wake": _moment_or_none(kept.get("next_wake")),
+            "webhooks": _inbox_of(kept.get("webhooks", ())),
         }
     )
+
+
+def _inbox_of(kept: Iterable[dict[str, Any]]) -> tuple[InboxPath, ...]:
+    return tuple(InboxPath(**each) for each in kept)
 
 
 def past_text(past: Past) -> str:
@@ -207,6 +216,28 @@ def receipt_of(row: AnyRow) -> Receipt:
 def release_of(row: AnyRow) -> Release:
     """A release from its whole row."""
     return Release(**{**row._mapping, "created_at": moment(row.created_at)})
+
+
+MESSAGE = [column for column in tables.messages.c if column.name != "sealed"]
+"""What `message_of` wants selected: never the payload."""
+
+
+def message_values(message: Message) -> dict[str, object]:
+    """A whole row but for its number, which the database gives, and its payload."""
+    moments = {name: _stamp_or_none(getattr(message, name)) for name in _MESSAGE_MOMENTS}
+    values = {**vars(message), **moments, "state": message.state.value}
+    del values["number"]
+    return values
+
+
+def message_of(row: AnyRow) -> Message:
+    """A message from the columns `MESSAGE`."""
+    fields = dict(row._mapping)
+    moments = {name: _moment_or_none(fields[name]) for name in _MESSAGE_MOMENTS}
+    return Message(**{**fields, **moments, "state": MessageState(fields["state"])})
+
+
+_MESSAGE_MOMENTS = ("received_at", "next_attempt_at", "attempt_at", "ended_at")
 
 
 def entry_values(entry: Entry) -> dict[str, object]:

@@ -42,8 +42,13 @@ def key_used() -> Conflict:
     return Conflict("That Idempotency-Key has been used already.")
 
 
+def kept_already() -> Conflict:
+    """A second message with that fingerprint."""
+    return Conflict("That message is kept already.")
+
+
 def no_tenant(name: str) -> UnknownTenant:
-    """A key for nobody."""
+    """A key or a message for nobody."""
     return UnknownTenant(f"There is no tenant {name}.")
 
 

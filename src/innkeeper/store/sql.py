@@ -49,9 +49,9 @@ class SqlStore:
         await self._engines.dispose()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[SqlTransaction]:
-        """A transaction that commits when the block ends well; writers wait for each other."""
-        async with self._connected(self._engines.writes) as connection:
+    async def begin(self, *, synced: bool = False) -> AsyncIterator[SqlTransaction]:
+        """A transaction that commits when the block ends well, to the disk if `synced`; writers wait for each other."""
+        async with self._connected(self._engines.synced if synced else self._engines.writes) as connection:
             await self._engines.wait_for_turn(connection)
             yield SqlTransaction(connection)
 

@@ -5,7 +5,21 @@ Moments are ISO texts in UTC of one width, so that they sort and compare as text
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -18,6 +32,9 @@ metadata = MetaData(
 
 # Compared byte by byte everywhere: a language's own order would page differently from Python's.
 EXACT = String().with_variant(String(collation="C"), "postgresql")
+
+# SQLite's own numbers have 64 bits, but only under the name INTEGER.
+COUNT = BigInteger().with_variant(Integer(), "sqlite")
 
 tenants = Table(
     "tenants",
@@ -103,6 +120,33 @@ releases = Table(
     Column("source", EXACT, nullable=False),
     Column("size_mb", Integer, nullable=False),
     Column("created_at", EXACT, nullable=False),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("number", COUNT, primary_key=True, autoincrement=True),
+    Column("id", EXACT, nullable=False, unique=True),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("path", EXACT, nullable=False),
+    Column("port", Integer),
+    Column("sender_id", Text),
+    Column("fingerprint", EXACT),
+    Column("size", Integer, nullable=False),
+    Column("received_at", EXACT, nullable=False),
+    Column("next_attempt_at", EXACT, nullable=False),
+    Column("state", EXACT, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("attempt", EXACT),
+    Column("attempt_at", EXACT),
+    Column("ended_at", EXACT),
+    Column("last_error", Text),
+    Column("sealed", LargeBinary),  # the payload, encrypted; null once it is delivered
+    UniqueConstraint("tenant_id", "path", "fingerprint"),
+    Index("ix_messages_tenant", "tenant", "number"),
+    Index("ix_messages_state", "state", "tenant", "path", "number"),
+    sqlite_autoincrement=True,  # a number is never given twice, whatever is dropped
 )
 
 audit = Table(

@@ -15,6 +15,7 @@ from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.store import rows, rules, tables
+from innkeeper.store.messages import SqlMessages
 
 T = TypeVar("T")
 _Query = Select[*tuple[Any, ...]]
@@ -26,6 +27,7 @@ class SqlTransaction:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self.messages = SqlMessages(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

@@ -1,27 +1,35 @@
 """What the core needs of the world outside: each port's docstring is its contract."""
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Consent, Entrance, Probe, Seat
-from innkeeper.core.ports.host import Clock, HostMemory, MemoryNow, Movements, Moves, Prober, Tokens, Units
+from innkeeper.core.ports.courier import Afterwards, Courier, Parcel
+from innkeeper.core.ports.host import Clock, HostMemory, MemoryNow, Movements, Moves, Prober, Seals, Tokens, Units
+from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
 from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
 
 __all__ = [
     "LEASE_FOR",
+    "Afterwards",
     "Agent",
     "Blueprint",
     "Clock",
     "ConfigFile",
     "Consent",
+    "Courier",
     "Entrance",
     "HostMemory",
     "Lease",
+    "Load",
     "MemoryNow",
+    "Messages",
     "Movements",
     "Moves",
+    "Parcel",
     "Probe",
     "Prober",
     "Receipt",
     "Runtime",
+    "Seals",
     "Seat",
     "Store",
     "Tokens",

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from innkeeper.core.ladder import Rung
+from innkeeper.core.openings import InboxPath
 from innkeeper.core.tenant import Limits, Spec
 
 
@@ -124,6 +125,10 @@ class Agent(Protocol):
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         """The channels on which it fetches messages itself, by its config: asleep it would miss them."""
+        ...
+
+    def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
+        """Where it takes webhooks by its config: what comes there is kept for it while it is asleep."""
         ...
 
     def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:

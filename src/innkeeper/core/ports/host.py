@@ -111,6 +111,22 @@ class Tokens(Protocol):
     def gateway_token(self, tenant_id: str, epoch: int) -> str: ...
 
 
+class Seals(Protocol):
+    """Encryption with a key of each tenant's, derived from the keyring: the database alone gives nothing away."""
+
+    def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
+        """`plain`, readable only as what goes by that name with that tenant."""
+        ...
+
+    def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
+        """What was sealed so; raises a Problem where it wasn't, or was with a key that is gone."""
+        ...
+
+    def fingerprint(self, tenant_id: str, content: bytes) -> str:
+        """The same for the same content, and nothing that could be guessed from."""
+        ...
+
+
 class Clock(Protocol):
     """Time, so that tests can turn it."""
 

@@ -12,6 +12,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
+from innkeeper.core.ports.messages import Messages
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 
@@ -44,6 +45,11 @@ class Receipt:
 class Transaction(Protocol):
     """One atomic piece of reading and writing; nothing of it is seen unless all of it is."""
 
+    @property
+    def messages(self) -> Messages:
+        """The inboxes."""
+        ...
+
     async def tenant(self, name: str) -> Tenant | None: ...
     async def tenants(self, *, after: str = "", limit: int | None = None) -> Sequence[Tenant]:
         """By name, those after `after`; None: all of them."""
@@ -74,7 +80,7 @@ class Transaction(Protocol):
         ...
 
     async def drop_tenant(self, name: str, tenant_id: str) -> None:
-        """Remove the row and all that hangs on it: keys, hostnames, receipts. Operations and audit stay."""
+        """Remove the row and all that hangs on it: keys, hostnames, receipts, messages. Operations and audit stay."""
         ...
 
     async def add_operation(self, operation: Operation) -> None: ...
@@ -120,8 +126,11 @@ class Store(Protocol):
     No caller keeps a transaction open over anything slow: no network call inside one.
     """
 
-    def begin(self) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction that commits when the block ends well and rolls back otherwise. Writers wait for each other."""
+    def begin(self, *, synced: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction that commits when the block ends well and rolls back otherwise. Writers wait for each other.
+
+        With `synced` it is on the disk when the block has ended, so that not even a power cut undoes it.
+        """
         ...
 
     def look(self) -> AbstractAsyncContextManager[Transaction]:

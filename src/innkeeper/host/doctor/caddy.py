@@ -8,7 +8,8 @@ import re
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.host.doctor.host import Host
 
-OLDEST = (2, 8)
+OLDEST = (2, 11)
+"""The first that notes a delivery before it makes it; with an older one, none would be found again after a crash."""
 
 
 async def check(host: Host) -> Finding:

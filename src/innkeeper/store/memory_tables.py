@@ -1,0 +1,36 @@
+"""All that the store in memory holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from innkeeper.core.access import TenantKey
+from innkeeper.core.audit import Entry
+from innkeeper.core.messages import Message
+from innkeeper.core.operations import Operation
+from innkeeper.core.ports import Lease, Receipt
+from innkeeper.core.release import Release
+from innkeeper.core.tenant import Tenant
+
+
+@dataclass(kw_only=True)
+class Tables:
+    """Everything there is. Its values never change, so that a copy of the mappings is a copy of all."""
+
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    slots: dict[int, str] = field(default_factory=dict)
+    hostnames: dict[str, str] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    keys: dict[str, TenantKey] = field(default_factory=dict)
+    receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)
+    releases: dict[tuple[str, str], Release] = field(default_factory=dict)
+    trail: dict[int, Entry] = field(default_factory=dict)
+    messages: dict[int, tuple[Message, bytes | None]] = field(default_factory=dict)
+    """By number, in their order, with their payloads."""
+    last_number: list[int] = field(default_factory=lambda: [0])
+    """A message's number is never given twice."""
+
+    def copy(self) -> Tables:
+        """The same, to be changed apart."""
+        return Tables(**{table.name: getattr(self, table.name).copy() for table in fields(self)})
