@@ -37,7 +37,7 @@ def test_only_addresses_are_listened_on(host: str) -> None:
 @pytest.mark.parametrize("usual_s", [0.1, 30, 600])
 def test_caddy_is_more_patient_than_any_tenant_may_be_but_not_with_a_gate_that_is_away(usual_s: float) -> None:
     text = render(EdgePlan(host="127.0.0.1", port=8080, run=Path("/data"), wake_deadline_s=usual_s))
-    asking = text.partition("bind \"unix/")[0]  # before the courier's own site
+    asking = text.partition('bind "unix/')[0]  # before the courier's own site
     said = dict(re.findall(r"(response_header_timeout|lb_\w+) (\d+)(?:m?s)?$", asking, re.MULTILINE))
 
     assert int(said["response_header_timeout"]) > int(said["lb_try_duration"]) > DEADLINE_MAX_S
