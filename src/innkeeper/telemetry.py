@@ -27,7 +27,7 @@ from prometheus_client import (
 )
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from innkeeper.core.events import Event, OperationChanged, StepTaken
+from innkeeper.core.events import CapacityShort, Event, MemoryMoved, OperationChanged, StepTaken, TenantWoken
 
 # --- redaction --------------------------------------------------------------------------------------------------------
 
@@ -151,6 +151,17 @@ queue_depth = _gauge("queue_depth", "Tenants that wait to be looked at by the re
 lease_losses = _counter("lease_losses", "Times that a tenant's lease went to another control plane during work on it.")
 loop_restarts = _counter("loop_restarts", "Times that a background loop fell and was started again.", "loop")
 
+wakes = _seconds("wake", "How long sleepers took to be ready again, by the rung that they came from.", "rung")
+page_outs = _counter(
+    "page_outs", "Times that memory went to swap (`done`) or couldn't (`skipped`), of `frozen` or `running` tenants.",
+    "of", "outcome",
+)  # fmt: skip
+capacity_short = _counter("capacity_short", "Times that a tenant wasn't woken for want of memory.")
+starts_waiting = _gauge("starts_waiting", "Tenants that wait for their turn to start.")
+starts_under_way = _gauge("starts_under_way", "Tenants that are starting.")
+zram_stored = _gauge("zram_stored_bytes", "What lies in the host's compressed swap, before compression.")
+zram_memory = _gauge("zram_memory_bytes", "What that takes of the memory.")
+
 gate_asks = _counter("gate_asks", "Requests that the gate decided on, by outcome.", "outcome")
 caddy_up = _gauge("caddy_up", "Whether Caddy answers: 1 or 0.")
 
@@ -181,6 +192,13 @@ def count_event(event: Event) -> None:
             reconcile_step.labels(step=step).observe(seconds)
             if problem is not None:
                 reconcile_failures.labels(step=step, code=problem).inc()
+        case TenantWoken(rung=rung, seconds=seconds):
+            wakes.labels(rung=rung).observe(seconds)
+        case MemoryMoved(trimmed=trimmed, paged=paged):
+            of = "running" if trimmed else "frozen"
+            page_outs.labels(of=of, outcome="done" if paged.skipped is None else "skipped").inc()
+        case CapacityShort():
+            capacity_short.inc()
         case OperationChanged(operation=operation) if operation.status.ended:
             operations.labels(kind=operation.kind, status=operation.status).inc()
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,14 +17,15 @@ from innkeeper.agents import AGENTS
 from innkeeper.api.deps import BuildImage, BuiltImage, Finding, Inn
 from innkeeper.broker.app import Broker
 from innkeeper.broker.choice import upstream_from
+from innkeeper.broker.counting import CountingMeter
 from innkeeper.broker.listener import BrokerListeners
-from innkeeper.broker.metering import TenantMeter, Usage
 from innkeeper.broker.residents import Residents
 from innkeeper.core.access import digest
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
@@ -75,18 +76,6 @@ class SystemClock:
         return utc_now()
 
 
-class CountingMeter(TenantMeter):
-    """Counts for the metrics, too."""
-
-    def used(self, usage: Usage) -> None:
-        """Add one call."""
-        super().used(usage)
-        telemetry.broker_calls.labels(provider=usage.provider, usage="told" if usage.tokens else "unknown").inc()
-        if usage.tokens is not None:
-            telemetry.broker_tokens.labels(provider=usage.provider, direction="input").inc(usage.tokens.input)
-            telemetry.broker_tokens.labels(provider=usage.provider, direction="output").inc(usage.tokens.output)
-
-
 @dataclass(frozen=True, kw_only=True)
 class House:
     """A control plane, put together."""
@@ -123,12 +112,22 @@ class House:
     async def _measure(self) -> None:
         telemetry.queue_depth.set(len(self.queue))
         telemetry.broker_in_flight.set(self.broker.in_flight_in_all)
+        telemetry.starts_waiting.set(self.dormitory.turnstile.waiting)
+        telemetry.starts_under_way.set(self.dormitory.turnstile.starting)
+        await self._measure_swap()
         if self.caddy is not None:
             telemetry.caddy_up.set((await self.caddy.status()).running)
         await self.post.measure()
 
+    async def _measure_swap(self) -> None:
+        with suppress(Problem):
+            host = await self.inn.memory.now()
+            telemetry.zram_stored.set(host.zram_stored_mb * MB)
+            telemetry.zram_memory.set(host.zram_memory_mb * MB)
+
 
 GAUGES_EVERY_S = 5.0
+MB = 1 << 20
 
 
 @asynccontextmanager

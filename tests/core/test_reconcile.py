@@ -10,10 +10,10 @@ from innkeeper.core.access import SYSTEM
 from innkeeper.core.errors import ForeignInstance, ImageMissing, RuntimeFault, StaleLease
 from innkeeper.core.events import StateChanged, TenantGone
 from innkeeper.core.instance import State
-from innkeeper.core.operations import Operation, Status
+from innkeeper.core.operations import FAULTS_TOLERATED, Operation, Status
 from innkeeper.core.plan import CRASHES
 from innkeeper.core.ports import LEASE_FOR
-from innkeeper.core.reconcile import FAULTS_TOLERATED, Held
+from innkeeper.core.reconcile import Held
 from innkeeper.core.tenant import Wanted
 from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
 from tests.support.house import House

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from innkeeper.core.access import SYSTEM
+from innkeeper.core.activate import is_open
 from innkeeper.core.errors import AgentBusy
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Probe
 from innkeeper.core.reconcile import PATIENCE
 from innkeeper.core.specs import SpecPatch
+from innkeeper.core.suspension import MADE_UP_AT_MOST
 from innkeeper.core.tenant import Wanted
+from innkeeper.loops.watcher import ON_THE_WAY_S
 from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
 from tests.support.house import House
 
@@ -161,3 +166,94 @@ async def test_a_crash_around_the_freeze_loses_no_resume(house: House, mishap: M
     tenant = await house.tenant()
     assert (tenant.seen.state, tenant.seen.ready, tenant.seen.suspension) == (State.RUNNING, True, None)
     assert house.prober.paths[-1] == "/resume"
+
+
+async def sleeps_through(house: House, missed_runs: str) -> None:
+    """A run of its own falls due, and nobody is there to wake it."""
+    await house.control.update("alice", SpecPatch(sleep={"missed_runs": missed_runs}), actor=SYSTEM)
+    await house.settle()
+    house.agent.runs_at = house.clock.now() + timedelta(hours=1)
+    await sleep(house, "stop")
+    house.agent.was_due = {"hourly": 5, "daily": 1, "constantly": 1000}
+    house.clock.turn(6 * 3600)
+    house.prober.paths.clear()
+    await rouse(house)
+
+
+async def test_runs_that_were_missed_are_made_up_for_one_by_one_where_that_is_wanted(house: House) -> None:
+    await sleeps_through(house, "run")
+    asked = [path for path in house.prober.paths if path.startswith("/run")]
+    assert asked.count("/run/hourly") == 4, "once it runs by itself"
+    assert asked.count("/run/daily") == 0
+    assert asked.count("/run/constantly") == MADE_UP_AT_MOST
+    assert (await house.tenant()).seen.missed_since is None
+    house.prober.paths.clear()
+    await house.settle()
+    assert house.prober.paths == []
+
+
+@pytest.mark.parametrize("missed_runs", ["run-once", "skip"])
+async def test_else_they_are_left_to_the_agent(house: House, missed_runs: str) -> None:
+    await sleeps_through(house, missed_runs)
+    assert [path for path in house.prober.paths if path.startswith(("/run", "/jobs"))] == []
+    assert (await house.tenant()).seen.missed_since is None
+
+
+async def test_a_run_that_it_was_woken_for_wasnt_missed(house: House) -> None:
+    await house.control.update("alice", SpecPatch(sleep={"missed_runs": "run"}), actor=SYSTEM)
+    await house.settle()
+    house.agent.runs_at = house.clock.now() + timedelta(hours=1)
+    await sleep(house, "pause")
+    house.agent.was_due = {"hourly": 5}
+    house.clock.turn(3610)
+    await rouse(house)
+    assert "/jobs" not in house.prober.paths
+
+
+async def test_whoever_comes_while_it_is_being_stopped_is_never_sent_to_the_dying_one(house: House) -> None:
+    slow = Fault(mishap=Mishap.HANG)
+    house.runtime.faults[Call.STOP].append(slow)
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    working = asyncio.create_task(house.settle())
+    while house.runtime.calls[Call.STOP] == 0:
+        await asyncio.sleep(0)
+    await house.rungs.rouse("alice")
+    tenant = await house.tenant()
+    assert tenant.target is State.RUNNING
+    assert not is_open(tenant)
+    slow.release.set()
+    await working
+    await house.settle()
+    assert is_open(await house.tenant())
+    assert house.runtime.calls[Call.START] == 2
+
+
+async def test_whoever_comes_while_it_is_asked_keeps_it_up(house: House) -> None:
+    real = house.prober.ask
+
+    async def ask(address: str, probe: Probe) -> tuple[int, bytes] | None:
+        if probe.path == "/suspend":
+            await house.rungs.rouse("alice")
+        return await real(address, probe)
+
+    house.prober.ask = ask  # type: ignore[method-assign]
+    await sleep(house, "stop")
+    assert is_open(await house.tenant())
+    assert house.runtime.calls[Call.STOP] == 0
+    assert house.prober.paths[-1] == "/resume"
+
+
+async def test_whoever_was_let_in_just_now_is_waited_for_before_a_look(house: House) -> None:
+    house.addresses["here"] = "alice"
+    house.directory.touch("alice", house.clock.now())
+
+    async def reach() -> None:
+        await asyncio.sleep(0.9 * ON_THE_WAY_S)
+        house.wire.awaited.add("here")
+
+    reaching = asyncio.create_task(reach())
+    with pytest.raises(AgentBusy, match="awaited"):
+        await sleep(house, "stop")
+    await reaching
+    assert is_open(replace(await house.tenant(), rung=Rung.RUNNING)), "as ready as it was"
+    assert house.runtime.calls[Call.STOP] == 0

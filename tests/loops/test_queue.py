@@ -149,3 +149,19 @@ async def test_a_key_can_be_taken_out_of_turn_but_never_from_whoever_works_on_it
     queue.add("d")
     queue.done("d")
     assert await queue.get() == "d", "what was added meanwhile does"
+
+
+async def test_a_hint_is_followed_but_never_cuts_a_failure_s_delay_short() -> None:
+    queue = KeyedQueue(first_delay_s=0.02)
+    queue.hint("alice")
+    assert await queue.get() == "alice"
+    queue.hint("alice")  # what the work itself does comes back as news
+    assert queue.failed("alice") == 0.02
+    assert len(queue) == 0
+    queue.hint("alice")  # and may be late
+    assert len(queue) == 0
+    async with asyncio.timeout(1):
+        assert await queue.get() == "alice"
+    queue.hint("alice")
+    queue.done("alice")
+    assert len(queue) == 1, "it went well, so what was heard meanwhile is worth another look"

@@ -65,6 +65,15 @@ async def test_work_that_was_left_is_found_at_the_start(house: House) -> None:
         await done(house, operation)
 
 
+async def test_an_order_that_needs_no_step_is_answered_by_whoever_comes_after_the_one_who_took_it(house: House) -> None:
+    async with living(house):
+        await done(house, await house.create())
+    _, wake = await house.control.wake("alice", actor=SYSTEM)  # and it died before it looked
+    house.start("two")
+    async with living(house):
+        await done(house, wake)
+
+
 @pytest.mark.parametrize("harm", ["by_hand_remove", "by_hand_stop", "by_hand_pause"])
 async def test_what_somebody_did_by_hand_is_put_right(house: House, harm: str) -> None:
     async with living(house):

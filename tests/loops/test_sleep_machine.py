@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Problem
+from innkeeper.core.events import Event, StepTaken
 from innkeeper.core.instance import Instance, State
 from innkeeper.core.ladder import Rung
 from innkeeper.core.plan import Step, decide
@@ -37,6 +38,8 @@ from tests.support.house import House
 NAMES = ("alice", "bob")
 POLICY = SpecPatch(sleep={"pause_after_s": 60, "page_after_s": 120, "stop_after_s": 300})
 DEADLINE_S = 30.0
+STEPS_AT_ONCE = 200
+"""Far more than two tenants ever need in a moment."""
 WORK = (Call.GET, Call.CREATE, Call.START, Call.STOP, Call.PAUSE, Call.UNPAUSE, Call.REMOVE, Call.PAGE_OUT, Call.USAGE)
 ACTIONS = (Call.PAUSE, Call.UNPAUSE, Call.START, Call.STOP, Call.PAGE_OUT)
 names = st.sampled_from(NAMES)
@@ -90,6 +93,7 @@ class SleepMachine(RuleBasedStateMachine):
         self.lives = 0
         self.requests: list[Request] = []
         self.last_s = 0.0
+        self.steps = (0.0, 0)
 
     # --- the world ----------------------------------------------------------------------------------------------------
 
@@ -109,6 +113,7 @@ class SleepMachine(RuleBasedStateMachine):
         house, mortals = self.house, [Mortal(self.store), Mortal(self.runtime)]
         house.store, house.runtime = mortals  # type: ignore[assignment]
         house.start(f"life-{self.lives}")
+        house.bus.on_event(self._count)
         await house.directory.load()
         waker = Waker(directory=house.directory, rungs=house.rungs, reconciler=house.reconciler, queue=house.queue)
         house.activator._rouse = waker.rouse
@@ -120,6 +125,14 @@ class SleepMachine(RuleBasedStateMachine):
         for request in self.requests:
             if request.outcome is None:
                 request.task = self.ask(request.name)
+
+    def _count(self, event: Event) -> None:
+        """A step that changes nothing, taken again and again, is an end of everything else."""
+        if isinstance(event, StepTaken):
+            moment = self.loop.time()
+            self.steps = (moment, self.steps[1] + 1) if self.steps[0] == moment else (moment, 1)
+            assert self.steps[1] < STEPS_AT_ONCE, f"{event.step} of {event.tenant} goes on and on"
+        self.house.happened.clear()
 
     async def die(self) -> None:
         """kill -9: nothing is given back, no lease, no place in a line."""
@@ -207,7 +220,8 @@ class SleepMachine(RuleBasedStateMachine):
     @rule(name=names, begins=st.booleans())
     def a_model_call(self, name: str, begins: bool) -> None:
         async def call() -> None:
-            running = (await self.runtime.get(name)).state is State.RUNNING if not self.runtime.down else False
+            instance = self.runtime._instances.get(name)
+            running = instance is not None and instance.state is State.RUNNING
             self.house.calls[name] = int(begins and running)
 
         self.do(call())
@@ -294,6 +308,17 @@ class SleepMachine(RuleBasedStateMachine):
         await self.pass_time(2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+    @rule(name=names, tier=st.sampled_from(("pause", "stop", None)))
+    def killed_as_soon_as_it_has_an_order(self, name: str, tier: str | None) -> None:
+        async def kill() -> None:
+            control = self.house.control
+            wish = control.sleep(name, tier, actor=SYSTEM) if tier else control.wake(name, actor=SYSTEM)
+            await self.order(wish)
+            await self.die()
+            await self.live()
+
+        self.do(kill())
 
     @rule()
     def the_process_is_killed(self) -> None:

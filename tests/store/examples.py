@@ -99,6 +99,8 @@ def elaborate_seen() -> Seen:
         crashes=(NOON, NOON + timedelta(seconds=2.5)),
         started_at=NOON - timedelta(days=1),
         next_wake=NOON + timedelta(hours=3),
+        missed_since=NOON - timedelta(hours=3),
+        suspension="paused:s1",
         webhooks=(InboxPath(path="/telegram-webhook", id="json:update_id", port=8787),),
     )
 

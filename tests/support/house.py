@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
@@ -67,6 +68,7 @@ class PlainAgent:
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
     leave_until: datetime | None = None
+    was_due: Mapping[str, int] = MappingProxyType({})
     takes: tuple[InboxPath, ...] = ()
 
     def config_paths(self) -> Sequence[str]:
@@ -110,6 +112,15 @@ class PlainAgent:
 
     def run_at(self, status: int, body: bytes) -> datetime | None:
         return self.runs_at
+
+    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
+        return Probe(port=80, path="/jobs", json={}) if self.was_due else None
+
+    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
+        return self.was_due
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
+        return Probe(port=80, path=f"/run/{job}", json={})
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         return Probe(port=80, path="/resume", json={"suspension": suspension}) if self.can_be_asked else None

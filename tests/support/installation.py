@@ -85,6 +85,11 @@ class Installation:
         """What it said."""
         return (self.data / "serve.log").read_text()
 
+    def edge_log(self) -> str:
+        """What Caddy said."""
+        log = self.data / "run" / "caddy.log"
+        return log.read_text() if log.exists() else ""
+
     # --- asking -------------------------------------------------------------------------------------------------------
 
     @property
@@ -154,10 +159,16 @@ class Installation:
     # --- what there is on the host ------------------------------------------------------------------------------------
 
     async def containers(self, docker: aiodocker.Docker) -> list[dict[str, Any]]:
-        """Our containers, inspected."""
+        """Our containers, inspected, but for those that go just now."""
         filters = json.dumps({"label": [f"innkeeper.namespace={self.namespace}"]})
-        found = await docker.containers.list(all=1, filters=filters)
-        return [await container.show() for container in found]
+        shown = []
+        for container in await docker.containers.list(all=1, filters=filters):
+            try:
+                shown.append(await container.show())
+            except aiodocker.DockerError as error:
+                if error.status != 404:
+                    raise
+        return shown
 
     async def networks(self, docker: aiodocker.Docker) -> list[str]:
         """The names of our networks."""

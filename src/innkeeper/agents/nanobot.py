@@ -99,6 +99,18 @@ class Nanobot:
         """It is never asked."""
         return None
 
+    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
+        """It is never asked."""
+        return {}
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from innkeeper.agents.jsonfile import shared_json
 from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
+from innkeeper.agents.openclaw_cron import times_due
 from innkeeper.agents.openclaw_telegram import accounts, telegram_webhooks
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
@@ -129,6 +130,20 @@ class OpenClaw:
         """Milliseconds since 1970; nothing where the scheduler is off or has no job."""
         payload = _json_object(body).get("payload")
         return _moment(payload.get("nextWakeAtMs")) if isinstance(payload, dict) and payload.get("enabled") else None
+
+    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """Those of its scheduler."""
+        return _rpc(gateway_token, "cron.list", limit=200, compact=True)
+
+    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
+        """By their schedules; a job for one moment it makes up for by itself."""
+        payload = _json_object(body).get("payload")
+        jobs = payload.get("jobs") if isinstance(payload, dict) else None
+        return times_due(jobs, since, until) if isinstance(jobs, list) else {}
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
+        """Now, whatever its schedule says."""
+        return _rpc(gateway_token, "cron.run", id=job, mode="force")
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Ends the suspension of that id; one whose lease is over is no error."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
 from innkeeper.agents import model
 from innkeeper.agents.jsonfile import Tree, value_at
 from innkeeper.agents.openclaw_telegram import reachable_telegram
+from innkeeper.core.ladder import MissedRuns
 from innkeeper.core.ports import Seat
 
 CONFIG_PATH = ".openclaw/openclaw.json"
@@ -38,6 +39,8 @@ def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
         "update": {"checkOnStart": False, "auto": {"enabled": False}},
         "telemetry": {"enabled": False},
         "discovery": {"mdns": {"mode": "off"}},
+        # Runs that fell due while it was stopped: dropped, or made up for with one run each.
+        "cron": {"skipMissedJobs": seat.spec.sleep.missed_runs is MissedRuns.SKIP},
         # The image never changes, and a watcher on it keeps a running gateway from being saved.
         "skills": {"load": {"watch": False}},
         "plugins": {"entries": {"admin-http-rpc": {"enabled": True}}},  # suspend, cron status, pairing

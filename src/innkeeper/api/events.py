@@ -9,17 +9,22 @@ from pydantic import BaseModel
 
 from innkeeper.api.admission import TheGuest, for_tenants_too
 from innkeeper.api.deps import Inn, TheInn
-from innkeeper.api.documents import operation_document, tenant_document
+from innkeeper.api.documents import MB, operation_document, tenant_document
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
 from innkeeper.core.events import (
+    CapacityShort,
     Event,
+    MemoryMoved,
     OperationChanged,
     StateChanged,
     StepTaken,
     TenantChanged,
     TenantGone,
+    TenantWoken,
 )
+from innkeeper.problems import document
+from innkeeper.telemetry import redact
 
 LAG = 256
 """How many events a listener may be behind before the oldest are dropped."""
@@ -29,8 +34,9 @@ router = APIRouter(tags=["events"])
 
 @router.get("/events", summary="Listen to everything", **STREAM)
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
-    """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.keys`, `tenant.gone`,
-    `operation`. A listener that is too slow loses the oldest ones and is told so by `lagged`; then look again by GET.
+    """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
+    `tenant.keys`, `tenant.gone`, `capacity.short`, `operation`. A listener that is too slow loses the oldest ones and
+    is told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -70,6 +76,17 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told["operation"] = _json(operation_document(operation))
         case StepTaken(step=step, seconds=seconds, problem=problem):
             told |= {"step": step, "seconds": round(seconds, 3), "problem": problem}
+        case TenantWoken(rung=rung, seconds=seconds):
+            told |= {"rung": rung, "seconds": round(seconds, 3)}
+        case MemoryMoved(trimmed=trimmed, paged=paged):
+            told |= {
+                "trimmed": trimmed,
+                "before_mb": paged.before_bytes // MB,
+                "after_mb": paged.after_bytes // MB,
+                "skipped": redact(paged.skipped) if paged.skipped else None,
+            }
+        case CapacityShort(problem=problem):
+            told |= {"problem": document(problem)}
     return told
 
 

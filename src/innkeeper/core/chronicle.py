@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from innkeeper.core.directory import Directory
-from innkeeper.core.events import Bus, Event, StateChanged, StepTaken, TenantChanged, TenantGone
+from innkeeper.core.events import Bus, Event, StateChanged, StepTaken, TenantChanged, TenantGone, TenantWoken
 from innkeeper.core.instance import State, Usage
 from innkeeper.core.ladder import Rung
 from innkeeper.core.past import Past, usual, worst
@@ -28,6 +28,7 @@ class Chronicle:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
+        self._bus = bus
         self._is_paged = is_paged
         self._clock = clock
         self._pasts: dict[str, Past] = {}
@@ -129,4 +130,6 @@ class Chronicle:
         if woken is not None:
             rung, since = woken
             self._stays[tenant.name] = rung, False
-            self._keep(tenant, self.past(tenant).with_wake(rung, self._clock() - since))
+            seconds = self._clock() - since
+            self._keep(tenant, self.past(tenant).with_wake(rung, seconds))
+            self._bus.publish(TenantWoken(tenant=tenant.name, rung=rung, seconds=seconds))

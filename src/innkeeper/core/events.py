@@ -14,7 +14,8 @@ from typing import ClassVar
 
 from innkeeper.core.access import TenantKey
 from innkeeper.core.errors import Problem
-from innkeeper.core.instance import State
+from innkeeper.core.instance import PagedOut, State
+from innkeeper.core.ladder import Rung
 from innkeeper.core.operations import Operation
 from innkeeper.core.plan import Step
 from innkeeper.core.tenant import Tenant
@@ -84,6 +85,25 @@ class StepTaken(Event):
     seconds: float
     problem: str | None = None
     """The code of what went wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantWoken(Event):
+    """A sleeper is up again; `seconds` from being told to until it was ready, without the wait for its turn."""
+
+    kind: ClassVar[str] = "tenant.woken"
+    rung: Rung
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryMoved(Event):
+    """A tenant's memory went to swap, or couldn't."""
+
+    kind: ClassVar[str] = "tenant.memory"
+    trimmed: bool
+    """It ran meanwhile; else it was frozen."""
+    paged: PagedOut
 
 
 @dataclass(frozen=True, kw_only=True)

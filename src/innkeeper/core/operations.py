@@ -11,10 +11,22 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from innkeeper.core.audit import Entry
-from innkeeper.core.errors import Problem, Superseded, TenantFailed, TenantNotReady
+from innkeeper.core.errors import (
+    ImageMissing,
+    Kind,
+    NoCapacity,
+    Problem,
+    RuntimeFault,
+    Superseded,
+    TenantFailed,
+    TenantNotReady,
+)
 from innkeeper.core.instance import Instance, State
 from innkeeper.core.plan import Step, decide
 from innkeeper.core.tenant import Tenant
+
+FAULTS_TOLERATED = 3
+"""So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
 
 
 class OperationKind(StrEnum):
@@ -154,6 +166,15 @@ def hold_up(operation: Operation, trouble: Trouble | None, now: datetime, *, fat
     if operation.error == trouble:
         return operation
     return replace(operation, status=Status.RUNNING, error=trouble, updated_at=now)
+
+
+def is_fatal(problem: Problem, failures: int) -> bool:
+    """Whether whoever waits should be told that it went wrong, after so many `failures`, rather than wait on."""
+    if isinstance(problem, NoCapacity):
+        return True
+    if problem.kind in (Kind.UNAVAILABLE, Kind.NOT_READY) and not isinstance(problem, ImageMissing):
+        return False
+    return not isinstance(problem, RuntimeFault) or failures >= FAULTS_TOLERATED
 
 
 def waits(operation: Operation, why: str, now: datetime) -> Operation:

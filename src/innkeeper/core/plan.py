@@ -12,6 +12,8 @@ CRASHES = 5
 """So many crashes …"""
 CRASH_WINDOW = timedelta(minutes=10)
 """… within this time mean that starting it again is no use."""
+MISSED_AFTER = timedelta(minutes=1)
+"""A run of its own that is overdue by more was missed: nobody was there to wake its tenant."""
 
 
 class Step(StrEnum):
@@ -24,6 +26,7 @@ class Step(StrEnum):
     PAUSE = "pause"
     UNPAUSE = "unpause"
     RESUME = "resume"  # tell the agent that it may take work again
+    CATCH_UP = "catch_up"  # have the agent make up for runs of its own that it missed
     STOP = "stop"
     REMOVE = "remove"
     GIVE_UP = "give_up"  # crashed too often: stop it and say why
@@ -87,8 +90,10 @@ def _towards_running(tenant: Tenant, instance: Instance) -> Step:
             return Step.UNPAUSE
         case _ if tenant.seen.suspension is not None:
             return Step.RESUME
+        case _ if not is_ready(tenant.seen, instance):
+            return Step.PROBE
         case _:
-            return Step.NONE if is_ready(tenant.seen, instance) else Step.PROBE
+            return Step.CATCH_UP if tenant.seen.missed_since is not None else Step.NONE
 
 
 def _towards_paused(tenant: Tenant, instance: Instance) -> Step:
@@ -149,9 +154,17 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
         crashes=crashes[-CRASHES:],
         started_at=instance.started_at,
         next_wake=None if instance.state is State.RUNNING else seen.next_wake,
+        missed_since=seen.missed_since or _missed(seen, instance, now),
         suspension=seen.suspension if same_run and alive else None,
         webhooks=seen.webhooks,
     )
+
+
+def _missed(seen: Seen, instance: Instance, now: datetime) -> datetime | None:
+    """When a run was due that nobody woke it for; told once, when it is found up."""
+    due = seen.next_wake
+    missed = due is not None and instance.state is State.RUNNING and now - due > MISSED_AFTER
+    return due if missed else None
 
 
 def frozen(tenant: Tenant) -> Instance:

@@ -14,12 +14,12 @@ from datetime import timedelta
 
 from innkeeper.core.audit import Entry
 from innkeeper.core.boarding import Boarding, NotYet
-from innkeeper.core.errors import AgentBusy, ImageMissing, Kind, NoCapacity, Problem, RuntimeFault, StaleLease
+from innkeeper.core.errors import AgentBusy, Problem, RuntimeFault, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
 from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.keeping import kept
 from innkeeper.core.ladder import Rung
-from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, waits
+from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, is_fatal, waits
 from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
@@ -28,8 +28,6 @@ from innkeeper.core.tenant import Seen, Tenant, Wanted
 
 PROBE_EVERY_S = (0.02, 0.1)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
-FAULTS_TOLERATED = 3
-"""So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
 PATIENCE = timedelta(seconds=30)
 """So long an order to stop waits for what its tenant is in the middle of."""
 LOG_LINES_KEPT, LOG_BYTES_KEPT = 20, 4000
@@ -109,7 +107,9 @@ class Reconciler:
             raise Held(tenant.name)
         try:
             async with kept(lease, self._store):
+                began = time.monotonic()
                 await self._wake_up(tenant, frozen(tenant))
+                self._tell_step(tenant.name, Step.UNPAUSE, began)
                 now_there = await written
                 if now_there is not None and now_there.id == tenant.id:
                     await self._record_up(now_there, lease, State.RUNNING)
@@ -181,7 +181,7 @@ class Reconciler:
             return
         trouble = Trouble.of(problem)
         now = self._clock.now()
-        fatal = _is_fatal(problem, failures)
+        fatal = is_fatal(problem, failures)
         moved = [
             new
             for operation in look.operations
@@ -218,6 +218,9 @@ class Reconciler:
             case Step.RESUME:
                 await self._suspensions.end(tenant)
                 await self._record_up(tenant, lease, tenant.seen.state)
+            case Step.CATCH_UP:
+                await self._suspensions.catch_up(tenant)
+                await self._record(lease, tenant, replace(tenant.seen, missed_since=None), ())
             case Step.STOP:
                 await self._stop(look, lease)
             case Step.REMOVE:
@@ -290,9 +293,32 @@ class Reconciler:
         await self._record(lease, tenant, replace(tenant.seen, state=state, suspension=None), ())
 
     async def _stop(self, look: _Look, lease: Lease) -> None:
-        if look.tenant.target is State.STOPPED and not self._was_patient(look):
-            await self._ask_leave(look, lease, Rung.STOPPED)
+        """Close the gate first: whoever comes from now on, though it may be wanted up again, waits for the next run."""
+        open_still, to_sleep = look.tenant.seen, look.tenant.target is State.STOPPED
+        shut = replace(look, tenant=replace(look.tenant, seen=replace(open_still, ready=False)))
+        await self._record(lease, look.tenant, shut.tenant.seen, ())
+        if to_sleep and not self._was_patient(look):
+            try:
+                shut = replace(shut, tenant=(await self._ask_leave(shut, lease, Rung.STOPPED))[0])
+            except AgentBusy:
+                await self._reopen(shut.tenant, lease, open_still)
+                raise
+        if to_sleep and await self._is_needed_again(look.tenant):
+            await self._reopen(shut.tenant, lease, open_still)
+            return
         await self._runtime.stop(look.instance, grace_s=self._grace_s(look.tenant))
+
+    async def _reopen(self, shut: Tenant, lease: Lease, as_before: Seen) -> None:
+        """It goes on after all, as ready as it was; what was said to it meanwhile stays written down."""
+        async with self._store.look() as tx:
+            tenant = await tx.tenant(shut.name) or shut
+        await self._record(lease, tenant, replace(tenant.seen, ready=as_before.ready), ())
+
+    async def _is_needed_again(self, tenant: Tenant) -> bool:
+        """Whether somebody came since it was looked at: it is kept up for them, rather than started anew."""
+        async with self._store.look() as tx:
+            now = await tx.tenant(tenant.name)
+        return now is not None and now.id == tenant.id and now.target is State.RUNNING
 
     async def _ask_leave(self, look: _Look, lease: Lease, rung: Rung) -> tuple[Tenant, Consent]:
         """The tenant as it is written down with its agent's consent to sleep on that rung, or AgentBusy.
@@ -362,12 +388,3 @@ class Reconciler:
 
 def _lasting_error(seen: Seen) -> str | None:
     return seen.error if seen.state is State.FAILED else None
-
-
-def _is_fatal(problem: Problem, failures: int) -> bool:
-    """Whether whoever waits should be told that it went wrong, rather than wait on."""
-    if isinstance(problem, NoCapacity):
-        return True
-    if problem.kind in (Kind.UNAVAILABLE, Kind.NOT_READY) and not isinstance(problem, ImageMissing):
-        return False
-    return not isinstance(problem, RuntimeFault) or failures >= FAULTS_TOLERATED

@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 
 from innkeeper.core.errors import AgentBusy, InUse
 from innkeeper.core.holds import Holds
-from innkeeper.core.ladder import Rung
+from innkeeper.core.ladder import MissedRuns, Rung
 from innkeeper.core.ports import Clock, Consent, Probe, Prober, Runtime
 from innkeeper.core.seating import Seating
 from innkeeper.core.tenant import Tenant
 
 ASKED = "?"
 """Written down before an agent is asked: it may have suspended itself by now, under a name that isn't known yet."""
+MADE_UP_AT_MOST = 24
+"""Of one job: a day's hourly runs. What was missed for a month isn't worth a month's model calls at once."""
 SOON = timedelta(seconds=90)
 """With a run of its own due so soon it isn't worth going to sleep: a start of OpenClaw alone takes up to eleven
 seconds, and with its first answer twenty."""
@@ -31,7 +33,7 @@ class Suspensions:
         prober: Prober,
         holds: Holds,
         clock: Clock,
-        look: Callable[[], Awaitable[None]] | None = None,
+        look: Callable[[Tenant], Awaitable[None]] | None = None,
     ) -> None:
         self._seating = seating
         self._runtime = runtime
@@ -39,7 +41,7 @@ class Suspensions:
         self._holds = holds
         self._clock = clock
         self.look = look
-        """Looks who is in use just now; what was found a second ago may not be true any more."""
+        """Looks whether it is in use just now; what was found a second ago may not be true any more."""
 
     async def next_run(self, tenant: Tenant) -> datetime | None:
         """When it has work to do by itself, for it can't wake by itself; AgentBusy where that is too soon to sleep."""
@@ -91,7 +93,7 @@ class Suspensions:
     async def check_in_flight(self, tenant: Tenant) -> None:
         """InUse while bytes move on its connections, an answer of its is awaited, or a model call is under way."""
         if self.look is not None:
-            await self.look()
+            await self.look(tenant)
         hold = self._holds.in_flight(tenant.name)
         if hold is not None:
             raise InUse(f"{tenant.name} is busy: {hold.why}.")
@@ -107,6 +109,23 @@ class Suspensions:
         resume = agent.resume(tenant.spec, self._seating.gateway_token(tenant), name)
         if resume is not None:
             await self._ask(tenant, resume)
+
+    async def catch_up(self, tenant: Tenant) -> None:
+        """Have it run again what it has missed more than once since then, where its policy says so: once it does by
+        itself. Asked for and not waited for; what it doesn't take is left."""
+        since = tenant.seen.missed_since
+        if since is None or tenant.spec.sleep.missed_runs is not MissedRuns.RUN:
+            return
+        agent, token = self._seating.agent(tenant), self._seating.gateway_token(tenant)
+        ask = agent.jobs(tenant.spec, token)
+        answer = await self._ask(tenant, ask) if ask else None
+        if answer is None:
+            return
+        for job, times in agent.missed(*answer, since, self._clock.now()).items():
+            for _ in range(min(times - 1, MADE_UP_AT_MOST)):
+                run = agent.run_job(tenant.spec, token, job)
+                if run is not None:
+                    await self._ask(tenant, run)
 
     async def _ask(self, tenant: Tenant, probe: Probe) -> tuple[int, bytes] | None:
         return await self._prober.ask((await self._runtime.place(tenant.slot)).address, probe)

@@ -96,6 +96,8 @@ class Seen:
     started_at: datetime | None = None
     next_wake: datetime | None = None
     """When the agent has work to do by itself (a cron run), told by it before it went to sleep."""
+    missed_since: datetime | None = None
+    """Since when runs of its own were missed that are to be made up for one by one."""
     suspension: str | None = None
     """The name under which the agent has stopped taking work, for as long as it isn't told to go on."""
     webhooks: tuple[InboxPath, ...] = ()

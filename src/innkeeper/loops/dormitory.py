@@ -118,7 +118,7 @@ class Dormitory:
             prober=around.prober,
             holds=self.holds,
             clock=clock,
-            look=self.watcher.look,
+            look=self.watcher.look_at,
         )
         self.sweeper = Sweeper(
             directory=directory,

@@ -12,7 +12,7 @@ import structlog
 from innkeeper.core.chronicle import MB, Chronicle
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
-from innkeeper.core.events import Bus, Event, StateChanged, TenantChanged, TenantGone
+from innkeeper.core.events import Bus, Event, MemoryMoved, StateChanged, TenantChanged, TenantGone
 from innkeeper.core.holds import Holds
 from innkeeper.core.instance import PagedOut, State
 from innkeeper.core.ladder import Offer, Rung
@@ -54,6 +54,7 @@ class Pager:
         self._chronicle = chronicle
         self._holds = holds
         self._offer = offer
+        self._bus = bus
         self._clock = clock
         self.trims = trims
         """Whether those who run are trimmed at all."""
@@ -132,6 +133,7 @@ class Pager:
             log.info("paged out", tenant=tenant.name, **_figures(paged))
         else:
             log.info("not paged out", tenant=tenant.name, why=paged.skipped)
+        self._bus.publish(MemoryMoved(tenant=tenant.name, trimmed=False, paged=paged))
         self._on_paged(now_there, paged)
 
     async def _note(self, tenant: Tenant, rung: Rung) -> None:
@@ -186,6 +188,7 @@ class Pager:
             self._trimmed[tenant.name] = last.looked_at(usage, now)
             return False
         paged = await self._runtime.page_out(instance)
+        self._bus.publish(MemoryMoved(tenant=tenant.name, trimmed=True, paged=paged))
         if paged.skipped is not None:
             log.info("not trimmed", tenant=tenant.name, why=paged.skipped)
             return False

@@ -24,6 +24,7 @@ class KeyedQueue:
         self._waiting: set[str] = set()
         self._working: dict[str, asyncio.Event] = {}
         self._again: set[str] = set()
+        self._hinted: set[str] = set()
         self._later: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
         self._getters: deque[asyncio.Future[None]] = deque()
@@ -49,6 +50,15 @@ class KeyedQueue:
             self._waiting.add(key)
             self._ready.append(key)
             self._let_one_go()
+
+    def hint(self, key: str) -> None:
+        """Something happened to `key`, which may be what the work on it did itself: as `add`, but where that goes wrong
+        its delay stands, or each try would be what calls for the next."""
+        if key in self._working:
+            self._working[key].set()
+            self._hinted.add(key)
+        elif not self._failures.get(key):
+            self.add(key)
 
     def add_later(self, key: str, delay_s: float) -> None:
         """Look at `key` after a while, unless it is looked at before anyway."""
@@ -87,6 +97,8 @@ class KeyedQueue:
     def done(self, key: str) -> None:
         """The work on `key` went well."""
         self._failures.pop(key, None)
+        if key in self._hinted:
+            self._again.add(key)
         self._finish(key)
 
     def failed(self, key: str) -> float:
@@ -119,12 +131,14 @@ class KeyedQueue:
             # The worker is about to look again, which is all that was asked for.
             changed.clear()
             self._again.discard(key)
+            self._hinted.discard(key)
 
         return wait
 
     def _finish(self, key: str) -> bool:
         """Free the key; whether it went straight back into the queue."""
         del self._working[key]
+        self._hinted.discard(key)
         if key in self._again:
             self._again.discard(key)
             self.add(key)

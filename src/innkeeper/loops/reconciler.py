@@ -144,6 +144,7 @@ class ReconcilerLoops:
         await self._directory.refresh(off[:REFRESHED_AT_ONCE])
         for name in off:
             self._queue.add(name)
+        await self._end_operations()
         await self._sweep_orphans(instances)
         return len(off)
 
@@ -156,6 +157,14 @@ class ReconcilerLoops:
                 await asyncio.sleep(0)
             off += unsettled(tenants[first : first + COMPARED_AT_ONCE], instances, now)
         return off
+
+    async def _end_operations(self) -> None:
+        """Look at whoever has one open: a process that dies right after it took an order leaves one that may need no
+        step at all, and nothing else would ever come back to say so."""
+        async with self._store.look() as tx:
+            waiting = {operation.tenant for operation in await tx.operations(open_only=True)}
+        for name in waiting:
+            self._queue.add_later(name, 0)
 
     async def _sweep_orphans(self, instances: Mapping[str, Instance]) -> None:
         """Remove instances of tenants that were deleted; report, and leave alone, those of tenants never heard of."""
@@ -181,7 +190,7 @@ class ReconcilerLoops:
         async for event in self._runtime.events():
             if event.tenant:
                 if self._directory.tenant(event.tenant) is not None:
-                    self._queue.add(event.tenant)
+                    self._queue.hint(event.tenant)
             else:
                 self._tick_now.set()
 

@@ -16,6 +16,7 @@ from innkeeper.core.events import Bus, Event, StateChanged, TenantChanged, Tenan
 from innkeeper.core.holds import Holds
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
+from innkeeper.core.plan import MISSED_AFTER
 from innkeeper.core.ports import Clock, Movements
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.tenant import Tenant, Wanted
@@ -27,12 +28,13 @@ WATCH_EVERY_S = 1.0
 """How soon bytes for a sleeper are noticed."""
 LINGER_S = 1.0
 """So long after its last byte a connection counts as one on which bytes move: streams pause between two words."""
+ON_THE_WAY_S = 0.5
+"""So long after it passed the gate a request has surely reached its tenant: Caddy takes a millisecond, a busy host's
+some hundred."""
 REMEMBERED_S = 10.0
 """So long after a tenant went to sleep a request may turn out to have slipped through before."""
 LEADS_S: Mapping[State, float] = {State.PAUSED: 2.0, State.STOPPED: 20.0}
 """How long before its time a sleeper is woken whose kind was never measured; OpenClaw's boot takes up to 11 s."""
-MISSED_AFTER = timedelta(minutes=1)
-"""A run that is overdue by more was missed: nobody was there to wake its tenant."""
 REFRESH_EVERY_S = 60.0
 
 
@@ -107,6 +109,14 @@ class Watcher:
             await self._look_after(name, used_before, now)
         for name in knocking:
             await self._rungs.rouse(name)
+
+    async def look_at(self, tenant: Tenant) -> None:
+        """Note whether this one is in use, by whoever passed the gate just now too: a moment later that shows."""
+        last = self._directory.last_activity(tenant)
+        since_s = (self._clock.now() - last).total_seconds() if last else ON_THE_WAY_S
+        if 0 <= since_s < ON_THE_WAY_S:
+            await asyncio.sleep(ON_THE_WAY_S - since_s)
+        await self.look()
 
     async def wake_for_their_own_sake(self) -> None:
         """Wake the sleepers who have to be up soon: for a run of the agent's own, or because their schedule says so."""

@@ -144,6 +144,7 @@ def _seen_of(text: str) -> Seen:
             "crashes": tuple(map(moment, kept["crashes"])),
             "started_at": _moment_or_none(kept["started_at"]),
             "next_wake": _moment_or_none(kept.get("next_wake")),
+            "missed_since": _moment_or_none(kept.get("missed_since")),
             "webhooks": _inbox_of(kept.get("webhooks", ())),
         }
     )

@@ -148,6 +148,18 @@ class Agent(Protocol):
         """When that is, judged by its answer; None: never, or it doesn't say."""
         ...
 
+    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """How to ask for the jobs of its own scheduler; None: it has none, or can't be asked."""
+        ...
+
+    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
+        """How often each of those jobs, by its answer, was due in that time, both ends included; none of 0."""
+        ...
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
+        """How to have it run one of them now, though it isn't due."""
+        ...
+
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """How to tell it that it may take work again; None: nothing has to be said."""
         ...
