@@ -13,6 +13,7 @@ from innkeeper.core.activate import is_open
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.hosts import Premises
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
 from innkeeper.core.tenant import Tenant
 from innkeeper.edge.caddy import Caddy
@@ -46,8 +47,14 @@ async def parts(runtime: Runtime, caddy: Caddy | None, listeners: BrokerListener
     return found
 
 
-def doctor_host(settings: Settings, plan: EdgePlan, directory: Directory | None, runtime: Runtime | None) -> Host:
-    """This host as the doctor looks at it."""
+def doctor_host(
+    settings: Settings,
+    plan: EdgePlan,
+    directory: Directory | None = None,
+    runtime: Runtime | None = None,
+    missing_rungs: Mapping[Rung, str] | None = None,
+) -> Host:
+    """This host as the doctor looks at it; without what only a control plane that runs can tell."""
     return Host(
         data=settings.data,
         engine=engine_at(settings.docker_socket),
@@ -58,6 +65,7 @@ def doctor_host(settings: Settings, plan: EdgePlan, directory: Directory | None,
         ),
         tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
         isolation=None if directory is None else _isolation(directory, runtime),
+        missing_rungs=missing_rungs,
         caddy=find_binary() if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ntp_synchronised=kernel_synchronised,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from ipaddress import IPv4Network
 
 from innkeeper.broker.residents import Residents
@@ -64,7 +65,7 @@ def dormitory(
             starts_at_once=settings.starts_at_once or cores,
             boost_cpus=settings.boost_cpus or cores,
             reserve_mb=settings.memory_reserve_mb,
-            trims=settings.trim,
+            trim_after=timedelta(seconds=settings.trim_after_s) if settings.trim else None,
         ),
     )
 

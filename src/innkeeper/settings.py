@@ -57,6 +57,7 @@ class Settings(BaseSettings):
             "boost_cpus",
             "memory_reserve_mb",
             "trim",
+            "trim_after_s",
         ),
         "The inbox": (
             "inbox_body_mb",
@@ -172,6 +173,10 @@ class Settings(BaseSettings):
 
     trim: bool = True
     """Whether running tenants' memory that they touched only at boot goes to swap, where there is some."""
+
+    trim_after_s: float = Field(default=60.0, ge=1)
+    """How long after it became ready a tenant is trimmed for the first time, in seconds: by then it doesn't touch any
+    more what it needed only to start."""
     inbox_body_mb: int = Field(default=1, ge=1, le=16)
     """The largest webhook that an inbox takes, in MB; a larger one gets a 413. Telegram's are some kB, OpenClaw takes
     1 MB itself."""

@@ -264,7 +264,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             body_limit=settings.body_limit_mb * 1024 * 1024,
             build_image=image_maker(settings),
             survey=HostSurvey(settings, units),
-            doctor=lambda: doctor.run(doctor_host(settings, edge_plan(settings), directory, runtime)),
+            doctor=lambda: doctor.run(
+                doctor_host(settings, edge_plan(settings), directory, runtime, control.offer.missing)
+            ),
             parts=lambda: parts(runtime, caddy, listeners),
         )
         yield House(
@@ -390,4 +392,4 @@ def image_maker(settings: Settings) -> BuildImage:
 
 async def diagnose(settings: Settings) -> Sequence[Finding]:
     """The doctor's findings while no control plane runs."""
-    return await doctor.run(doctor_host(settings, edge_plan(settings), None, None))
+    return await doctor.run(doctor_host(settings, edge_plan(settings)))

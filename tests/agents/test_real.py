@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiodocker
@@ -18,7 +19,7 @@ import pytest
 from innkeeper.agents.nanobot import Nanobot
 from innkeeper.agents.openclaw import OpenClaw
 from innkeeper.core.instance import Place
-from innkeeper.core.ports import Agent, Blueprint
+from innkeeper.core.ports import Agent, Blueprint, Probe
 from innkeeper.runtimes.docker_profile import container_config
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 from tests.support.fake_provider import FakeProvider
@@ -147,6 +148,41 @@ async def test_nanobot_uses_the_model_of_its_environment(
     assert provider.asked[0].body["model"] == "mine"
 
 
+async def ask(url: str, probe: Probe | None, **other: object) -> httpx2.Response:
+    """Put one of the adapter's questions, or another with its credentials."""
+    assert probe is not None
+    async with httpx2.AsyncClient(timeout=30, trust_env=False) as client:
+        return await client.post(url + probe.path, json=other or probe.json, headers=dict(probe.headers))
+
+
+async def its_missed_runs_are_made_up_for(agent: Agent, url: str, provider: FakeProvider) -> None:
+    """A job of its own scheduler is found, its runs in a stretch of time counted, and one of them made up for."""
+    spec = spec_for(agent)
+    added = await ask(
+        url,
+        agent.jobs(spec, GATEWAY_TOKEN),
+        method="cron.add",
+        params={
+            "name": "every new year",
+            "schedule": {"kind": "cron", "expr": "0 0 1 1 *", "tz": "UTC"},
+            "sessionTarget": "isolated",
+            "wakeMode": "now",
+            "payload": {"kind": "agentTurn", "message": "Wish them a happy new year."},
+            "delivery": {"mode": "none"},
+        },
+    )
+    job = added.json()["payload"]["id"]
+    jobs = await ask(url, agent.jobs(spec, GATEWAY_TOKEN))
+    begin, end = datetime(2024, 12, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    assert agent.missed(jobs.status_code, jobs.content, begin, end)[job] == 2
+
+    run = await ask(url, agent.run_job(spec, GATEWAY_TOKEN, job))
+    assert run.json()["ok"], run.text
+    async with asyncio.timeout(60):
+        while not any("happy new year" in json.dumps(asked.body) for asked in provider.asked):
+            await asyncio.sleep(0.1)
+
+
 @pytest.mark.openclaw
 @pytest.mark.timeout(400)
 async def test_openclaw_chats_and_keeps_what_its_user_and_it_write(
@@ -162,6 +198,7 @@ async def test_openclaw_chats_and_keeps_what_its_user_and_it_write(
             answer = await chat(agent, url)
             refused = await chat(agent, url, headers={"Authorization": "Bearer wrong"})
             trapped = await chat(agent, url, headers={"X-Forwarded-For": "127.0.0.1"})
+            await its_missed_runs_are_made_up_for(agent, url, provider)
     assert said(answer) == "Hello there."
     assert refused.status_code == 401
     assert trapped.status_code == 403  # why the edge must stand in for loopback clients

@@ -111,6 +111,15 @@ async def test_a_lease_has_one_holder(store: Store) -> None:
     assert await store.claim("a", holder="two", for_s=60) is not None
 
 
+async def test_a_lease_from_before_the_clock_was_set_back_is_not_waited_for(store: Store) -> None:
+    async with store.begin() as write:
+        await write.add_tenant(tenant("a"))
+    of_the_dead = await claimed(store, for_s=3600)
+    assert await store.claim("a", holder="two", for_s=60) is not None
+    with pytest.raises(StaleLease):
+        await store.renew(of_the_dead, for_s=60)
+
+
 async def test_who_was_taken_over_from_can_do_no_harm(store: Store) -> None:
     async with store.begin() as write:
         await write.add_tenant(tenant("a"))

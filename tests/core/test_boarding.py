@@ -127,6 +127,21 @@ async def test_processor_time_for_the_start_is_given_back_after_the_first_answer
     assert (await house.runtime.get("alice")).cpus == 4, "it is answering"
     house.holds.let_go("alice")
     await warmup.look()
+    assert (await house.runtime.get("alice")).cpus == 4, "it may be answering, and nobody has looked yet"
+    house.clock.turn(2)
+    await warmup.look()
+    assert (await house.runtime.get("alice")).cpus == 1
+
+
+async def test_processor_time_is_given_back_after_an_answer_that_was_out_before_anybody_looked() -> None:
+    house = House()
+    house.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=4)
+    house.start()
+    await house.create()
+    await house.settle()
+    house.directory.touch("alice", house.clock.now())
+    house.clock.turn(2)
+    await house.dormitory.warmup.look()
     assert (await house.runtime.get("alice")).cpus == 1
 
 

@@ -21,7 +21,8 @@ HOST = MemoryNow(total_mb=8000, available_mb=4000, swap_mb=4000, swap_free_mb=30
 
 def due(seconds: float, *, used: float | None = None, trimmed: Trimmed | None = None) -> bool:
     last = None if used is None else READY + timedelta(seconds=used)
-    return is_due(ready_since=READY, last_activity=last, trimmed=trimmed, now=READY + timedelta(seconds=seconds))
+    now = READY + timedelta(seconds=seconds)
+    return is_due(ready_since=READY, last_activity=last, trimmed=trimmed, first_after=timedelta(seconds=60), now=now)
 
 
 def test_for_the_first_time_a_minute_after_it_is_ready_when_nobody_uses_it() -> None:

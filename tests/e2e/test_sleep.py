@@ -88,6 +88,44 @@ async def test_a_sleepers_memory_goes_to_swap_and_comes_back(docker: aiodocker.D
         assert "demo model" in answered.stdout
 
 
+async def charged_by_kernel(container: dict[str, Any]) -> dict[str, int]:
+    """What the kernel says of a container's memory, in bytes; asked here, not of the code under test."""
+    found = sorted(Path("/sys/fs/cgroup").rglob(f"*{container['Id']}*/memory.stat"))
+    assert found, "the container has no memory cgroup"
+    text = await asyncio.to_thread(found[0].read_text)
+    return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
+
+
+@pytest.mark.openclaw
+@pytest.mark.timeout(400)
+async def test_three_openclaws_that_were_trimmed_take_less_than_one(docker: aiodocker.Docker, tmp_path: Path) -> None:
+    async with zram_swap(tmp_path), installed(INNKEEPER_SWEEP_S="1", INNKEEPER_TRIM_AFTER_S="10") as inn:
+        await have_image(inn, "openclaw")
+        names = ("oc1", "oc2", "oc3")
+        whole = 0
+        for name in names:  # one after the other: the machine has two cores
+            await inn.create(name, agent="openclaw")
+            whole = max(whole, (await show(inn, name))["memory"]["rss_mb"])
+        memory: dict[str, dict[str, int]] = {}
+        async with asyncio.timeout(120):
+            while len(memory) < len(names) or sum(each["resident_mb"] for each in memory.values()) >= whole:
+                await asyncio.sleep(0.5)
+                memory = {name: (await show(inn, name))["memory"] for name in names}
+        for name in names:
+            document = await show(inn, name)
+            assert (document["state"], document["ready"]) == ("running", True)
+            assert document["memory"]["swap_mb"] > document["memory"]["resident_mb"], "most of it lies in swap"
+            assert 0 < document["memory"]["zram_mb"] < document["memory"]["swap_mb"], "compressed, and counted"
+        for container in await inn.containers(docker):
+            name = container["Config"]["Hostname"]
+            swapped_mb = (await charged_by_kernel(container))["swap"] >> 20
+            assert abs(swapped_mb - (await show(inn, name))["memory"]["swap_mb"]) <= 0.1 * swapped_mb + 16
+        for name in names:
+            answered = await inn.cli("tenant", "chat", name, "are you there?")
+            assert answered.returncode == 0, answered.stderr
+            assert "demo model" in answered.stdout
+
+
 @pytest.mark.openclaw
 async def test_openclaw_consents_sleeps_in_swap_and_answers_again(docker: aiodocker.Docker, tmp_path: Path) -> None:
     async with zram_swap(tmp_path), installed(INNKEEPER_SWEEP_S="1") as inn:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from innkeeper.core.errors import DiskFull, RuntimeUnavailable
+from innkeeper.core.ladder import Rung
 from innkeeper.host import doctor
 from innkeeper.host.doctor import (
     bridge_netfilter,
@@ -22,7 +23,9 @@ from innkeeper.host.doctor import (
     disk,
     docker,
     images,
+    inotify,
     isolation,
+    ladder,
     listening,
     memory,
     ports,
@@ -238,6 +241,32 @@ async def test_swap(paper: Paper) -> None:
     found = await swap.check(paper.host())
     assert found.status is Status.OK
     assert "2048 MB zram" in found.says
+
+
+async def test_ladder(paper: Paper) -> None:
+    assert (await ladder.check(paper.host())).status is Status.SKIP
+    missing = {Rung.SAVED: "nothing here saves tenants"}
+    found = await ladder.check(paper.host(missing_rungs=missing))
+    assert (found.status, found.says) == (Status.OK, "idle tenants can be paused, paged, stopped")
+    found = await ladder.check(paper.host(missing_rungs=missing | {Rung.PAGED: "the host has no swap"}))
+    assert (found.status, found.says) == (Status.WARN, "idle tenants skip `paged`: the host has no swap")
+
+
+@pytest.mark.parametrize(("allowed", "status"), [("128", Status.OK), ("4", Status.WARN), (None, Status.SKIP)])
+async def test_inotify(paper: Paper, monkeypatch: pytest.MonkeyPatch, allowed: str | None, status: Status) -> None:
+    monkeypatch.setattr(inotify, "TENANTS_UID", os.getuid())
+    if allowed is not None:
+        paper.write("proc/sys/fs/inotify/max_user_instances", allowed)
+    for pid in (7, 8):
+        folder = paper.proc / str(pid) / "fd"
+        folder.mkdir(parents=True)
+        for number, target in enumerate(("/dev/null", "anon_inode:inotify", "anon_inode:inotify")):
+            (folder / str(number)).symlink_to(target)
+    found = await inotify.check(paper.host())
+    assert found.status is status
+    assert allowed is None or f"4 of {allowed} " in found.says
+    monkeypatch.setattr(inotify, "TENANTS_UID", os.getuid() + 1)
+    assert (await inotify.check(paper.host())).status is (Status.SKIP if allowed is None else Status.OK)
 
 
 @pytest.mark.parametrize(("synchronised", "status"), [(True, Status.OK), (False, Status.WARN), (None, Status.OK)])

@@ -64,7 +64,7 @@ class Inn:
 @asynccontextmanager
 async def open_inn() -> AsyncIterator[Inn]:
     house = House()
-    house.sleep_settings = SleepSettings(sweep_s=SWEEP_S, reserve_mb=0, boost_cpus=0, trims=False)
+    house.sleep_settings = SleepSettings(sweep_s=SWEEP_S, reserve_mb=0, boost_cpus=0, trim_after=None)
     house.start()
     made = Inn(house)
     loops = house.loops()

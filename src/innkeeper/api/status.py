@@ -115,7 +115,7 @@ async def _sleeping(inn: Inn, memory: MemoryNow | None) -> SleepingDocument:
         ladder=[RungDocument(rung=rung, available=rung not in missing, why=missing.get(rung)) for rung in Rung],
         starting=turnstile.starting,
         waiting=turnstile.waiting,
-        trimming=(pager.paused_why or "on") if pager.trims else "off",
+        trimming=(pager.paused_why or "on") if pager.trim_after is not None else "off",
         memory=TenantsMemoryDocument(
             measured=len(usages),
             resident_mb=sum(usage.rss_bytes for usage in usages) // MB,

@@ -99,6 +99,7 @@ class Door:
         place = await self._runtime.place(ready.slot)
         upstream = self._upstream(ready, place)
         self._upstreams[ready.name] = (ready.id, ready.revision, upstream)
+        self.touched(ready)  # it is used from now on, not from when the wait for it began
         return upstream
 
     def wake(self, tenant: Tenant) -> None:

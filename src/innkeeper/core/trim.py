@@ -14,8 +14,6 @@ from innkeeper.core.ports import MemoryNow
 
 MB = 1 << 20
 TRIM_EVERY_S = 15.0
-FIRST_AFTER = timedelta(seconds=60)
-"""After it is ready: by then what it only needed to start isn't touched any more."""
 SILENT_FOR = timedelta(seconds=5)
 """Nobody may be using it at the moment: the next touch of each page costs a fetch."""
 QUIET_FOR = timedelta(seconds=60)
@@ -56,11 +54,18 @@ class Trimmed:
         return replace(self, at=now, faults=usage.major_faults)
 
 
-def is_due(*, ready_since: datetime, last_activity: datetime | None, trimmed: Trimmed | None, now: datetime) -> bool:
-    """Whether a tenant that is up may be trimmed now; pure."""
+def is_due(
+    *,
+    ready_since: datetime,
+    last_activity: datetime | None,
+    trimmed: Trimmed | None,
+    first_after: timedelta,
+    now: datetime,
+) -> bool:
+    """Whether a tenant that is up may be trimmed now, so long `first_after` it became ready or later; pure."""
     used_at = max(ready_since, last_activity) if last_activity else ready_since
     if trimmed is None:
-        return now - ready_since >= FIRST_AFTER and now - used_at >= SILENT_FOR
+        return now - ready_since >= first_after and now - used_at >= SILENT_FOR
     return now - used_at >= QUIET_FOR and used_at > trimmed.at and now - trimmed.at >= trimmed.rest
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from innkeeper.core.activate import Activator
 from innkeeper.core.boarding import Boarding
@@ -41,7 +42,7 @@ class SleepSettings:
     starts_at_once: int = 2
     boost_cpus: float = 2.0
     reserve_mb: int = 512
-    trims: bool = True
+    trim_after: timedelta | None = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class Dormitory:
             reserve_mb=settings.reserve_mb,
             clock=around.time_s,
         )
-        self.warmup = Warmup(directory=directory, runtime=runtime, holds=self.holds, clock=clock)
+        self.warmup = Warmup(directory=directory, runtime=runtime, holds=self.holds, bus=bus, clock=clock)
         self.boarding = Boarding(
             turnstile=self.turnstile,
             room=self.room,
@@ -140,7 +141,7 @@ class Dormitory:
             offer=self.offer,
             bus=bus,
             clock=clock,
-            trims=settings.trims,
+            trim_after=settings.trim_after,
             on_paged=self._on_paged,
         )
         self._runtime = runtime

@@ -45,7 +45,7 @@ class Pager:
         offer: Offer,
         bus: Bus,
         clock: Clock,
-        trims: bool,
+        trim_after: timedelta | None,
         on_paged: Callable[[Tenant, PagedOut], object] = lambda tenant, paged: None,
     ) -> None:
         self._directory = directory
@@ -56,8 +56,8 @@ class Pager:
         self._offer = offer
         self._bus = bus
         self._clock = clock
-        self.trims = trims
-        """Whether those who run are trimmed at all."""
+        self.trim_after = trim_after
+        """So long after it is ready a tenant that runs is trimmed; None: nobody is."""
         self._on_paged = on_paged
         self._paged: dict[str, tuple[PagedOut, datetime]] = {}
         self._trimmed: dict[str, Trimmed] = {}
@@ -72,7 +72,7 @@ class Pager:
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loops to the supervisor."""
         supervisor.add("pager", self._page_forever)
-        if self.trims:
+        if self.trim_after is not None:
             supervisor.add("trimmer", self._trim_forever)
 
     def is_paged(self, name: str) -> bool:
@@ -144,8 +144,9 @@ class Pager:
     # --- those who run ------------------------------------------------------------------------------------------------
 
     async def _trim_forever(self) -> None:
+        every_s = TRIM_EVERY_S if self.trim_after is None else min(TRIM_EVERY_S, self.trim_after.total_seconds())
         while True:
-            await asyncio.sleep(TRIM_EVERY_S)
+            await asyncio.sleep(every_s)
             try:
                 await self.trim()
             except Problem as problem:
@@ -171,12 +172,15 @@ class Pager:
 
     def _is_due(self, tenant: Tenant, now: datetime) -> bool:
         ready_since = self._ready_since.get(tenant.name)
-        if ready_since is None or tenant.rung is not Rung.RUNNING or self._holds.in_flight(tenant.name) is not None:
+        if ready_since is None or self.trim_after is None:
+            return False
+        if tenant.rung is not Rung.RUNNING or self._holds.in_flight(tenant.name) is not None:
             return False
         return is_due(
             ready_since=ready_since,
             last_activity=self._directory.last_activity(tenant),
             trimmed=self._trimmed.get(tenant.name),
+            first_after=self.trim_after,
             now=now,
         )
 

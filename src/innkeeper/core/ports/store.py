@@ -138,7 +138,10 @@ class Store(Protocol):
         ...
 
     async def claim(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
-        """The lease of a tenant: None when somebody has it (the same holder too) or the tenant isn't there."""
+        """The lease of a tenant: None when somebody has it (the same holder too) or the tenant isn't there.
+
+        A lease that has more than `2 * for_s` to go is of a clock that was set back since, and nobody's.
+        """
         ...
 
     async def renew(self, lease: Lease, *, for_s: float) -> Lease:

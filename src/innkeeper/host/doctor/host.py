@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import httpx2
 
 from innkeeper.core.errors import RuntimeUnavailable
+from innkeeper.core.ladder import Rung
 
 Engine = Callable[[str], Awaitable[Any]]
 """GETs a path of the Engine's API: the parsed answer, None for a 404, RuntimeUnavailable when it doesn't answer."""
@@ -65,6 +66,8 @@ class Host:
     tenants: tuple[TenantFacts, ...] | None = None
     """None: the store could not be read."""
     isolation: IsolationProbe | None = None
+    missing_rungs: Mapping[Rung, str] | None = None
+    """What of the ladder can't be had here, each with the reason; None: nobody has tried."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None
