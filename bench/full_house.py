@@ -10,12 +10,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from time import perf_counter
 
 import uvloop
 
 from bench.seed import instance_of
 from innkeeper import serve, wiring
+from innkeeper.core.idle import due
 from innkeeper.runtimes.addressing import network_index
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
@@ -40,22 +42,36 @@ def main(count: int, what: str) -> int:
     if what == "serve":
         return serve.run(settings)
     set_up_logs(level="warning")
-    print(json.dumps(uvloop.run(_tick(settings))))
+    print(json.dumps(uvloop.run(_tick(settings, count))))
     return 0
 
 
-async def _tick(settings: Settings) -> dict[str, list[float]]:
+async def _tick(settings: Settings, count: int) -> dict[str, list[float]]:
     async with wiring.build(settings) as house:
         queued = await house.loops.tick()
         assert queued == 0, f"{queued} tenants aren't settled: the seed and the runtime disagree"
         tick = [await _timed(house.loops.tick) for _ in range(ROUNDS)]
+        sweep = [await _timed(house.inn.dormitory.sweeper.sweep) for _ in range(ROUNDS)]
+        judged = [_judgement_ms(house, count) for _ in range(ROUNDS)]
         load = [await _timed(house.inn.directory.load) for _ in range(ROUNDS)]
     return {
         "tick_ms": [taken for taken, _ in tick],
         "tick_stall_ms": [stall for _, stall in tick],
+        "sweep_ms": [taken for taken, _ in sweep],
+        "judged_ms": judged,
         "load_ms": [taken for taken, _ in load],
         "load_stall_ms": [stall for _, stall in load],
     }
+
+
+def _judgement_ms(house: wiring.House, count: int) -> float:
+    """How long it takes to judge all of them on a day on which all of them are due."""
+    directory, tomorrow = house.inn.directory, house.inn.clock.now() + timedelta(days=1)
+    began = perf_counter()
+    found = due(directory, directory.last_activity, tomorrow)
+    taken_ms = (perf_counter() - began) * 1000
+    assert len(found) == count, f"{len(found)} of {count} are due"
+    return taken_ms
 
 
 async def _timed(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:

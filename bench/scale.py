@@ -110,6 +110,19 @@ async def _rounds(house: Plane) -> Sequence[Row]:
     return [
         row("a full tick of the reconciler", samples(taken["tick_ms"]), "ms", target=Target(at_most=500)),
         row("… the gate waits for it at most", samples(taken["tick_stall_ms"]), "ms", note="every 30 s"),
+        row(
+            "a sweep: who has been idle for long enough",
+            samples(taken["sweep_ms"]),
+            "ms",
+            target=Target(at_most=100),
+            note="every 15 s; nobody is",
+        ),
+        row(
+            "… the judgement alone, with all of them due",
+            samples(taken["judged_ms"]),
+            "ms",
+            target=Target(at_most=100),
+        ),
         row("the directory read anew", samples(taken["load_ms"]), "ms", note="every five minutes, for repair"),
         row("… the gate waits for that at most", samples(taken["load_stall_ms"]), "ms"),
     ]

@@ -14,7 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.sql.functions import FunctionElement
 
-from innkeeper.core.ports import Lease
+from innkeeper.core.ports import LEASE_AT_MOST, Lease
 from innkeeper.store.tables import tenants
 
 
@@ -39,8 +39,8 @@ def _on_postgresql(_element: DatabaseClock, _compiler: SQLCompiler, **_options: 
 def claim(tenant: str, *, holder: str, token: str, for_s: float) -> ReturningUpdate[float]:
     """Take the lease if nobody has it; the row that comes back is the winner's.
 
-    One that would last for more than twice as long as anybody takes it for was taken before the clock was set back:
-    whoever has it and lives renews it soon, and whoever is dead must not be waited for.
+    One that would last for longer than anybody takes it for was taken before the clock was set back: whoever has it and
+    lives renews it soon, and whoever is dead must not be waited for.
     """
     return (
         update(tenants)
@@ -49,7 +49,7 @@ def claim(tenant: str, *, holder: str, token: str, for_s: float) -> ReturningUpd
             or_(
                 tenants.c.lease_token.is_(None),
                 tenants.c.lease_until <= DatabaseClock(),
-                tenants.c.lease_until > DatabaseClock() + 2 * for_s,
+                tenants.c.lease_until > DatabaseClock() + LEASE_AT_MOST.total_seconds(),
             ),
         )
         .values(lease_holder=holder, lease_token=token, lease_until=DatabaseClock() + for_s)

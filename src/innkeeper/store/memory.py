@@ -13,7 +13,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.events import utc_now
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
-from innkeeper.core.ports import Clock, Lease
+from innkeeper.core.ports import LEASE_AT_MOST, Clock, Lease
 from innkeeper.core.tenant import Seen
 from innkeeper.store import rules
 from innkeeper.store.memory_tables import Tables
@@ -51,8 +51,7 @@ class MemoryStore:
         now = self._clock.now()
         async with self._tables_in_turn() as tables:
             held = tables.leases.get(tenant)
-            # See `store/lease.py` for those that seem to last too long.
-            if tenant not in tables.tenants or (held and now < held.until <= now + timedelta(seconds=2 * for_s)):
+            if tenant not in tables.tenants or (held and now < held.until <= now + LEASE_AT_MOST):
                 return None
             until = now + timedelta(seconds=for_s)
             lease = Lease(tenant=tenant, holder=holder, token=secrets.token_hex(8), until=until)

@@ -5,9 +5,10 @@ from innkeeper.core.ports.courier import Afterwards, Courier, Parcel
 from innkeeper.core.ports.host import Clock, HostMemory, MemoryNow, Movements, Moves, Prober, Seals, Tokens, Units
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
-from innkeeper.core.ports.store import LEASE_FOR, Lease, Receipt, Store, Transaction
+from innkeeper.core.ports.store import LEASE_AT_MOST, LEASE_FOR, Lease, Receipt, Store, Transaction
 
 __all__ = [
+    "LEASE_AT_MOST",
     "LEASE_FOR",
     "Afterwards",
     "Agent",

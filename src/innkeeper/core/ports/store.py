@@ -17,6 +17,8 @@ from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 
 LEASE_FOR = timedelta(seconds=30)
+LEASE_AT_MOST = 4 * LEASE_FOR
+"""Nobody takes one for longer: whatever has more to go is of a clock that was set back since."""
 """Long enough for a busy machine to renew in time, short enough that another control plane takes over soon."""
 
 
@@ -140,7 +142,7 @@ class Store(Protocol):
     async def claim(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
         """The lease of a tenant: None when somebody has it (the same holder too) or the tenant isn't there.
 
-        A lease that has more than `2 * for_s` to go is of a clock that was set back since, and nobody's.
+        One that has more than LEASE_AT_MOST to go is nobody's.
         """
         ...
 
