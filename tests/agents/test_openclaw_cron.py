@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from innkeeper.agents.openclaw_cron import COUNTED_AT_MOST, times_due
+from innkeeper.agents.openclaw_cron import COUNTED_AT_MOST, at_rest, times_due
 
 SINCE = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 UNTIL = datetime(2026, 11, 21, 3, 30, tzinfo=UTC)
@@ -37,3 +37,17 @@ def job(**schedule: object) -> dict[str, object]:
 )
 def test_each_kind_of_schedule(given: object, times: int) -> None:
     assert times_due([given], SINCE, UNTIL) == ({"j": times} if times else {})
+
+
+def test_who_is_at_rest() -> None:
+    now_ms = int(UNTIL.timestamp() * 1000)
+    jobs: list[object] = [
+        {"id": "waits", "nextRunAtMs": now_ms + 1},
+        {"id": "never again", "nextRunAtMs": None},
+        {"id": "due", "nextRunAtMs": now_ms},
+        {"id": "runs", "nextRunAtMs": now_ms + 1, "runningAtMs": now_ms - 5},
+        {"id": "off", "enabled": False},
+        {"id": 7},
+        "nonsense",
+    ]
+    assert at_rest(jobs, UNTIL) == {"waits": True, "never again": True, "due": False, "runs": False}

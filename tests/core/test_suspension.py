@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import pytest
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import is_open
+from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import AgentBusy
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung
@@ -168,28 +170,70 @@ async def test_a_crash_around_the_freeze_loses_no_resume(house: House, mishap: M
     assert house.prober.paths[-1] == "/resume"
 
 
+async def makes_up(house: House) -> None:
+    """One more round of it, the last of which ends for good."""
+    house.prober.paths.clear()
+    try:
+        await house.settle()
+    except NotYet as wait:
+        house.clock.turn(wait.again_s)
+
+
 async def sleeps_through(house: House, missed_runs: str) -> None:
-    """A run of its own falls due, and nobody is there to wake it."""
+    """A run of its own falls due, and nobody is there to wake it; then it is woken."""
     await house.control.update("alice", SpecPatch(sleep={"missed_runs": missed_runs}), actor=SYSTEM)
     await house.settle()
     house.agent.runs_at = house.clock.now() + timedelta(hours=1)
     await sleep(house, "stop")
-    house.agent.was_due = {"hourly": 5, "daily": 1, "constantly": 1000}
+    house.agent.was_due = house.agent.under_way = {"hourly": 5, "daily": 1, "constantly": 1000}
     house.clock.turn(6 * 3600)
-    house.prober.paths.clear()
-    await rouse(house)
+    await house.rungs.rouse("alice")
+    await makes_up(house)
 
 
 async def test_runs_that_were_missed_are_made_up_for_one_by_one_where_that_is_wanted(house: House) -> None:
     await sleeps_through(house, "run")
-    asked = [path for path in house.prober.paths if path.startswith("/run")]
-    assert asked.count("/run/hourly") == 4, "once it runs by itself"
-    assert asked.count("/run/daily") == 0
-    assert asked.count("/run/constantly") == MADE_UP_AT_MOST
-    assert (await house.tenant()).seen.missed_since is None
-    house.prober.paths.clear()
-    await house.settle()
+    assert set(runs_asked(house)) == set(), "the last of each it makes up for by itself, and is just doing so"
+    asked: Counter[str] = Counter()
+    house.agent.under_way = {"constantly"}
+    for turn in range(40):
+        await makes_up(house)
+        round_s = Counter(runs_asked(house))
+        assert all(times == 1 for times in round_s.values()), "one run of a job at a time"
+        asked += round_s
+        if turn == 2:
+            house.agent.under_way = ()
+            house.start("two")  # the process dies in between: what is owed was written down
+    assert asked == {"/run/hourly": 4, "/run/constantly": MADE_UP_AT_MOST}
+    seen = (await house.tenant()).seen
+    assert (seen.missed_since, seen.owed_runs) == (None, ())
+    await makes_up(house)
     assert house.prober.paths == []
+
+
+async def test_a_job_that_was_taken_out_is_owed_nothing(house: House) -> None:
+    await sleeps_through(house, "run")
+    assert dict((await house.tenant()).seen.owed_runs).keys() == {"hourly", "constantly"}
+    house.agent.was_due = house.agent.under_way = {"constantly": 1}
+    await makes_up(house)
+    assert dict((await house.tenant()).seen.owed_runs).keys() == {"constantly"}
+    await house.control.update("alice", SpecPatch(sleep={"missed_runs": "skip"}), actor=SYSTEM)
+    await makes_up(house)
+    assert (await house.tenant()).seen.owed_runs == ()
+
+
+async def test_an_agent_that_does_not_answer_is_asked_again(house: House) -> None:
+    house.prober.deaf_to = {"/jobs"}
+    await sleeps_through(house, "run")
+    assert (await house.tenant()).seen.missed_since is not None
+    house.prober.deaf_to = set()
+    house.agent.under_way = ()
+    await makes_up(house)
+    assert set(runs_asked(house)) == {"/run/hourly", "/run/constantly"}
+
+
+def runs_asked(house: House) -> list[str]:
+    return [path for path in house.prober.paths if path.startswith("/run")]
 
 
 @pytest.mark.parametrize("missed_runs", ["run-once", "skip"])

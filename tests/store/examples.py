@@ -100,6 +100,7 @@ def elaborate_seen() -> Seen:
         started_at=NOON - timedelta(days=1),
         next_wake=NOON + timedelta(hours=3),
         missed_since=NOON - timedelta(hours=3),
+        owed_runs=(("daily", 3), ("\u00e9", 1)),
         suspension="paused:s1",
         webhooks=(InboxPath(path="/telegram-webhook", id="json:update_id", port=8787),),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -69,6 +69,7 @@ class PlainAgent:
     channels: tuple[str, ...] = ()
     leave_until: datetime | None = None
     was_due: Mapping[str, int] = MappingProxyType({})
+    under_way: Collection[str] = ()
     takes: tuple[InboxPath, ...] = ()
 
     def config_paths(self) -> Sequence[str]:
@@ -119,7 +120,10 @@ class PlainAgent:
     def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
         return self.was_due
 
-    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
+    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
+        return dict.fromkeys(self.was_due, True) | dict.fromkeys(self.under_way, False)
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
         return Probe(port=80, path=f"/run/{job}", json={})
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
@@ -162,11 +166,12 @@ class MemoryProber:
         self.answer: tuple[int, bytes] | None = (200, b"{}")
         self.asked = 0
         self.paths: list[str] = []
+        self.deaf_to: set[str] = set()
 
     async def ask(self, address: str, probe: Probe) -> tuple[int, bytes] | None:
         self.asked += 1
         self.paths.append(probe.path)
-        return self.answer
+        return None if probe.path in self.deaf_to else self.answer
 
 
 class StillWire:

@@ -101,7 +101,11 @@ class Custom:
         """It is never asked."""
         return {}
 
-    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
+    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
+        """It is never asked."""
+        return {}
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
         """It can't be asked."""
         return None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from innkeeper.agents.jsonfile import shared_json
 from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
-from innkeeper.agents.openclaw_cron import times_due
+from innkeeper.agents.openclaw_cron import at_rest, times_due
 from innkeeper.agents.openclaw_telegram import accounts, telegram_webhooks
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
@@ -137,13 +137,20 @@ class OpenClaw:
 
     def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
         """By their schedules; a job for one moment it makes up for by itself."""
-        payload = _json_object(body).get("payload")
-        jobs = payload.get("jobs") if isinstance(payload, dict) else None
-        return times_due(jobs, since, until) if isinstance(jobs, list) else {}
+        return times_due(_jobs(body), since, until)
 
-    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
-        """Now, whatever its schedule says."""
-        return _rpc(gateway_token, "cron.run", id=job, mode="force")
+    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
+        """By the moment for which its scheduler has each."""
+        return at_rest(_jobs(body), now)
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
+        """Have its scheduler find it due: it looks every two seconds, and then goes on by the job's own schedule.
+
+        Not by `cron.run`: that begins after its answer, with the authority of a request that has ended by then, and
+        2026.9.6 notes each such run as failed ("client authority closed before dispatching").
+        """
+        due = {"state": {"nextRunAtMs": int(now.timestamp() * 1000)}}
+        return _rpc(gateway_token, "cron.update", id=job, patch=due)
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Ends the suspension of that id; one whose lease is over is no error."""
@@ -166,6 +173,12 @@ def _rpc(gateway_token: str, method: str, **params: object) -> Probe:
         timeout_s=_RPC_TIMEOUT_S,
         json={"method": method, "params": params},
     )
+
+
+def _jobs(body: bytes) -> Sequence[object]:
+    payload = _json_object(body).get("payload")
+    jobs = payload.get("jobs") if isinstance(payload, dict) else None
+    return jobs if isinstance(jobs, list) else []
 
 
 def _moment(ms: object) -> datetime | None:

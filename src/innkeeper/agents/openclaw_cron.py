@@ -1,4 +1,4 @@
-"""OpenClaw's jobs: how often each was due in a stretch of time, by its schedule."""
+"""OpenClaw's jobs: how often each was due in a stretch of time, by its schedule, and which are at rest."""
 
 from __future__ import annotations
 
@@ -23,6 +23,18 @@ def times_due(jobs: Sequence[object], since: datetime, until: datetime) -> Mappi
         times = _times(schedule, since, until) if isinstance(schedule, dict) else 0
         if times:
             found[job["id"]] = times
+    return found
+
+
+def at_rest(jobs: Sequence[object], now: datetime) -> Mapping[str, bool]:
+    """By the id of each enabled job: whether it is neither due nor under way."""
+    found, now_ms = {}, now.timestamp() * 1000
+    for job in jobs:
+        if not isinstance(job, dict) or job.get("enabled") is False or not isinstance(job.get("id"), str):
+            continue
+        next_ms = job.get("nextRunAtMs")
+        is_due = isinstance(next_ms, int | float) and next_ms <= now_ms
+        found[job["id"]] = not is_due and job.get("runningAtMs") is None
     return found
 
 

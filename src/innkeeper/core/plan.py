@@ -93,7 +93,8 @@ def _towards_running(tenant: Tenant, instance: Instance) -> Step:
         case _ if not is_ready(tenant.seen, instance):
             return Step.PROBE
         case _:
-            return Step.CATCH_UP if tenant.seen.missed_since is not None else Step.NONE
+            owes = tenant.seen.missed_since is not None or tenant.seen.owed_runs
+            return Step.CATCH_UP if owes else Step.NONE
 
 
 def _towards_paused(tenant: Tenant, instance: Instance) -> Step:
@@ -155,6 +156,7 @@ def observe(seen: Seen, instance: Instance, now: datetime, *, hopeless: frozense
         started_at=instance.started_at,
         next_wake=None if instance.state is State.RUNNING else seen.next_wake,
         missed_since=seen.missed_since or _missed(seen, instance, now),
+        owed_runs=seen.owed_runs,
         suspension=seen.suspension if same_run and alive else None,
         webhooks=seen.webhooks,
     )

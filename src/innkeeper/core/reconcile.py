@@ -28,6 +28,7 @@ from innkeeper.core.tenant import Seen, Tenant, Wanted
 
 PROBE_EVERY_S = (0.02, 0.1)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
+CATCH_UP_AGAIN_S = 5.0
 PATIENCE = timedelta(seconds=30)
 """So long an order to stop waits for what its tenant is in the middle of."""
 LOG_LINES_KEPT, LOG_BYTES_KEPT = 20, 4000
@@ -197,7 +198,9 @@ class Reconciler:
     async def _tell_why_it_waits(self, lease: Lease, look: _Look, why: str) -> None:
         now = self._clock.now()
         moved = [waits(operation, why, now) for operation in look.operations]
-        await self._record(lease, look.tenant, look.tenant.seen, moved)
+        async with self._store.look() as tx:
+            tenant = await tx.tenant(look.tenant.name) or look.tenant  # the step may have written something down
+        await self._record(lease, tenant, tenant.seen, moved)
 
     # --- the steps ----------------------------------------------------------------------------------------------------
 
@@ -219,8 +222,10 @@ class Reconciler:
                 await self._suspensions.end(tenant)
                 await self._record_up(tenant, lease, tenant.seen.state)
             case Step.CATCH_UP:
-                await self._suspensions.catch_up(tenant)
-                await self._record(lease, tenant, replace(tenant.seen, missed_since=None), ())
+                seen = await self._suspensions.catch_up(tenant)
+                await self._record(lease, tenant, seen, ())
+                if seen.missed_since is not None or seen.owed_runs:
+                    raise NotYet("making up for runs that it missed", again_s=CATCH_UP_AGAIN_S)
             case Step.STOP:
                 await self._stop(look, lease)
             case Step.REMOVE:

@@ -11,7 +11,7 @@ from innkeeper.core.holds import Holds
 from innkeeper.core.ladder import MissedRuns, Rung
 from innkeeper.core.ports import Clock, Consent, Probe, Prober, Runtime
 from innkeeper.core.seating import Seating
-from innkeeper.core.tenant import Tenant
+from innkeeper.core.tenant import Seen, Tenant
 
 ASKED = "?"
 """Written down before an agent is asked: it may have suspended itself by now, under a name that isn't known yet."""
@@ -110,22 +110,32 @@ class Suspensions:
         if resume is not None:
             await self._ask(tenant, resume)
 
-    async def catch_up(self, tenant: Tenant) -> None:
-        """Have it run again what it has missed more than once since then, where its policy says so: once it does by
-        itself. Asked for and not waited for; what it doesn't take is left."""
-        since = tenant.seen.missed_since
-        if since is None or tenant.spec.sleep.missed_runs is not MissedRuns.RUN:
-            return
+    async def catch_up(self, tenant: Tenant) -> Seen:
+        """Have it make up for one more run of each of its jobs that missed some, where its policy says so.
+
+        The last run of each it makes up for by itself, as its scheduler finds the job overdue. The others follow one
+        by one: a job that is due already, or runs just now, isn't asked for again. What is left is in the answer, to
+        be written down; asked for twice, for we died before that, a run is still done once.
+        """
+        seen, now = tenant.seen, self._clock.now()
         agent, token = self._seating.agent(tenant), self._seating.gateway_token(tenant)
         ask = agent.jobs(tenant.spec, token)
-        answer = await self._ask(tenant, ask) if ask else None
+        if tenant.spec.sleep.missed_runs is not MissedRuns.RUN or ask is None:
+            return replace(seen, missed_since=None, owed_runs=())
+        answer = await self._ask(tenant, ask)
         if answer is None:
-            return
-        for job, times in agent.missed(*answer, since, self._clock.now()).items():
-            for _ in range(min(times - 1, MADE_UP_AT_MOST)):
-                run = agent.run_job(tenant.spec, token, job)
-                if run is not None:
-                    await self._ask(tenant, run)
+            return seen
+        owed = dict(seen.owed_runs)
+        if seen.missed_since is not None:
+            for job, times in agent.missed(*answer, seen.missed_since, now).items():
+                owed[job] = min(owed.get(job, 0) + times - 1, MADE_UP_AT_MOST)
+        at_rest = agent.jobs_at_rest(*answer, now)
+        for job in owed.keys() & at_rest.keys():
+            run = agent.run_job(tenant.spec, token, job, now) if at_rest[job] and owed[job] > 0 else None
+            if run is not None and await self._ask(tenant, run) is not None:
+                owed[job] -= 1
+        left = tuple((job, times) for job, times in owed.items() if times > 0 and job in at_rest)
+        return replace(seen, missed_since=None, owed_runs=left)
 
     async def _ask(self, tenant: Tenant, probe: Probe) -> tuple[int, bytes] | None:
         return await self._prober.ask((await self._runtime.place(tenant.slot)).address, probe)

@@ -97,7 +97,9 @@ class Seen:
     next_wake: datetime | None = None
     """When the agent has work to do by itself (a cron run), told by it before it went to sleep."""
     missed_since: datetime | None = None
-    """Since when runs of its own were missed that are to be made up for one by one."""
+    """Since when runs of its own were missed; which those are isn't known yet."""
+    owed_runs: tuple[tuple[str, int], ...] = ()
+    """By its own jobs, how many missed runs it is still to make up for."""
     suspension: str | None = None
     """The name under which the agent has stopped taking work, for as long as it isn't told to go on."""
     webhooks: tuple[InboxPath, ...] = ()

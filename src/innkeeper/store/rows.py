@@ -145,6 +145,7 @@ def _seen_of(text: str) -> Seen:
             "started_at": _moment_or_none(kept["started_at"]),
             "next_wake": _moment_or_none(kept.get("next_wake")),
             "missed_since": _moment_or_none(kept.get("missed_since")),
+            "owed_runs": tuple((job, times) for job, times in kept.get("owed_runs", ())),
             "webhooks": _inbox_of(kept.get("webhooks", ())),
         }
     )

@@ -156,8 +156,12 @@ class Agent(Protocol):
         """How often each of those jobs, by its answer, was due in that time, both ends included; none of 0."""
         ...
 
-    def run_job(self, spec: Spec, gateway_token: str, job: str) -> Probe | None:
-        """How to have it run one of them now, though it isn't due."""
+    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
+        """Of each of those jobs, by the same answer, whether it is neither due nor under way."""
+        ...
+
+    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
+        """How to have it run one of them now, though it isn't due; asked of those at rest only."""
         ...
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
