@@ -115,13 +115,17 @@ async def test_nothing_starts_where_isolation_cant_be_had(monkeypatch: pytest.Mo
 
 async def test_a_network_that_somebody_removed_is_made_again_and_the_sleeper_starts_on_it() -> None:
     async with docker_bench() as bench:
-        runtime = bench.runtime
-        instance = await runtime.create(bench.blueprint(slot=5))
-        await runtime.start(instance)
-        await runtime.stop(instance, grace_s=5)
-        before = await runtime.place(5)
+        # Of its own, so that no other test claims it while the network is away.
+        runtime = bench.another_runtime(pool="172.28.0.0/16")
+        try:
+            instance = await runtime.create(bench.blueprint(slot=5))
+            await runtime.start(instance)
+            await runtime.stop(instance, grace_s=5)
+            before = await runtime.place(5)
+        finally:
+            await runtime.close()
         await (await bench.docker.networks.get(before.network)).delete()
-        later = bench.another_runtime()
+        later = bench.another_runtime(pool="172.28.0.0/16")
         try:
             await later.start(instance)
             assert await later.place(5) == before

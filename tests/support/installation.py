@@ -142,6 +142,12 @@ class Installation:
         made = await self.cli_json("key", "create", tenant)
         return str(made["key"])
 
+    async def show(self, name: str) -> dict[str, Any]:
+        """A tenant as the API shows it."""
+        async with self.api() as api:
+            document: dict[str, Any] = (await api.get(f"/v1/tenants/{name}")).json()
+        return document
+
     async def create(self, name: str, **body: Any) -> dict[str, Any]:
         """A tenant, when it is ready."""
         async with self.api() as api:
