@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -44,3 +45,19 @@ async def test_what_isnt_there_or_isnt_known_is_refused(ocmt: httpx2.AsyncClient
     assert (await ocmt.get("/api/containers")).status_code == 401
     del ocmt.headers["x-auth-token"]
     assert (await ocmt.get("/api/containers")).status_code == 401
+
+
+async def test_what_went_wrong_is_told_by_the_status(bench: Bench, ocmt: httpx2.AsyncClient) -> None:
+    await ocmt.post("/api/containers/alice/hibernate", json={"mode": "stop"})
+    bench.house.memory.found = replace(bench.house.memory.found, available_mb=1)
+    refused = await ocmt.post("/api/containers/alice/wake")
+    assert (refused.status_code, refused.json()["code"]) == (503, "no_capacity")
+
+
+async def test_who_failed_does_not_count_as_asleep(bench: Bench, ocmt: httpx2.AsyncClient) -> None:
+    for _ in range(5):
+        bench.house.runtime.crash("alice", exit_code=3)
+        await bench.house.settle()
+    health = (await ocmt.get("/health")).json()
+    assert health["containers"] == 1
+    assert health["hibernation"] == {"running": 0, "paused": 0, "stopped": 0}

@@ -19,6 +19,7 @@ from tests.support.house import House
 async def sleepers(*names: str, starts_at_once: int = 1) -> House:
     house = House()
     house.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0, starts_at_once=starts_at_once)
+    house.agent.start_timeout_s = 3600
     house.start()
     for name in names:
         await house.create(name)
@@ -94,6 +95,23 @@ async def test_one_found_starting_counts_after_a_restart_of_ours() -> None:
     house.prober.answer = (200, b"")
     await looking
     await house.settle("bob")
+
+
+async def test_one_that_never_gets_ready_holds_up_nobody() -> None:
+    house = await sleepers("alice", "bob")
+    house.agent.start_timeout_s = 60
+    house.prober.answer = None
+    await house.rungs.rouse("alice")
+    for _ in range(3):
+        with pytest.raises(NotYet):
+            await house.settle("alice")
+        assert house.dormitory.turnstile.starting == 0
+    assert (await house.tenant()).seen.error == "It has run for 60 s without becoming ready."
+    house.prober.answer = (200, b"")
+    await house.rungs.rouse("bob")
+    await house.settle("bob")
+    await house.settle("alice")
+    assert [(await house.tenant(name)).seen.error for name in ("alice", "bob")] == [None, None]
 
 
 async def test_who_has_no_room_is_told_of_and_known_to_be_crowded_for_a_while() -> None:

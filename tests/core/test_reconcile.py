@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from innkeeper.core.access import SYSTEM
+from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import ForeignInstance, ImageMissing, RuntimeFault, StaleLease
 from innkeeper.core.events import StateChanged, TenantGone
 from innkeeper.core.instance import State
@@ -61,7 +62,16 @@ async def test_a_slow_agent_is_asked_until_it_is_ready(house: House) -> None:
 async def test_an_agent_that_never_becomes_ready_is_told_of(house: House) -> None:
     begun = await house.create()
     house.prober.answer = None
-    working = asyncio.create_task(house.settle())
+
+    async def work() -> None:
+        while True:
+            try:
+                return await house.settle()
+            except NotYet as wait:
+                house.clock.turn(wait.again_s)
+                await asyncio.sleep(0)
+
+    working = asyncio.create_task(work())
     ended = await house.control.wait(begun.id, timeout_s=30)
     assert ended.status is Status.FAILED
     trouble = ended.error

@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.errors import NoCapacity
-from innkeeper.core.instance import State
+from innkeeper.core.errors import NoCapacity, RuntimeFault
+from innkeeper.core.instance import Instance, State, Usage
 from innkeeper.core.ladder import Rung
 from innkeeper.core.room import Room, RoomIsBeingMade
 from innkeeper.core.specs import LimitsPatch, SpecPatch
+from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
 from tests.support.house import House
 
 LIMIT_MB = 1000
@@ -167,7 +168,8 @@ async def test_one_that_idles_though_it_is_up_gives_way_before_those_who_lie_in_
         await admit(house)
     rungs = {name: (await house.tenant(name)).rung for name in ("paged", "up", "busy")}
     assert rungs == {"paged": Rung.PAGED, "up": Rung.PAGED, "busy": Rung.RUNNING}
-    free(house, LIMIT_MB - 600)
+    room(house).has_yielded("up")
+    free(house, 0)
     with pytest.raises(NoCapacity):
         await admit(house)
 
@@ -198,3 +200,56 @@ async def test_a_wake_without_room_is_refused_whole_and_the_tenant_sleeps_on() -
     assert await house.rungs.let_lie("alice")
     assert (await house.tenant()).rung is Rung.STOPPED
     assert (await house.runtime.get("alice")).state is State.STOPPED
+
+
+async def test_one_that_fetches_messages_or_computes_does_not_give_way_before_its_time() -> None:
+    house = await full_house("up", "alice")
+    await sleep(house, "alice", "stop")
+    house.clock.turn(61)
+    free(house, LIMIT_MB - 100)
+    house.agent.channels = ("telegram",)
+    with pytest.raises(NoCapacity):
+        await admit(house)
+    assert (await house.tenant("up")).rung is Rung.RUNNING
+    (hold,) = house.holds.of("up")
+    assert hold.kind == "channel"
+    house.agent.channels = ()
+    house.holds.let_go("up")
+    used, cpu_s = house.runtime.usage, iter(range(1000))
+
+    async def usage(instance: Instance) -> Usage:
+        return replace(await used(instance), cpu_s=float(next(cpu_s)))
+
+    house.runtime.usage = usage  # type: ignore[method-assign]
+    with pytest.raises(NoCapacity):
+        await admit(house)
+    assert [hold.kind for hold in house.holds.of("up")] == ["processor"]
+
+
+async def test_wakes_at_once_are_not_all_promised_the_same_memory() -> None:
+    names = [f"t{number}" for number in range(6)]
+    house = await full_house(*names)
+    for name in names:
+        await sleep(house, name, "stop")
+    free(house, 2 * LIMIT_MB)
+    used = house.runtime.get
+
+    async def slowly(tenant: str) -> Instance:
+        await asyncio.sleep(0)
+        return await used(tenant)
+
+    house.runtime.get = slowly  # type: ignore[method-assign]
+    outcomes = await asyncio.gather(*(admit(house, name) for name in names), return_exceptions=True)
+    assert [outcome is None for outcome in outcomes].count(True) == 2
+
+
+async def test_one_that_could_not_be_paged_out_is_stopped_for_whoever_needs_the_room() -> None:
+    house = await full_house("old", "alice")
+    house.runtime.faults[Call.PAGE_OUT].append(Fault(mishap=Mishap.BEFORE, error=lambda: RuntimeFault("busy")))
+    await sleep(house, "old", "page")
+    await asyncio.gather(*house.dormitory.pager.page_out())
+    await sleep(house, "alice", "stop")
+    free(house, LIMIT_MB - 100)
+    with pytest.raises(RoomIsBeingMade):
+        await admit(house)
+    assert (await house.tenant("old")).rung is Rung.STOPPED

@@ -301,3 +301,52 @@ async def test_whoever_was_let_in_just_now_is_waited_for_before_a_look(house: Ho
     await reaching
     assert is_open(replace(await house.tenant(), rung=Rung.RUNNING)), "as ready as it was"
     assert house.runtime.calls[Call.STOP] == 0
+
+
+async def test_who_is_needed_after_it_consented_to_the_end_is_told_to_go_on_under_that_consent(house: House) -> None:
+    said: list[tuple[str, object]] = []
+    real = house.prober.ask
+
+    async def ask(address: str, probe: Probe) -> tuple[int, bytes] | None:
+        said.append((probe.path, probe.json))
+        if probe.path == "/suspend":
+            await house.rungs.rouse("alice")
+        return await real(address, probe)
+
+    house.prober.ask = ask  # type: ignore[method-assign]
+    await sleep(house, "stop")
+    assert said == [("/suspend", {"rung": Rung.STOPPED}), ("/resume", {"suspension": "nap"})]
+    tenant = await house.tenant()
+    assert (tenant.seen.state, tenant.seen.ready, tenant.seen.suspension) == (State.RUNNING, True, None)
+    assert house.runtime.calls[Call.STOP] == 0
+
+
+async def test_after_a_death_in_mid_question_the_same_question_is_asked_again(house: House) -> None:
+    said: list[object] = []
+    real = house.prober.ask
+
+    async def dies(address: str, probe: Probe) -> tuple[int, bytes] | None:
+        raise Death
+
+    async def ask(address: str, probe: Probe) -> tuple[int, bytes] | None:
+        said.append((probe.path, (probe.json or {}).get("rung")))
+        return await real(address, probe)
+
+    house.prober.ask = dies  # type: ignore[method-assign]
+    with pytest.raises(Death):
+        await sleep(house, "stop")
+    house.prober.ask = ask  # type: ignore[method-assign]
+    house.clock.turn(60)
+    house.start("two")
+    await rouse(house)
+    assert said[:2] == [("/suspend", Rung.STOPPED), ("/resume", None)]
+
+
+async def test_an_order_that_was_patient_long_enough_still_learns_when_it_has_to_be_up(house: House) -> None:
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=80)
+    with pytest.raises(AgentBusy, match="next run is due"):
+        await sleep(house, "stop")
+    house.clock.turn(PATIENCE.total_seconds() + 1)
+    await house.settle()
+    seen = (await house.tenant()).seen
+    assert (seen.state, seen.next_wake) == (State.STOPPED, house.agent.runs_at)

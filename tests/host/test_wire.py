@@ -55,13 +55,13 @@ class Stranger:
 
 
 @asynccontextmanager
-async def connected(*, answers: bool = False) -> AsyncIterator[tuple[str, Stranger, Wire]]:
+async def connected(*, answers: bool = False, pings: bool = False) -> AsyncIterator[tuple[str, Stranger, Wire]]:
     network = f"127.{100 + secrets.randbelow(100)}.{secrets.randbelow(256)}"
     address = f"{network}.7"
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while piece := await reader.read(65536):
-            if answers:
+            if answers or (pings and len(piece) == 50):
                 await asyncio.sleep(0.02)  # so much later that the kernel's milliseconds tell
                 writer.write(piece[:10])
         writer.close()
@@ -115,3 +115,14 @@ async def test_an_answer_is_awaited_until_it_comes(answers: bool) -> None:
         assert (await wire.look()).awaited == frozenset()
         await stranger.send(50)
         assert (await wire.look()).awaited == (frozenset() if answers else {address})
+
+
+@pytest.mark.parametrize(("says", "is_awaited"), [(10, False), (60, True)])
+async def test_an_answer_to_a_ping_awaits_nothing(says: int, is_awaited: bool) -> None:
+    async with connected(pings=True) as (address, stranger, wire):
+        await wire.look()
+        await stranger.send(50)  # and the tenant pings
+        assert (await wire.look()).awaited == frozenset()
+        await stranger.send(says)
+        for _ in range(2):
+            assert (await wire.look()).awaited == ({address} if is_awaited else frozenset())

@@ -11,7 +11,8 @@ from datetime import timedelta
 import pytest
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.errors import AgentBusy, NoCapacity, RuntimeFault
+from innkeeper.core.errors import AgentBusy, Conflict, NoCapacity, RuntimeFault, StoreUnavailable
+from innkeeper.core.events import CapacityShort
 from innkeeper.core.instance import Instance, State, Usage
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import MemoryNow
@@ -447,3 +448,126 @@ async def test_sleepers_make_room_for_whoever_is_needed(inn: Inn) -> None:
     await inn.pass_time(8)
     assert (await waking).seen.ready
     assert (await house.tenant("bob")).rung is Rung.PAGED
+
+
+@in_an_inn
+async def test_an_order_to_sleep_waits_for_the_model_call_and_then_it_sleeps(inn: Inn) -> None:
+    house = inn.house
+    inn.calls["alice"] = 1
+    await inn.pass_time(2)
+    _, operation = await house.control.sleep("alice", "pause", actor=SYSTEM)
+    await inn.pass_time(20)
+    held_up = await house.control.operation(operation.id)
+    assert (await inn.state(), held_up.status) == (State.RUNNING, "running")
+    inn.calls["alice"] = 0
+    await inn.pass_time(30)
+    assert (await house.control.operation(operation.id)).status == "done"
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_a_chat_over_our_own_connection_keeps_it_awake_too(inn: Inn) -> None:
+    with inn.house.dormitory.working("alice"):
+        await inn.pass_time(300)
+        assert await inn.state() is State.RUNNING
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_a_knock_is_not_lost_though_the_store_stumbles(inn: Inn) -> None:
+    house = inn.house
+    await inn.pass_time(120)
+    assert await inn.state() is State.PAUSED
+    rouse, failures = house.rungs.rouse, iter([StoreUnavailable("the database is locked")])
+
+    async def stumbling(name: str) -> bool:
+        if (failure := next(failures, None)) is not None:
+            raise failure
+        return await rouse(name)
+
+    house.dormitory.watcher._rungs.rouse = stumbling  # type: ignore[method-assign]
+    (address,) = house.addresses
+    house.wire.bytes_at.add(address)
+    await inn.pass_time(1)
+    house.wire.bytes_at.clear()
+    await inn.pass_time(40)
+    assert (await house.tenant()).rung is Rung.RUNNING
+
+
+@in_an_inn
+async def test_a_sleeper_whose_instance_is_gone_is_up_in_time_all_the_same(inn: Inn) -> None:
+    house = inn.house
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=1000)
+    await inn.pass_time(800)
+    assert await inn.state() is State.STOPPED
+    await house.control.update("alice", SpecPatch(env={"NEW": "1"}), actor=SYSTEM)
+    await inn.pass_time(5)
+    assert await inn.state() is State.ABSENT
+    await inn.pass_time(200)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_one_that_has_no_room_for_its_own_run_is_tried_less_and_less_often(inn: Inn) -> None:
+    house = inn.house
+    house.agent.runs_at = house.clock.now() + timedelta(seconds=1000)
+    await inn.pass_time(900)
+    plenty = house.memory.found
+    house.memory.found = replace(plenty, available_mb=1)
+    await inn.pass_time(400)
+    refused = [event for event in house.happened if isinstance(event, CapacityShort)]
+    assert 3 <= len(refused) <= 8
+    house.memory.found = plenty
+    await inn.pass_time(600)
+    assert await inn.state() is State.RUNNING
+
+
+@in_an_inn
+async def test_an_agent_that_computed_within_the_window_was_not_idle(inn: Inn) -> None:
+    house = inn.house
+    used = house.runtime.usage
+    cpu_s = 0.0
+
+    async def usage(instance: Instance) -> Usage:
+        return replace(await used(instance), cpu_s=cpu_s)
+
+    house.runtime.usage = usage  # type: ignore[method-assign]
+    for _ in range(3):
+        await inn.pass_time(10)
+        cpu_s += 5.0
+    await inn.pass_time(50)
+    assert await inn.state() is State.RUNNING, "a window has passed since it was used, but not since it computed"
+    await inn.pass_time(60)
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_a_clock_that_was_set_back_keeps_nobody_awake_for_that_long(inn: Inn) -> None:
+    inn.house.clock.turn(-3600)
+    await inn.pass_time(130)
+    assert await inn.state() is State.PAUSED
+
+
+@in_an_inn
+async def test_who_starts_or_has_office_hours_is_not_put_to_sleep_by_order(inn: Inn) -> None:
+    house = inn.house
+    await house.control.update("alice", SpecPatch(sleep={"schedule": ["awake 00:00-24:00"]}), actor=SYSTEM)
+    with pytest.raises(Conflict, match=r"kept awake by its schedule: `awake 00:00-24:00`"):
+        await house.control.sleep("alice", "pause", actor=SYSTEM)
+    await house.create("bob", patch=POLICY)
+    with pytest.raises(Conflict, match="still starting"):
+        await house.control.sleep("bob", "stop", actor=SYSTEM)
+
+
+@in_an_inn
+async def test_a_wake_that_is_overtaken_by_an_order_to_sleep_says_so(inn: Inn) -> None:
+    house = inn.house
+    await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await inn.pass_time(5)
+    _, waking = await house.control.wake("alice", actor=SYSTEM)
+    _, sleeping = await house.control.sleep("alice", "stop", actor=SYSTEM)
+    await inn.pass_time(5)
+    ended = [await house.control.operation(each.id) for each in (waking, sleeping)]
+    assert [each.error and each.error.code for each in ended] == ["superseded", None]
+    assert await inn.state() is State.STOPPED

@@ -146,3 +146,23 @@ async def test_after_a_restart_of_its_own_it_is_trimmed_anew() -> None:
     assert pager.trimmed("alice") is None
     house.clock.turn(61)
     assert await pager.trim() == ["alice"]
+
+
+async def test_who_was_up_when_we_came_is_trimmed_too() -> None:
+    house = await up()
+    house.clock.turn(600)
+    house.start("two")
+    await house.directory.load()
+    pager = house.dormitory.pager
+    assert await pager.trim() == []
+    house.clock.turn(61)
+    assert await pager.trim() == ["alice"]
+
+
+async def test_one_that_goes_just_now_costs_no_other_its_turn() -> None:
+    house = await up()
+    await house.create("bob")
+    await house.settle("bob")
+    house.clock.turn(61)
+    house.runtime.faults[Call.PAGE_OUT].append(Fault(mishap=Mishap.BEFORE, error=lambda: RuntimeFault("it is gone")))
+    assert await house.dormitory.pager.trim() == ["bob"]

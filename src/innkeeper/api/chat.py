@@ -90,12 +90,13 @@ async def chat(name: Name, body: Chat, request: Request, inn: TheInn, guest: The
 
 async def _answer(tenant: Tenant, url: str, asked: dict[str, object], inn: Inn) -> Events:
     reason = None
-    async with _asked(tenant, url, asked, inn) as response:
-        async for piece in _pieces(response):
-            inn.door.touched(tenant)
-            if text := _text(piece):
-                yield Sse(event="delta", data={"text": text})
-            reason = _choice(piece).get("finish_reason") or reason
+    with inn.dormitory.working(tenant.name):
+        async with _asked(tenant, url, asked, inn) as response:
+            async for piece in _pieces(response):
+                inn.door.touched(tenant)
+                if text := _text(piece):
+                    yield Sse(event="delta", data={"text": text})
+                reason = _choice(piece).get("finish_reason") or reason
     yield Sse(event="done", data={"finish_reason": reason})
 
 

@@ -21,7 +21,7 @@ router = APIRouter(tags=["health"])
 
 
 class HibernationDocument(Document):
-    """Tenants that have an instance, by how deep they sleep."""
+    """Tenants by how deep they sleep. Those that failed are none of these: they aren't asleep, but down."""
 
     running: int
     paused: int
@@ -54,9 +54,9 @@ async def health(inn: TheInn) -> HealthDocument:
     hibernation = HibernationDocument(
         running=number(State.RUNNING, State.STARTING),
         paused=number(State.PAUSED),
-        stopped=number(State.STOPPED, State.SAVED, State.FAILED),
+        stopped=number(State.STOPPED, State.SAVED),
     )
-    containers = hibernation.running + hibernation.paused + hibernation.stopped
+    containers = hibernation.running + hibernation.paused + hibernation.stopped + number(State.FAILED)
     return HealthDocument(containers=containers, hibernation=hibernation)
 
 

@@ -13,6 +13,8 @@ from innkeeper.api.documents import seconds_since
 from innkeeper.api.schema import Body, Document
 from innkeeper.api.tenants import Name
 from innkeeper.api.waiting import until_over
+from innkeeper.core.errors import TenantNotReady
+from innkeeper.core.idle import quiet_since
 from innkeeper.core.instance import State
 from innkeeper.core.operations import Operation
 from innkeeper.core.tenant import Tenant
@@ -41,8 +43,9 @@ class Hibernate(Body):
 
 @router.get("", summary="List containers (OCMT)")
 async def index(inn: TheInn, guest: TheSeedGuest) -> list[ContainerDocument]:
-    """Every tenant with its idle time."""
-    return [_container(tenant, inn) for tenant in sorted(inn.directory, key=lambda tenant: tenant.name)]
+    """Every tenant that has an instance, with its idle time."""
+    there = (tenant for tenant in inn.directory if tenant.seen.state is not State.ABSENT)
+    return [_container(tenant, inn) for tenant in sorted(there, key=lambda tenant: tenant.name)]
 
 
 @router.post("/{name}/wake", summary="Wake a container (OCMT)")
@@ -62,12 +65,17 @@ async def hibernate(
 
 
 async def _settled(operation: Operation, inn: Inn, request: Request) -> ContainerDocument:
-    await until_over(inn.control.wait(operation.id, timeout_s=WAIT_S), request=request, inn=inn)
+    """Once it is over. It went wrong, or goes on after that long: told by the status, as with everything here."""
+    ended = await until_over(inn.control.wait(operation.id, timeout_s=WAIT_S), request=request, inn=inn)
+    if ended.error is not None:
+        raise ended.error.problem()
+    if not ended.status.ended:
+        raise TenantNotReady(f"{operation.tenant} isn't there after {WAIT_S:.0f} s: {ended.progress.step}.")
     return _container(await inn.control.tenant(operation.tenant), inn)
 
 
 def _container(tenant: Tenant, inn: Inn) -> ContainerDocument:
-    idle_s = seconds_since(inn.directory.last_activity(tenant), inn.clock.now())
+    idle_s = seconds_since(quiet_since(tenant, inn.directory.last_activity(tenant)), inn.clock.now())
     match tenant.seen.state:
         case State.RUNNING | State.STARTING:
             state: Literal["running", "paused", "stopped"] = "running"

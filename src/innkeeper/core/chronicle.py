@@ -14,6 +14,7 @@ from innkeeper.core.plan import Step
 from innkeeper.core.tenant import Tenant
 
 MB = 1 << 20
+KIND_KEPT_S = 10.0
 
 
 class Chronicle:
@@ -33,6 +34,7 @@ class Chronicle:
         self._clock = clock
         self._pasts: dict[str, Past] = {}
         self._unsaved: set[str] = set()
+        self._kinds: dict[tuple[str, Rung], tuple[float, tuple[float, ...]]] = {}
         self._waking: dict[str, tuple[Rung, float]] = {}
         self._stays: dict[str, tuple[Rung, bool]] = {}
         """From which rung those who are up have come, and whether a peak of this stay was noted."""
@@ -89,16 +91,23 @@ class Chronicle:
     def _keep(self, tenant: Tenant, past: Past) -> None:
         if past != self.past(tenant):
             self._pasts[tenant.name] = past
+            self._kinds.clear()
             self._unsaved.add(tenant.name)
 
     def _of_its_kind(self, tenant: Tenant, rung: Rung) -> tuple[float, ...]:
-        """The same figures of all tenants with that agent; a look at each, for those of whom nothing is known."""
-        return tuple(
-            figure
-            for other in self._directory
-            if other.spec.agent == tenant.spec.agent
-            for figure in self.past(other).wakes_s.get(rung, ())
-        )
+        """The same figures of all tenants with that agent, for those of whom nothing is known; kept for a moment,
+        for a look at each is too much for each of them."""
+        kind, now = (tenant.spec.agent, rung), self._clock()
+        known_at, figures = self._kinds.get(kind, (now - KIND_KEPT_S, ()))
+        if now - known_at >= KIND_KEPT_S:
+            figures = tuple(
+                figure
+                for other in self._directory
+                if other.spec.agent == tenant.spec.agent
+                for figure in self.past(other).wakes_s.get(rung, ())
+            )
+            self._kinds[kind] = now, figures
+        return figures
 
     def note_trim(self, tenant: Tenant, usage: Usage) -> None:
         """What is left of one that was trimmed while it ran; from now on its peaks are those of a trimmed one."""

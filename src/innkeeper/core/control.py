@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from innkeeper.core import schedule
 from innkeeper.core.access import Actor
 from innkeeper.core.audit import Entry
 from innkeeper.core.errors import (
@@ -241,6 +242,17 @@ class Control:
                 raise Conflict(
                     f"{name} has failed: nothing of it runs that could sleep.",
                     hint=f"See why in `innkeeper tenant show {name}`; `innkeeper tenant restart {name}` tries again.",
+                )
+            if tenant.target is State.RUNNING and tenant.seen.state in (State.ABSENT, State.STARTING):
+                raise Conflict(
+                    f"{name} is still starting.",
+                    hint=f"Wait until `innkeeper tenant show {name}` says ready, or say that it should be down: "
+                    f"`innkeeper tenant update {name} --wanted asleep`.",
+                )
+            if (window := schedule.awake_until(tenant.spec.sleep.schedule, self._clock.now())) is not None:
+                raise Conflict(
+                    f"{name} is kept awake by its schedule: `{window[0]}`, until {window[1]:%Y-%m-%d %H:%M} UTC.",
+                    hint="Change `sleep.schedule`, or set `wanted` to `asleep` for as long as it should be down.",
                 )
             return replace(tenant, rung=max(tenant.rung, rung, key=lambda each: each.depth))
 

@@ -18,7 +18,7 @@ class Hold:
 
 KINDS = {
     "traffic": "bytes move on its connections",
-    "call": "a model call of its is under way",
+    "call": "a model call, a chat or a webhook of its is under way",
     "agent": "it doesn't consent",
     "cron": "a run of its own is due soon",
     "channel": "it fetches messages itself",
@@ -55,11 +55,10 @@ class Holds:
         return next((holds[kind] for kind in IN_FLIGHT if kind in holds), None)
 
     def hold(self, tenant: str, kind: str, why: str, now: datetime) -> None:
-        """Somebody objects; for the same reason as before, it is the same hold."""
+        """Somebody objects; as long as they do it is the same hold, though what they say changes."""
         holds = self._holds.setdefault(tenant, {})
         before = holds.get(kind)
-        if before is None or before.why != why:
-            holds[kind] = Hold(kind=kind, why=why, since=now)
+        holds[kind] = Hold(kind=kind, why=why, since=before.since if before else now)
 
     def let_go(self, tenant: str, *kinds: str) -> None:
         """These objections (none named: all) are gone."""

@@ -44,7 +44,9 @@ def due(
         if tenant.rung is Rung.STOPPED:
             continue
         since = quiet_since(tenant, last_activity(tenant))
-        if tenant.rung is Rung.RUNNING:
+        if since > now:
+            since = watched_since  # the clock was set back
+        elif tenant.rung is Rung.RUNNING:
             since = max(since, watched_since)
         policy = tenant.spec.sleep
         idle_s = (now - since).total_seconds()

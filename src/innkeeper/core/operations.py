@@ -20,6 +20,7 @@ from innkeeper.core.errors import (
     Superseded,
     TenantFailed,
     TenantNotReady,
+    documented,
 )
 from innkeeper.core.instance import Instance, State
 from innkeeper.core.plan import Step, decide
@@ -76,6 +77,11 @@ class Trouble:
         """The problem, to be kept."""
         return cls(code=problem.code, message=problem.message, hint=problem.hint)
 
+    def problem(self) -> Problem:
+        """The same again, to be raised."""
+        kind = next((each for each in documented() if each.code == self.code), Problem)
+        return kind(self.message, hint=self.hint)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
@@ -122,6 +128,8 @@ def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datet
         return _end(operation, now, Trouble.of(TenantFailed(tenant.seen.error or "The instance can't run.")))
     if operation.kind is OperationKind.SLEEP and tenant.target is State.RUNNING:
         return _end(operation, now, Trouble.of(Superseded("The tenant was needed before it slept.")))
+    if operation.kind is OperationKind.WAKE and tenant.target is not State.RUNNING:
+        return _end(operation, now, Trouble.of(Superseded("The tenant was put to sleep again before it was up.")))
     step = decide(tenant, instance)
     if step is Step.NONE and tenant.revision >= operation.revision:
         return _end(operation, now)

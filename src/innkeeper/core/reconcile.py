@@ -14,11 +14,12 @@ from datetime import timedelta
 
 from innkeeper.core.audit import Entry
 from innkeeper.core.boarding import Boarding, NotYet
-from innkeeper.core.errors import AgentBusy, Problem, RuntimeFault, StaleLease
+from innkeeper.core.errors import AgentBusy, Problem, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
 from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.keeping import kept
 from innkeeper.core.ladder import Rung
+from innkeeper.core.last_words import last_words
 from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, is_fatal, waits
 from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
@@ -28,10 +29,10 @@ from innkeeper.core.tenant import Seen, Tenant, Wanted
 
 PROBE_EVERY_S = (0.02, 0.1)
 """Shortest and longest pause between two probes; in between a twentieth of the time since the start."""
+PROBE_LATE_S = 10.0
 CATCH_UP_AGAIN_S = 5.0
 PATIENCE = timedelta(seconds=30)
 """So long an order to stop waits for what its tenant is in the middle of."""
-LOG_LINES_KEPT, LOG_BYTES_KEPT = 20, 4000
 
 Nap = Callable[[float], Awaitable[None]]
 """Wait so many seconds, or until something about the tenant changed."""
@@ -252,18 +253,23 @@ class Reconciler:
     async def _probe(self, look: _Look, lease: Lease, nap: Nap) -> None:
         """Ask once; where the answer isn't yes, wait a little before the next look."""
         tenant, instance = look.tenant, look.instance
-        self._boarding.is_starting(tenant)
         agent = self._agents[tenant.spec.agent]
         place = await self._runtime.place(tenant.slot)
+        age = self._clock.now() - (instance.started_at or self._clock.now())
+        late = age > timedelta(seconds=agent.start_timeout_s)
+        if not late:
+            self._boarding.is_starting(tenant)
         answer = await self._prober.ask(place.address, agent.probe(tenant.spec))
         if answer is not None and agent.is_ready(*answer) and not instance.stuck:
             ready = replace(tenant.seen, ready=True, state=State.RUNNING, error=None)
             await self._note(lease, look, ready)
             return
-        age = self._clock.now() - (instance.started_at or self._clock.now())
-        if age > timedelta(seconds=agent.start_timeout_s):
+        if late:
+            # It may never be: whoever waits for their turn to start, and for a worker, doesn't wait for it any more.
+            self._boarding.failed(tenant)
             waited = f"It has run for {agent.start_timeout_s} s without becoming ready."
             await self._note(lease, look, replace(tenant.seen, error=waited))
+            raise NotYet(waited, again_s=PROBE_LATE_S)
         shortest, longest = PROBE_EVERY_S
         await nap(min(longest, max(shortest, age.total_seconds() / 20)))
 
@@ -302,12 +308,16 @@ class Reconciler:
         open_still, to_sleep = look.tenant.seen, look.tenant.target is State.STOPPED
         shut = replace(look, tenant=replace(look.tenant, seen=replace(open_still, ready=False)))
         await self._record(lease, look.tenant, shut.tenant.seen, ())
-        if to_sleep and not self._was_patient(look):
+        if to_sleep and self._was_patient(look):
+            run_at = await self._suspensions.next_run(shut.tenant, however_soon=True)
+            await self._record(lease, shut.tenant, replace(shut.tenant.seen, next_wake=run_at), ())
+        elif to_sleep:
             try:
-                shut = replace(shut, tenant=(await self._ask_leave(shut, lease, Rung.STOPPED))[0])
+                tenant = (await self._ask_leave(shut, lease, Rung.STOPPED))[0]
             except AgentBusy:
                 await self._reopen(shut.tenant, lease, open_still)
                 raise
+            await self._record(lease, shut.tenant, tenant.seen, ())  # whoever reopens it has to end its suspension
         if to_sleep and await self._is_needed_again(look.tenant):
             await self._reopen(shut.tenant, lease, open_still)
             return
@@ -333,7 +343,7 @@ class Reconciler:
         tenant = look.tenant
         await self._suspensions.check_in_flight(tenant)
         seen = replace(tenant.seen, next_wake=await self._suspensions.next_run(tenant))
-        asked = replace(tenant, seen=replace(seen, suspension=self._suspensions.asked(tenant)))
+        asked = replace(tenant, seen=replace(seen, suspension=self._suspensions.asked(tenant, rung)))
         await self._record(lease, tenant, asked.seen, ())
         consent = await self._suspensions.ask(asked, rung)
         answered = replace(asked, seen=replace(seen, suspension=consent.suspension))
@@ -352,7 +362,7 @@ class Reconciler:
 
     async def _give_up(self, look: _Look, lease: Lease) -> None:
         """Say why, then stop it: Docker would restart it for ever."""
-        lines = await self._last_lines(look.instance)
+        lines = await last_words(self._runtime, look.instance)
         code = look.instance.exit_code
         ended = "ran out of memory" if look.instance.out_of_memory else f"ended with {code}" if code else "ended"
         error = f"It crashed {CRASHES} times within ten minutes; at last it {ended}. Its last lines:\n{lines}"
@@ -360,13 +370,6 @@ class Reconciler:
             await self._runtime.stop(look.instance, grace_s=self._grace_s(look.tenant))
         seen = replace(look.tenant.seen, state=State.FAILED, ready=False, error=error)
         await self._note(lease, look, seen)
-
-    async def _last_lines(self, instance: Instance) -> str:
-        try:
-            lines = [line.text async for line in self._runtime.logs(instance, tail=LOG_LINES_KEPT)]
-        except RuntimeFault as fault:
-            return f"(they can't be read: {fault.message})"
-        return "\n".join(lines)[-LOG_BYTES_KEPT:] or "(it wrote nothing)"
 
     async def _erase(self, look: _Look, lease: Lease) -> None:
         """Folder first, rows last: while the rows are there, somebody comes back to finish the work."""

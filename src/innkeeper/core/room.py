@@ -6,6 +6,7 @@ further down the ladder; and where that wouldn't be enough either, the wake is r
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
@@ -48,6 +49,7 @@ class Room:
         put_down: PutDown,
         offer: Offer,
         is_idle: Callable[[Tenant], bool] = lambda tenant: False,
+        may_go: Callable[[Tenant], Awaitable[bool]],
         reserve_mb: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -58,9 +60,11 @@ class Room:
         self._put_down = put_down
         self._offer = offer
         self._is_idle = is_idle
+        self._may_go = may_go
         self.reserve_mb = reserve_mb
         """What no wake may take."""
         self._clock = clock
+        self._one_at_a_time = asyncio.Lock()
         self._promised: dict[str, float] = {}
         self._settling: dict[str, float] = {}
         self._yielding: dict[str, tuple[float, float]] = {}
@@ -78,6 +82,10 @@ class Room:
 
     async def admit(self, tenant: Tenant) -> None:
         """Promise it its room. Raises RoomIsBeingMade and NoCapacity; asked again, it is the same promise."""
+        async with self._one_at_a_time:  # between the look at what is free and the promise nobody may promise
+            await self._admit(tenant)
+
+    async def _admit(self, tenant: Tenant) -> None:
         now = await self._memory.now()
         need_mb = self.need_mb(tenant)
         if now.available_mb - self.reserve_mb - self._all_promised(but=tenant.name) >= tenant.spec.limits.memory_mb:
@@ -152,9 +160,13 @@ class Room:
             if chosen is None:
                 return []
             tenant = guests.take(chosen[0])
+            if chosen[0] is Rung.RUNNING and not await self._asked(tenant):
+                continue
             usage = await self._measured(tenant.name)
             if usage is not None:
-                each = yields(tenant.name, chosen[1], usage, now)
+                # One that should lie in swap by now couldn't be brought there.
+                rung = Rung.STOPPED if tenant.rung is Rung.PAGED else chosen[1]
+                each = yields(tenant.name, rung, usage, now)
                 guests.swap_free_mb -= each.takes_swap_mb
                 freed_mb += each.frees_mb
                 yielding.append(each)
@@ -168,6 +180,13 @@ class Room:
         if rung is Rung.RUNNING and tenant.rung is Rung.RUNNING and tenant.seen.ready and self._is_idle(tenant):
             return rung
         return None
+
+    async def _asked(self, tenant: Tenant) -> bool:
+        """Whether it may go though its window isn't over; the look takes a moment, in which somebody may come."""
+        try:
+            return await self._may_go(tenant) and self._idle_on(tenant) is Rung.RUNNING
+        except Problem:
+            return False
 
     async def _measured(self, name: str) -> Usage | None:
         try:

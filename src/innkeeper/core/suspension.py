@@ -43,31 +43,33 @@ class Suspensions:
         self.look = look
         """Looks whether it is in use just now; what was found a second ago may not be true any more."""
 
-    async def next_run(self, tenant: Tenant) -> datetime | None:
+    async def next_run(self, tenant: Tenant, *, however_soon: bool = False) -> datetime | None:
         """When it has work to do by itself, for it can't wake by itself; AgentBusy where that is too soon to sleep."""
         agent = self._seating.agent(tenant)
         ask = agent.next_run(tenant.spec, self._seating.gateway_token(tenant))
         if ask is None:
             return None
         answer = await self._ask(tenant, ask)
+        if answer is None and however_soon:
+            return None
         if answer is None:
             raise self._busy(tenant, "agent", "it doesn't answer")
         at, now = agent.run_at(*answer), self._clock.now()
-        if at is not None and now <= at < now + SOON:
+        if not however_soon and at is not None and now <= at < now + SOON:
             raise self._busy(tenant, "cron", f"its next run is due at {at:%H:%M:%S} UTC")
         self._holds.let_go(tenant.name, "cron")
         return at
 
-    def asked(self, tenant: Tenant) -> str | None:
+    def asked(self, tenant: Tenant, rung: Rung) -> str | None:
         """What is to be written down before it is asked; None where it can't be."""
         agent = self._seating.agent(tenant)
         can_ask = agent.suspend(tenant.spec, self._seating.gateway_token(tenant), Rung.PAUSED) is not None
-        return tenant.seen.suspension or ASKED if can_ask else None
+        return tenant.seen.suspension or f"{rung}:{ASKED}" if can_ask else None
 
     async def ask(self, tenant: Tenant, rung: Rung) -> Consent:
         """What it says to sleeping on that rung. Whoever can't be asked consents."""
         former = tenant.seen.suspension
-        if former not in (None, ASKED) and not str(former).startswith(f"{rung}:"):
+        if former is not None and not former.startswith(f"{rung}:"):
             await self.end(tenant)  # it holds one suspension at a time, and that was for another rung
         return await self._consent(tenant, rung)
 
@@ -78,7 +80,7 @@ class Suspensions:
             return Consent()
         answer = await self._ask(tenant, ask)
         if answer is None:
-            return Consent(objection="it doesn't answer", suspension=ASKED)
+            return Consent(objection="it doesn't answer", suspension=f"{rung}:{ASKED}")
         consent = agent.consent(*answer)
         return replace(consent, suspension=consent.suspension and f"{rung}:{consent.suspension}")
 
@@ -100,10 +102,12 @@ class Suspensions:
 
     async def end(self, tenant: Tenant) -> None:
         """Tell it to take work again. One that doesn't listen does so by itself, when its lease is over."""
-        suspension = tenant.seen.suspension
-        if suspension == ASKED:
-            suspension = (await self._consent(tenant, Rung.PAUSED)).suspension
-        if suspension is None or suspension == ASKED:
+        suspension = tenant.seen.suspension or ""
+        if suspension.endswith(ASKED):
+            # Asked again by the same name, it tells the suspension that it is in, or enters it: ended next either way.
+            rung = Rung(suspension.partition(":")[0]) if ":" in suspension else Rung.PAUSED
+            suspension = (await self._consent(tenant, rung)).suspension or ""
+        if not suspension or suspension.endswith(ASKED):
             return
         agent, name = self._seating.agent(tenant), suspension.partition(":")[2]
         resume = agent.resume(tenant.spec, self._seating.gateway_token(tenant), name)

@@ -15,6 +15,9 @@ from ipaddress import IPv4Network
 from innkeeper.core.errors import RuntimeFault
 from innkeeper.host.sock_diag import Connection, established
 
+CONTROL_FRAME_BYTES = 14
+"""A client's pong with up to eight bytes of payload (RFC 6455, 5.5): it answers, and awaits nothing itself."""
+
 Ours = Callable[[], Collection[int]]
 """The inodes of sockets that don't count."""
 
@@ -36,6 +39,8 @@ class Reading(Mapping[str, Traffic]):
         # By cookie, for a dump taken while connections come and go can name one twice.
         self._connections = {connection.cookie: connection for connection in connections}
         self._traffic = _by_address(self._connections.values())
+        self._outsets: dict[int, int] = {}
+        """By cookie, what had been said to the other side when it said something last, as far as is known."""
 
     def __getitem__(self, address: str) -> Traffic:
         return self._traffic[address]
@@ -50,12 +55,23 @@ class Reading(Mapping[str, Traffic]):
         """The addresses that were told something, not longer ago than that, and have said nothing since."""
         return frozenset(
             each.remote
-            for each in self._connections.values()
-            if each.bytes_out
+            for cookie, each in self._connections.items()
+            if each.bytes_out - self._outsets.get(cookie, 0) > CONTROL_FRAME_BYTES
             and each.out_ms_ago < within_ms
             # The kernel's milliseconds are some four apart: the first request of a connection may be as old as it.
             and (each.out_ms_ago < each.in_ms_ago or not each.bytes_in)
         )
+
+    def follow(self, before: Reading) -> None:
+        """Learn from the reading before how much had been said on each connection when the other side spoke last."""
+        for cookie, now in self._connections.items():
+            then = before._connections.get(cookie)
+            if then is None:
+                continue
+            if now.bytes_in == then.bytes_in:
+                self._outsets[cookie] = before._outsets.get(cookie, 0)
+            else:
+                self._outsets[cookie] = now.bytes_out if now.in_ms_ago <= now.out_ms_ago else then.bytes_out
 
     def moved_since(self, before: Reading, *, quiet_bytes_per_s: float) -> frozenset[str]:
         """The addresses whose connections carried more than that in both directions together, or a new one anything.
@@ -63,7 +79,7 @@ class Reading(Mapping[str, Traffic]):
         Closing is no movement. Pings come in bursts, so the rate is only fair to them over readings that lie further
         apart than two pings; 0 makes every byte count.
         """
-        quiet_bytes = quiet_bytes_per_s * (self.at_s - before.at_s)
+        quiet_bytes = quiet_bytes_per_s * max(1.0, self.at_s - before.at_s)
         moved: set[str] = set()
         gained: Counter[str] = Counter()
         for cookie, now in self._connections.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Network
@@ -30,10 +31,16 @@ class Wire:
         self._table = SocketTable(ours=own_sockets)
         self._kept: deque[Reading] = deque()
         self._last: Reading | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def look(self) -> Moves:
         """Compare the table with that of the last look and of a minute ago."""
-        now = await self._table.read(self._networks())
+        async with self._one_at_a_time:  # readings that overtake each other can't be compared
+            return self._compare(await self._table.read(self._networks()))
+
+    def _compare(self, now: Reading) -> Moves:
+        if self._last is not None:
+            now.follow(self._last)
         awaited = now.awaited(within_ms=ANSWERS_WITHIN_MS)
         last, self._last = self._last, now
         if last is None:

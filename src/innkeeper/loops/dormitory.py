@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -89,6 +91,7 @@ class Dormitory:
             put_down=around.rungs.rest,
             offer=self.offer,
             is_idle=self._is_idle,
+            may_go=self._may_go,
             reserve_mb=settings.reserve_mb,
             clock=around.time_s,
         )
@@ -107,7 +110,7 @@ class Dormitory:
             rungs=around.rungs,
             movements=around.movements,
             at_address=around.at_address,
-            calling=around.calling,
+            calling=lambda: {*around.calling(), *self._chats},
             chronicle=self.chronicle,
             holds=self.holds,
             bus=bus,
@@ -144,6 +147,7 @@ class Dormitory:
             trim_after=settings.trim_after,
             on_paged=self._on_paged,
         )
+        self._chats: Counter[str] = Counter()
         self._runtime = runtime
         self._directory = directory
         self._clock = clock
@@ -166,10 +170,23 @@ class Dormitory:
         found = self.turnstile.position(name)
         return (found.place, found.of) if found else None
 
+    @contextmanager
+    def working(self, name: str) -> Iterator[None]:
+        """It works for somebody over our own connection, which says nothing of use: it isn't put to sleep meanwhile."""
+        self._chats[name] += 1
+        try:
+            yield
+        finally:
+            self._chats[name] -= 1
+            self._chats += Counter()  # whoever is at none is forgotten
+
     def _is_idle(self, tenant: Tenant) -> bool:
         """Whether it could make room though it isn't due to sleep yet."""
         since = quiet_since(tenant, self._directory.last_activity(tenant))
         return not self.holds.of(tenant.name) and (self._clock.now() - since).total_seconds() >= IDLE_AFTER_S
+
+    async def _may_go(self, tenant: Tenant) -> bool:
+        return await self.sweeper.may_give_way(tenant)
 
     async def _measure(self, name: str) -> Usage | None:
         return await self._runtime.usage(await self._runtime.get(name))

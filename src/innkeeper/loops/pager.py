@@ -166,14 +166,15 @@ class Pager:
         for tenant in self._directory:
             if len(trimmed) == TRIMS_A_ROUND:
                 break
-            if self._is_due(tenant, now) and await self._trim(tenant, now):
+            if self._is_due(tenant, now) and await self._trim_safely(tenant, now):
                 trimmed.append(tenant.name)
         return trimmed
 
     def _is_due(self, tenant: Tenant, now: datetime) -> bool:
-        ready_since = self._ready_since.get(tenant.name)
-        if ready_since is None or self.trim_after is None:
+        if self.trim_after is None or tenant.seen.state is not State.RUNNING or not tenant.seen.ready:
             return False
+        # Of whoever was up when we came nobody has told us.
+        ready_since = self._ready_since.setdefault(tenant.name, now)
         if tenant.rung is not Rung.RUNNING or self._holds.in_flight(tenant.name) is not None:
             return False
         return is_due(
@@ -183,6 +184,13 @@ class Pager:
             first_after=self.trim_after,
             now=now,
         )
+
+    async def _trim_safely(self, tenant: Tenant, now: datetime) -> bool:
+        try:
+            return await self._trim(tenant, now)
+        except Problem as problem:  # it may be going just now; the others have their turn
+            log.info("not trimmed", tenant=tenant.name, why=problem.message)
+            return False
 
     async def _trim(self, tenant: Tenant, now: datetime) -> bool:
         instance = await self._runtime.get(tenant.name)

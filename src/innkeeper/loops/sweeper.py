@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import structlog
@@ -14,7 +15,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.holds import JUDGED, Holds
 from innkeeper.core.idle import Rest, due
-from innkeeper.core.ladder import Offer, Rung
+from innkeeper.core.ladder import Offer, Rung, rung_after
 from innkeeper.core.ports import Clock, Runtime
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.tenant import Tenant, Wanted
@@ -24,6 +25,8 @@ log = structlog.get_logger("innkeeper.sweeper")
 
 BUSY_SHARE = 0.1
 """Of one core: an agent that computes more than that is at work. OpenClaw at rest takes 0.004 to 0.005."""
+GLANCE_S = 0.5
+"""So long one that runs is looked at before it gives way to another, to see whether it computes."""
 PROBE_EVERY_S = 60.0
 """How often it is asked what this host can offer: swap may be added, or fill up."""
 MEASURED_AT_ONCE = 50
@@ -55,8 +58,10 @@ class Sweeper:
         self._offer = offer
         self._clock = clock
         self._sweep_s = sweep_s
-        self._watched_since = clock.now()
+        self._watched_since = self._swept_at = clock.now()
         self._used: dict[str, tuple[float, datetime]] = {}
+        self._busy_at: dict[str, datetime] = {}
+        """When it was last found to have computed since the look before."""
         self._measured_up_to = ""
 
     def start(self, supervisor: Supervisor) -> None:
@@ -87,6 +92,9 @@ class Sweeper:
     async def sweep(self) -> list[Rest]:
         """Put down whoever has been idle for long enough; who that was. One that makes trouble holds up no other."""
         now = self._clock.now()
+        if now < self._swept_at:
+            self._watched_since = now  # the clock was set back: what was noted before can't be compared with it
+        self._swept_at = now
         found = due(
             self._directory,
             self._directory.last_activity,
@@ -111,12 +119,12 @@ class Sweeper:
         self._measured_up_to = turn[-1] if len(turn) == MEASURED_AT_ONCE else ""
         for name in turn:
             tenant = self._directory.tenant(name)
-            try:
-                usage = await self._runtime.usage(await self._runtime.get(name))
-            except Problem:
-                continue  # it is going just now
             if tenant is not None:
-                self._chronicle.note_usage(tenant, usage)
+                with suppress(Problem):  # it is going just now
+                    await self._share_of_a_core(tenant)
+        for known in (self._used, self._busy_at):
+            for name in known.keys() - set(up):
+                known.pop(name, None)
 
     async def _put_to_rest(self, rest: Rest) -> bool:
         tenant = rest.tenant
@@ -141,25 +149,46 @@ class Sweeper:
             self._holds.let_go(tenant.name, "channel")
         return bool(channels)
 
+    async def may_give_way(self, tenant: Tenant) -> bool:
+        """Whether one that runs may be put down before its time, for another who needs the room."""
+        if await self._listens(tenant):
+            return False
+        await self._share_of_a_core(tenant)
+        await asyncio.sleep(GLANCE_S)
+        share = await self._share_of_a_core(tenant)
+        return share is not None and not self._objects(tenant, share)
+
     async def _computes(self, tenant: Tenant) -> bool:
         """Whether it uses the processor though nobody asked it for anything; the first look alone can't tell."""
+        share = await self._share_of_a_core(tenant)
+        if share is None or self._objects(tenant, share):
+            return True
+        now, busy_at = self._clock.now(), self._busy_at.get(tenant.name)
+        if busy_at is None or rung_after(tenant.spec.sleep, (now - busy_at).total_seconds()) is not Rung.RUNNING:
+            return False
+        self._holds.hold(tenant.name, "processor", f"it computed until {busy_at:%H:%M:%S} UTC", now)
+        return True
+
+    def _objects(self, tenant: Tenant, share: float) -> bool:
+        if share > BUSY_SHARE:
+            self._holds.hold(tenant.name, "processor", f"it uses {share:.0%} of a core", self._clock.now())
+        else:
+            self._holds.let_go(tenant.name, "processor")
+        return share > BUSY_SHARE
+
+    async def _share_of_a_core(self, tenant: Tenant) -> float | None:
+        """On average since it was last looked at; None where that can't be told, or is too long ago."""
         usage = await self._runtime.usage(await self._runtime.get(tenant.name))
         self._chronicle.note_usage(tenant, usage)
-        now = self._clock.now()
-        before = self._used.get(tenant.name)
+        now, before = self._clock.now(), self._used.get(tenant.name)
         self._used[tenant.name] = usage.cpu_s, now
         if before is None or usage.cpu_s < before[0]:
-            return True
+            return None
         elapsed_s = (now - before[1]).total_seconds()
-        if elapsed_s > 3 * self._sweep_s:
-            return True  # too long ago to say anything of now
         share = (usage.cpu_s - before[0]) / max(elapsed_s, 0.001)
         if share > BUSY_SHARE:
-            self._holds.hold(tenant.name, "processor", f"it uses {share:.0%} of a core", now)
-            return True
-        self._holds.let_go(tenant.name, "processor")
-        del self._used[tenant.name]
-        return False
+            self._busy_at[tenant.name] = now
+        return share if elapsed_s <= 3 * self._sweep_s else None
 
     def _keep_holds(self, due_now: set[str], now: datetime) -> None:
         """Objections stand for as long as somebody would sleep otherwise; schedules while their windows are open."""
@@ -171,6 +200,7 @@ class Sweeper:
                 self._holds.let_go(name, *JUDGED)
         for tenant in self._directory:
             if not tenant.spec.sleep.schedule or tenant.wanted is not Wanted.AUTO:
+                self._holds.let_go(tenant.name, "schedule")
                 continue
             window = schedule.awake_until(tenant.spec.sleep.schedule, now)
             if window is None:

@@ -33,8 +33,10 @@ ON_THE_WAY_S = 0.5
 some hundred."""
 REMEMBERED_S = 10.0
 """So long after a tenant went to sleep a request may turn out to have slipped through before."""
-LEADS_S: Mapping[State, float] = {State.PAUSED: 2.0, State.STOPPED: 20.0}
+LEADS_S: Mapping[State, float] = {State.PAUSED: 2.0, State.STOPPED: 20.0, State.ABSENT: 20.0}
 """How long before its time a sleeper is woken whose kind was never measured; OpenClaw's boot takes up to 11 s."""
+TRIED_AGAIN, TRIED_AGAIN_AT_MOST = timedelta(seconds=15), timedelta(minutes=10)
+"""When one that was woken for its own sake and didn't come up is tried again: later each time."""
 REFRESH_EVERY_S = 60.0
 
 
@@ -69,6 +71,10 @@ class Watcher:
         """Those who have just gone to sleep, and when they had been used last by then."""
         self._moved_at: dict[str, datetime] = {}
         self._wake_at: dict[str, datetime] = {}
+        self._knocks: set[str] = set()
+        """Sleepers at whom somebody has knocked."""
+        self._tried: dict[str, tuple[int, datetime]] = {}
+        """Who was woken for its own sake and hasn't come up: how often, and when last."""
         self._looked = False
         for tenant in directory:
             self._note(tenant)
@@ -100,15 +106,18 @@ class Watcher:
         knocked_at = {*moves.knocked_at, *(() if self._looked else moves.awaited)}
         self._looked = True
         calling = {name for name in self._calling() if self._directory.tenant(name) is not None}
-        knocking = self._names(knocked_at) & self._asleep
+        knocking = (self._names(knocked_at) | calling) & self._asleep
         # Whoever is on its way down by order isn't kept up by being in use: it goes when that is over.
-        for name in (in_use - self._resting) | calling | knocking:
+        for name in ((in_use | calling) - self._resting) | knocking:
             self._directory.touch(name, now)
         self._keep_holds(in_use, calling, now)
+        self._knocks |= knocking  # what moved is told once: whom we fail to wake now is woken at the next look
         for name, used_before in list(self._gone_to_rest.items()):
             await self._look_after(name, used_before, now)
-        for name in knocking:
-            await self._rungs.rouse(name)
+        for name in list(self._knocks):
+            if name in self._asleep:
+                await self._rungs.rouse(name)
+            self._knocks.discard(name)
 
     async def look_at(self, tenant: Tenant) -> None:
         """Note whether this one is in use, by whoever passed the gate just now too: a moment later that shows."""
@@ -123,6 +132,7 @@ class Watcher:
         now = self._clock.now()
         for name in [name for name, at in self._wake_at.items() if now >= at]:
             del self._wake_at[name]
+            self._tried[name] = self._tried.get(name, (0, now))[0] + 1, now
             await self._rungs.rouse(name)
 
     def wakes_at(self, tenant: Tenant, now: datetime) -> datetime | None:
@@ -134,7 +144,13 @@ class Watcher:
             run = None
         opens = now if schedule.awake_until(policy.schedule, now) else schedule.next_begin(policy.schedule, now)
         times = [at for at in (run, opens) if at is not None]
-        return min(times) - self._lead(tenant) if times else None
+        if not times:
+            return None
+        often, last = self._tried.get(tenant.name, (0, now))
+        # There was no room for it, say; asking each second would make that worse.
+        earliest = last + min(TRIED_AGAIN_AT_MOST, TRIED_AGAIN * 2 ** min(often - 1, 16)) if often else None
+        at = min(times) - self._lead(tenant)
+        return max(at, earliest) if earliest else at
 
     def _lead(self, tenant: Tenant) -> timedelta:
         slowest_s = self._chronicle.slowest_wake_s(tenant)
@@ -147,8 +163,8 @@ class Watcher:
         if tenant is None or tenant.rung is Rung.RUNNING or last is None:
             self._gone_to_rest.pop(name, None)
         elif last > used_before:
-            self._gone_to_rest.pop(name, None)
             await self._rungs.rouse(name)
+            self._gone_to_rest.pop(name, None)
         elif tenant.seen.state is not State.RUNNING and now - used_before > timedelta(seconds=REMEMBERED_S):
             self._gone_to_rest.pop(name, None)
 
@@ -157,11 +173,11 @@ class Watcher:
             self._moved_at[name] = now
             self._holds.hold(name, "traffic", "bytes move on its connections, or an answer is awaited", now)
         for name in calling:
-            self._holds.hold(name, "call", "a model call of its is under way", now)
+            self._holds.hold(name, "call", "a model call, a chat or a webhook of its is under way", now)
         for name in self._holds.held_by("call") - calling:
             self._holds.let_go(name, "call")
         since = now - timedelta(seconds=LINGER_S)
-        for name in [name for name, at in self._moved_at.items() if at <= since and name not in in_use]:
+        for name in [name for name, at in self._moved_at.items() if not since < at <= now and name not in in_use]:
             del self._moved_at[name]
             self._holds.let_go(name, "traffic")
 
@@ -186,7 +202,8 @@ class Watcher:
             case TenantGone(tenant=name):
                 self._resting.discard(name)
                 self._asleep.discard(name)
-                for known in (self._gone_to_rest, self._moved_at, self._wake_at):
+                self._knocks.discard(name)
+                for known in (self._gone_to_rest, self._moved_at, self._wake_at, self._tried):
                     known.pop(name, None)
                 self._holds.let_go(name)
 
@@ -203,6 +220,8 @@ class Watcher:
         asleep = resting and tenant.seen.state not in (State.RUNNING, State.STARTING)
         (self._resting.add if resting else self._resting.discard)(tenant.name)
         (self._asleep.add if asleep else self._asleep.discard)(tenant.name)
+        if tenant.seen.state is State.RUNNING and tenant.seen.ready:
+            self._tried.pop(tenant.name, None)
         at = self.wakes_at(tenant, self._clock.now()) if resting else None
         if at is None:
             self._wake_at.pop(tenant.name, None)
