@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -147,10 +147,10 @@ class Settings(BaseSettings):
     """The sleep policy of tenants for whom nothing else is said: `snappy`, `balanced`, `frugal`, `ocmt`, or one of
     `presets`. A change concerns tenants that are created from then on."""
 
-    presets: dict[str, dict[str, int | None]] = {}
+    presets: dict[str, dict[str, int | Literal["never"] | None]] = {}
     """Sleep policies of your own by name, one for each of your plans say, each with `pause_after_s`, `page_after_s`,
-    `stop_after_s` and `check_every_s` (null: never). In TOML: `[presets.gold]`. A tenant takes one with
-    `sleep.preset`; a change concerns tenants that take it from then on."""
+    `stop_after_s` and `check_every_s` (null, in TOML `"never"`: never; what isn't said is as in `balanced`). In TOML:
+    `[presets.gold]`. A tenant takes one with `sleep.preset`; a change concerns tenants that take it from then on."""
 
     sweep_s: float = Field(default=15.0, gt=0)
     """How often idle tenants are looked for, in seconds. Windows are minutes, so a quarter of one is fine enough."""
@@ -238,7 +238,7 @@ class Settings(BaseSettings):
         try:
             known = presets_from(self.presets)
         except InvalidSpec as problem:
-            raise ValueError(problem.message) from problem
+            raise ValueError(f"{problem.message} {problem.hint}".strip()) from problem
         if self.preset not in known:
             raise ValueError(f"there is no preset {self.preset!r}; there are {', '.join(known)}")
         return self

@@ -214,6 +214,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             suspensions=beds.suspensions,
             boarding=beds.boarding,
+            paging=beds.paging,
             bus=bus,
             clock=clock,
             holder=holder,

@@ -82,3 +82,10 @@ def test_an_operators_own_presets() -> None:
         presets_from({"gold": {"pause_after_s": -1}})
     with pytest.raises(InvalidSpec):
         presets_from({"gold": {"schedule": ["awake 08:00-09:00"]}})
+
+
+def test_a_preset_of_the_settings_may_say_never_and_is_named_when_it_is_wrong() -> None:
+    gold = presets_from({"gold": {"pause_after_s": 3600, "page_after_s": "never"}})["gold"]
+    assert (gold.pause_after_s, gold.page_after_s, gold.stop_after_s, gold.preset) == (3600, None, 14400, "gold")
+    with pytest.raises(InvalidSpec, match=r"In the preset 'gold': page_after_s \(600 s\) comes before"):
+        presets_from({"gold": {"pause_after_s": 3600}})

@@ -20,7 +20,7 @@ from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
 from innkeeper.loops.dormitory import SleepSettings
 from innkeeper.loops.supervise import Supervisor
-from innkeeper.runtimes.memory_faults import Call
+from innkeeper.runtimes.memory_faults import Call, Fault, Mishap
 from tests.support.house import House
 
 pytestmark = pytest.mark.looptime
@@ -571,3 +571,29 @@ async def test_a_wake_that_is_overtaken_by_an_order_to_sleep_says_so(inn: Inn) -
     ended = [await house.control.operation(each.id) for each in (waking, sleeping)]
     assert [each.error and each.error.code for each in ended] == ["superseded", None]
     assert await inn.state() is State.STOPPED
+
+
+@in_an_inn
+async def test_an_order_into_swap_is_done_when_the_memory_is_there(inn: Inn) -> None:
+    house = inn.house
+    slow = Fault(mishap=Mishap.HANG)
+    house.runtime.faults[Call.PAGE_OUT].append(slow)
+    _, operation = await house.control.sleep("alice", "page", actor=SYSTEM)
+    await inn.pass_time(10)
+    under_way = await house.control.operation(operation.id)
+    assert (await inn.state(), under_way.status, under_way.progress.step) == (State.PAUSED, "running", "paging out")
+    slow.release.set()
+    await inn.pass_time(1)
+    assert (await house.control.operation(operation.id)).status == "done"
+    assert house.dormitory.pager.is_paged("alice")
+
+
+@in_an_inn
+async def test_an_order_into_swap_that_could_not_be_done_says_so(inn: Inn) -> None:
+    house = inn.house
+    house.runtime.faults[Call.PAGE_OUT].append(Fault(mishap=Mishap.BEFORE, error=lambda: RuntimeFault("swap is full")))
+    _, operation = await house.control.sleep("alice", "page", actor=SYSTEM)
+    await inn.pass_time(10)
+    ended = await house.control.operation(operation.id)
+    assert ended.error is not None
+    assert (ended.status, ended.error.code) == ("failed", "rung_missing")

@@ -321,6 +321,7 @@ class House:
             seating=self.seating,
             suspensions=self.dormitory.suspensions,
             boarding=self.dormitory.boarding,
+            paging=self.dormitory.paging,
             bus=self.bus,
             clock=self.clock,
             holder=holder,

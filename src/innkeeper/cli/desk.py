@@ -64,6 +64,8 @@ def _wrong_settings(error: ValidationError) -> Stop:
     found = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(map(str, found["loc"]))
     where = f"INNKEEPER_{name.upper()} or the file of --config" if name else "INNKEEPER_* or the file of --config"
+    said = found["msg"].removeprefix("Value error, ").rstrip(".")
     return wrong_usage(
-        f"The setting `{name}` doesn't hold: {found['msg']}.", hint=f"Look at {where}; see docs/reference/settings.md."
+        f"The setting `{name}` doesn't hold: {said}." if name else f"The settings don't hold: {said}.",
+        hint=f"Look at {where}; see docs/reference/settings.md.",
     )

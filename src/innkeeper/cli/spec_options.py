@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -102,7 +103,7 @@ def spec_body(
         wanted=wanted,
         limits=_said(memory_mb=memory_mb, cpus=cpus, pids=pids),
         sleep=_said(preset=sleep_preset, missed_runs=missed_runs, despite_channels=despite_channels)
-        | _said(wake_deadline_s=wake_deadline)
+        | _said(wake_deadline_s=_finite(wake_deadline))
         | {f"{rung}_after_s": _seconds(rung, value) for rung, value in rungs.items() if value is not None}
         | ({} if schedule is None else {"schedule": [] if schedule == ["none"] else schedule}),
         env=_environment(env or [], env_file),
@@ -150,6 +151,12 @@ def _inbox_path(text: str) -> dict[str, Any]:
             raise wrong_usage(f"--inbox takes PATH[,id=RULE][,port=PORT], not {text!r}.")
         said[name] = int(value) if name == "port" else value
     return {"path": path, **said}
+
+
+def _finite(deadline: float | None) -> float | None:
+    if deadline is not None and not math.isfinite(deadline):
+        raise wrong_usage(f"--wake-deadline takes a number of seconds, not {deadline}.")
+    return deadline
 
 
 def _seconds(rung: str, value: str) -> int | None:

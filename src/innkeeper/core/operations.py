@@ -16,6 +16,7 @@ from innkeeper.core.errors import (
     Kind,
     NoCapacity,
     Problem,
+    RungMissing,
     RuntimeFault,
     Superseded,
     TenantFailed,
@@ -111,12 +112,26 @@ DEADLINES: dict[OperationKind, timedelta] = {
     OperationKind.DELETE: timedelta(minutes=10),
 }
 
+_NOT_PAGED = RungMissing(
+    "It is frozen, but its memory stays: it couldn't be pushed to swap.", hint="See `sleep.skipped`."
+)
+
 _PHASES = ("creating", "starting", "waiting until ready")
 _PHASE_OF = {Step.CREATE: 0, Step.START: 1, Step.UNPAUSE: 1, Step.PROBE: 2}
 _GOING_DOWN = {Step.STOP: "stopping", Step.REMOVE: "removing", Step.UNPAUSE: "thawing", Step.PAUSE: "pausing"}
 
 
-def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datetime) -> Operation:
+class Paging(StrEnum):
+    """How far the memory of one that should lie in swap is on its way there."""
+
+    UNDER_WAY = "under way"
+    OVER = "over"
+    REFUSED = "refused"
+
+
+def advance(
+    operation: Operation, tenant: Tenant, instance: Instance, now: datetime, *, paging: Paging = Paging.OVER
+) -> Operation:
     """The operation as it stands after a look at its tenant; unchanged where nothing moved."""
     if operation.status.ended:
         return operation
@@ -131,8 +146,10 @@ def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datet
     if operation.kind is OperationKind.WAKE and tenant.target is not State.RUNNING:
         return _end(operation, now, Trouble.of(Superseded("The tenant was put to sleep again before it was up.")))
     step = decide(tenant, instance)
-    if step is Step.NONE and tenant.revision >= operation.revision:
-        return _end(operation, now)
+    if operation.kind is not OperationKind.SLEEP:
+        paging = Paging.OVER
+    if step is Step.NONE and tenant.revision >= operation.revision and paging is not Paging.UNDER_WAY:
+        return _end(operation, now, Trouble.of(_NOT_PAGED) if paging is Paging.REFUSED else None)
     if now >= operation.deadline:
         late = TenantNotReady(
             f"{operation.tenant} isn't there yet: {operation.progress.step}.",
@@ -141,6 +158,8 @@ def advance(operation: Operation, tenant: Tenant, instance: Instance, now: datet
         held_up = operation.error or Trouble.of(late)
         return _end(operation, now, held_up)
     progress = _progress(operation, tenant, step)
+    if step is Step.NONE:
+        progress = replace(progress, step="paging out")
     if progress == operation.progress and operation.status is Status.RUNNING:
         return operation
     return replace(operation, status=Status.RUNNING, progress=progress, updated_at=now)

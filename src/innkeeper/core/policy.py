@@ -53,7 +53,14 @@ def presets_from(texts: Mapping[str, Mapping[str, Any]]) -> Presets:
     for name, asked in texts.items():
         for field in asked.keys() - timing(SleepPolicy()).keys():
             raise InvalidSpec(f"The preset {name!r} can't set {field!r}.", field=f"presets.{name}")
-        found[name] = changed_policy(found.get(name, SleepPolicy()), asked)
+        # TOML has no null.
+        said = {field: None if value == "never" else value for field, value in asked.items()}
+        try:
+            found[name] = changed_policy(found.get(name, SleepPolicy()), said)
+        except InvalidSpec as problem:
+            raise InvalidSpec(
+                f"In the preset {name!r}: {problem.message}", field=problem.field, hint=problem.hint
+            ) from None
     return {name: replace(policy, preset=name) for name, policy in found.items()}
 
 
@@ -107,7 +114,7 @@ def _check_windows(policy: SleepPolicy) -> None:
             raise InvalidSpec(
                 f"{name} ({value} s) comes before {what} ({before} s).",
                 field=f"sleep.{name}",
-                hint="Each rung must come after the one above it.",
+                hint=f"Each rung must come after the one above it: say {name} as well, or null to skip that rung.",
             )
         before, what = value, name
     if policy.check_every_s is not None and not 0 < policy.check_every_s <= STEP_MAX_S:

@@ -20,7 +20,7 @@ from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.keeping import kept
 from innkeeper.core.ladder import Rung
 from innkeeper.core.last_words import last_words
-from innkeeper.core.operations import Operation, Trouble, advance, finish, hold_up, is_fatal, waits
+from innkeeper.core.operations import Operation, Paging, Trouble, advance, finish, hold_up, is_fatal, waits
 from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
@@ -67,6 +67,7 @@ class Reconciler:
         clock: Clock,
         suspensions: Suspensions,
         boarding: Boarding,
+        paging: Callable[[Tenant, Instance], Paging],
         holder: str,
     ) -> None:
         self._store = store
@@ -78,7 +79,7 @@ class Reconciler:
         self._bus = bus
         self._clock = clock
         self._suspensions = suspensions
-        self._boarding = boarding
+        self._boarding, self._paging = boarding, paging
         self._holder = holder
 
     async def work(self, name: str, nap: Nap, *, failures: int = 0) -> None:
@@ -158,7 +159,8 @@ class Reconciler:
         """Write down what was seen and how the operations stand, where either moved; and tell everybody."""
         tenant = replace(look.tenant, seen=seen)
         now = self._clock.now()
-        operations = [advance(operation, tenant, look.instance, now) for operation in look.operations]
+        paging = self._paging(tenant, look.instance)
+        operations = [advance(each, tenant, look.instance, now, paging=paging) for each in look.operations]
         moved = [new for new, old in zip(operations, look.operations, strict=True) if new is not old]
         await self._record(lease, look.tenant, seen, moved)
         return _Look(

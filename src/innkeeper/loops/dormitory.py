@@ -16,8 +16,9 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, CapacityShort, Event
 from innkeeper.core.holds import Holds
 from innkeeper.core.idle import quiet_since
-from innkeeper.core.instance import PagedOut, Usage
-from innkeeper.core.ladder import Offer
+from innkeeper.core.instance import Instance, PagedOut, State, Usage
+from innkeeper.core.ladder import Offer, Rung
+from innkeeper.core.operations import Paging
 from innkeeper.core.ports import Clock, HostMemory, Movements, Prober, Runtime
 from innkeeper.core.room import Room
 from innkeeper.core.rungs import Rungs
@@ -148,6 +149,7 @@ class Dormitory:
             on_paged=self._on_paged,
         )
         self._chats: Counter[str] = Counter()
+        self._tell = around.queue.add
         self._runtime = runtime
         self._directory = directory
         self._clock = clock
@@ -191,8 +193,18 @@ class Dormitory:
     async def _measure(self, name: str) -> Usage | None:
         return await self._runtime.usage(await self._runtime.get(name))
 
+    def paging(self, tenant: Tenant, instance: Instance) -> Paging:
+        """How far its memory is on its way to swap, where it should lie there."""
+        if tenant.rung is not Rung.PAGED or instance.state is not State.PAUSED:
+            return Paging.OVER
+        outcome = self.pager.outcome(tenant.name)
+        if outcome is None:
+            return Paging.UNDER_WAY
+        return Paging.OVER if outcome.skipped is None else Paging.REFUSED
+
     def _on_paged(self, tenant: Tenant, paged: PagedOut) -> None:
         self.room.has_yielded(tenant.name)
+        self._tell(tenant.name)  # an operation may wait for it
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, CapacityShort):

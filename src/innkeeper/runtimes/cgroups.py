@@ -16,6 +16,10 @@ class Cgroups:
     root: Path = Path("/sys/fs/cgroup")
     proc: Path = Path("/proc")
 
+    def can_freeze(self) -> bool:
+        """Whether there is a freezer: a controller of its own with cgroup v1, a part of the whole with v2."""
+        return (self.root / "freezer").is_dir() or (self.root / "cgroup.controllers").is_file()
+
     def usage(self, pid: int) -> Usage:
         """What the cgroup of a process uses; RuntimeFault when the process has just ended."""
         try:

@@ -125,6 +125,9 @@ class DockerRuntime:
 
     async def lacks(self) -> Mapping[Rung, str]:
         missing = {Rung.SAVED: "this version of Innkeeper writes no checkpoints"}
+        if not self._cgroups.can_freeze():
+            cannot = "the kernel has no cgroup freezer"
+            return {Rung.PAUSED: cannot, Rung.PAGED: cannot, **missing}
         why_not = await self._pager.capability() if self._pager else NO_PAGER
         return missing if why_not is None else {Rung.PAGED: why_not, **missing}
 
