@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
     began, load_before = datetime.now(UTC), load()
     names = list(AREAS) if asked.area == "all" else [asked.area]
+    if asked.rounds is not None:
+        wake.ROUNDS = asked.rounds
     areas = [asyncio.run(_measured(name, quick=asked.quick)) for name in names]
     head = {"began": began.isoformat(timespec="seconds"), "command": " ".join(["bin/bench", *arguments]), **machine()}
     head |= {"load_before": load_before, "load_after": load()}
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "area", nargs="?", choices=[*AREAS, "all"], default="all", help="what to measure (default: all)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: minutes instead of a quarter")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each wake (default: 20, quick 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the JSON goes (default: bench/out/DATE.json)")
     return parser
 

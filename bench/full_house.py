@@ -24,6 +24,7 @@ from innkeeper.settings import Settings
 from innkeeper.telemetry import set_up_logs
 
 ROUNDS = 20
+WHOLE_MB = 64
 
 
 class FullRuntime(MemoryRuntime):
@@ -33,6 +34,9 @@ class FullRuntime(MemoryRuntime):
         super().__init__(namespace=namespace)
         self._instances = {instance.tenant: instance for instance in map(instance_of, range(count))}
         self._networks = {network_index(number) for number in range(count)}
+
+    def _whole_bytes(self, tenant: str) -> int:
+        return WHOLE_MB << 20  # there are no blueprints that would say
 
 
 def main(count: int, what: str) -> int:

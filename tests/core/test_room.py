@@ -253,3 +253,18 @@ async def test_one_that_could_not_be_paged_out_is_stopped_for_whoever_needs_the_
     with pytest.raises(RoomIsBeingMade):
         await admit(house)
     assert (await house.tenant("old")).rung is Rung.STOPPED
+
+
+async def test_what_the_first_of_a_kind_takes_tells_what_the_others_will() -> None:
+    house = await full_house("alice", "bob")
+    for name in ("alice", "bob"):
+        await sleep(house, name, "stop")
+    free(house, LIMIT_MB + 400)
+    await admit(house, "alice")
+    await house.rungs.rouse("alice")
+    await house.settle("alice")
+    free(house, 900)
+    with pytest.raises(NoCapacity):
+        await admit(house, "bob")  # all that alice was promised may still come, and nothing is known of bob
+    house.clock.turn(11)
+    await admit(house, "bob")

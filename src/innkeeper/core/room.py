@@ -24,6 +24,8 @@ from innkeeper.core.tenant import Tenant, Wanted
 
 YIELD_WITHIN_S = 60.0
 """A sleeper that was sent further down and hasn't gone by then is counted as one that takes its memory still."""
+KNOWN_AFTER_S = 10.0
+"""So long after a tenant is up, what it takes tells what others of its kind will."""
 SETTLED_S = 30.0
 """So long after a tenant is up, what it was promised still counts: the first answer takes the most memory."""
 
@@ -91,7 +93,9 @@ class Room:
         if now.available_mb - self.reserve_mb - self._all_promised(but=tenant.name) >= tenant.spec.limits.memory_mb:
             self._promise(tenant, need_mb)  # it fits whatever it takes: nothing has to be measured
             return
-        short_mb = need_mb - await self._free_mb(now, but=tenant.name)
+        free_mb = await self._free_mb(now, but=tenant.name)
+        need_mb = self.need_mb(tenant)  # more may be known by now
+        short_mb = need_mb - free_mb
         if short_mb <= 0:
             self._promise(tenant, need_mb)
             return
@@ -134,10 +138,24 @@ class Room:
         """What is left when everybody has taken what was promised; what they have taken of it isn't free any more."""
         left = 0.0
         for name, promised_mb in list(self._promised.items()):
-            if name != but:
-                usage = await self._measured(name)
-                left += max(0.0, promised_mb - (usage.rss_bytes / MB if usage else 0.0))
+            usage = await self._measured(name) if name != but else None
+            if usage is not None:
+                left += max(0.0, self._still_mb(name, promised_mb, usage) - usage.rss_bytes / MB)
+            elif name != but:
+                left += promised_mb
         return now.available_mb - self.reserve_mb - left
+
+    def _still_mb(self, name: str, promised_mb: float, usage: Usage) -> float:
+        """What it may come to: of one that has been up for a while, by then no more than others of its kind took.
+
+        A hundred that nobody knew were promised their limits; the first of them tell what the others will take.
+        """
+        tenant = self._directory.tenant(name)
+        up_at = self._settling.get(name)
+        if tenant is None or up_at is None or self._clock() - up_at < KNOWN_AFTER_S:
+            return promised_mb
+        self._chronicle.note_usage(tenant, usage)
+        return min(promised_mb, worst(self._chronicle.past(tenant).awake_mb.get(Rung.STOPPED, ())) or promised_mb)
 
     def _coming_mb(self) -> float:
         since = self._clock() - YIELD_WITHIN_S
