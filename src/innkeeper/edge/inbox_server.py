@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 100
 """So many requests of one tenant's are taken in at once, for each may hold a whole body; Telegram opens at most 100."""
 BODY_WITHIN_S = 30.0
+READ_MAX = 64 << 20
+"""So much of a body that is too large is read before the sender is left to itself."""
 HEAD_MAX = 32 * 1024
 """Half of what Caddy takes, for the courier adds to it."""
 _BACKLOG = 1024
@@ -117,22 +119,30 @@ class InboxServer:
             self._taking += Counter()  # drops those at zero
 
     async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+        """All of it. What is too large is read on for a while, and thrown away: a sender that is still sending when the
+        connection is closed sees that, and not our answer."""
         declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._body_limit:
+        if declared.isdecimal() and int(declared) > READ_MAX:
             raise self._too_large()
-        body = bytearray()
+        body, got = bytearray(), 0
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise _Left
-                    body += message.get("body", b"")
-                    if len(body) > self._body_limit:
+                    piece = message.get("body", b"")
+                    got += len(piece)
+                    is_over = got > READ_MAX or not message.get("more_body")
+                    if got <= self._body_limit:
+                        body += piece
+                    elif is_over:
                         raise self._too_large()
-                    if not message.get("more_body"):
+                    if is_over:
                         return bytes(body)
         except TimeoutError:
+            if got > self._body_limit:
+                raise self._too_large() from None
             raise Invalid(f"The body didn't come within {BODY_WITHIN_S:g} s.") from None
 
     def _too_large(self) -> TooLarge:
