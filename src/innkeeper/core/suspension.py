@@ -119,7 +119,7 @@ class Suspensions:
 
         The last run of each it makes up for by itself, as its scheduler finds the job overdue. The others follow one
         by one: a job that is due already, or runs just now, isn't asked for again. What is left is in the answer, to
-        be written down; asked for twice, for we died before that, a run is still done once.
+        be written down. Asked for twice, for we died before that, a run is done once, unless it had ended by then.
         """
         seen, now = tenant.seen, self._clock.now()
         agent, token = self._seating.agent(tenant), self._seating.gateway_token(tenant)
