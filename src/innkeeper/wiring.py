@@ -28,6 +28,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.identities import Identities
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
 from innkeeper.core.policy import presets_from
@@ -146,7 +147,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         units = FolderUnits(settings.data / "tenants")
         hosting = Hosting(domain=settings.domain, port=settings.edge_port)
         directory = Directory(store=store, bus=bus, hosting=hosting)
+        identities = Identities(store=store, bus=bus, clock=clock)
         await directory.load()
+        await identities.load()
 
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
@@ -223,6 +226,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
 
         door = Door(
             directory=directory,
+            identities=identities,
             activator=activator,
             seating=seating,
             runtime=runtime,

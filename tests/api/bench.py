@@ -149,6 +149,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
 
     door = Door(
         directory=house.directory,
+        identities=house.identities,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,

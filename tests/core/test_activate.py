@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from innkeeper.core import errors
-from innkeeper.core.access import SYSTEM, Actor, Role, digest
+from innkeeper.core.access import ADMIN, SYSTEM, digest
 from innkeeper.core.activate import Activator
 from innkeeper.core.door import Door
 from innkeeper.core.events import StateChanged, TenantChanged
@@ -204,6 +204,7 @@ async def test_the_last_wakes_are_written_down_before_the_end(house: House) -> N
 def door(house: House) -> Door:
     return Door(
         directory=house.directory,
+        identities=house.identities,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,
@@ -219,7 +220,7 @@ async def test_the_door_knows_hosts_keys_and_the_way_in(house: House) -> None:
     assert alice_door.find("alice.localhost") == tenant
     for host in ("", "localhost", "bob.localhost", "x.alice.localhost", "alice.localhost.evil.com", ".localhost"):
         assert alice_door.find(host) is None, host
-    assert alice_door.identify("ik_a_secret") == Actor(role=Role.ADMIN, name="admin")
+    assert alice_door.identify("ik_a_secret") == ADMIN
     assert alice_door.identify("ik_a_secreT") is None
     actor = alice_door.identify(secret)
     assert actor is not None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from innkeeper.core import errors
-from innkeeper.core.access import SYSTEM, Actor, Role, digest
+from innkeeper.core.access import ADMIN, SYSTEM, digest
 from innkeeper.core.instance import State
 from innkeeper.core.once import Once
 from innkeeper.core.openings import InboxPath
@@ -112,7 +112,7 @@ async def test_one_idempotency_key_is_one_operation(house: House) -> None:
     assert again == first
     with pytest.raises(errors.IdempotencyMismatch):
         await house.control.create("bob", "plain", SpecPatch(), actor=SYSTEM, once=replace(once, fingerprint="other"))
-    somebody = Actor(role=Role.ADMIN, name="somebody else")
+    somebody = replace(ADMIN, id="somebody else")
     with pytest.raises(errors.TenantExists):
         await house.control.create("alice", "plain", SpecPatch(), actor=somebody, once=once)
 

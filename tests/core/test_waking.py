@@ -69,6 +69,7 @@ def test_only_what_needs_no_more_than_a_thaw_is_near() -> None:
 def door(house: House, positions: Mapping[str, tuple[int, int]] = MappingProxyType({})) -> Door:
     return Door(
         directory=house.directory,
+        identities=house.identities,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from starlette.types import Receive, Scope, Send
 
-from innkeeper.core.access import Actor, Role, allow
+from innkeeper.core.access import ADMIN, Action, Actor, ActorKind, TenantRole, allow
 from innkeeper.core.door import Door, Upstream
 from innkeeper.core.errors import TenantNotReady
 from innkeeper.core.instance import State
@@ -38,15 +38,19 @@ def tenant(name: str, *, state: State = State.STOPPED, **said: Any) -> Tenant:
     return Tenant(id=f"t_{name}", name=name, spec=spec, slot=0, created_at=datetime.now(UTC), seen=seen)
 
 
+def _key(id_: str, tenant: str) -> Actor:
+    return Actor(kind=ActorKind.KEY, id=id_, tenants={tenant: TenantRole.MEMBER}, only=tenant)
+
+
 class ToldDoor(Door):
     """Answers from plain dictionaries that a test fills."""
 
     def __init__(self, *, deadline_s: float = 30) -> None:
         self.hosts = {f"{name}.localhost": tenant(name) for name in ("alice", "bob")}
         self.keys = {
-            KEY: Actor(role=Role.TENANT, name="k1", tenant="alice"),
-            OTHER_KEY: Actor(role=Role.TENANT, name="k2", tenant="bob"),
-            "ik_a_admin": Actor(role=Role.ADMIN, name="admin"),
+            KEY: _key("k1", "alice"),
+            OTHER_KEY: _key("k2", "bob"),
+            "ik_a_admin": ADMIN,
         }
         self.upstreams: dict[str, Upstream] = {}
         self.opened = asyncio.Event()
@@ -65,7 +69,7 @@ class ToldDoor(Door):
         return self.keys.get(bearer)
 
     def admits(self, actor: Actor | None, tenant: Tenant) -> bool:
-        return tenant.spec.access is Access.OPEN or (actor is not None and allow(actor, tenant.name))
+        return tenant.spec.access is Access.OPEN or (actor is not None and allow(actor, Action.ENTER, tenant.name))
 
     def upstream(self, tenant: Tenant) -> Upstream | None:
         return self.upstreams.get(tenant.name)

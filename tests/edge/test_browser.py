@@ -97,6 +97,7 @@ def door(house: House, position: Callable[[str], tuple[int, int] | None]) -> Doo
     """The door as wiring makes it."""
     return Door(
         directory=house.directory,
+        identities=house.identities,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,

@@ -17,6 +17,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.identities import Identities
 from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
@@ -281,6 +282,7 @@ class House:
             broker_port=8701,
             model="default",
         )
+        self.identities = Identities(store=self.store, bus=self.bus, clock=self.clock)
         self.activator = Activator(directory=self.directory, rouse=self.rungs.rouse, hold_limit=100)
         self.queue = KeyedQueue(longest_delay_s=10)
         self.dormitory = Dormitory(

@@ -1,28 +1,56 @@
-"""The one authorization choke point: who asks, and may they? Declared once for each router."""
+"""The one authorization choke point: who asks, and may they? Each route declares what it is that they ask for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from innkeeper.api.callers import address_of, request_id_of
 from innkeeper.api.deps import Inn, TheInn
-from innkeeper.core.access import Actor, allow
+from innkeeper.core.access import Action, Actor, allow
 from innkeeper.core.errors import Forbidden, Unauthenticated
 
 bearer = HTTPBearer(
-    auto_error=False, description="The admin token, or a tenant's API key for that tenant's own routes."
+    auto_error=False,
+    description="The admin token, an API token, a tenant's key for that tenant's own routes, or a JWT of the issuer "
+    "that the settings name.",
 )
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+Whose = Callable[[Request, Inn], Awaitable[str | None]]
 
 
-def for_tenants_too(endpoint: _Endpoint) -> _Endpoint:
-    """Mark a handler below /v1/tenants/{name} as open to that tenant's own keys; all others are for admins alone."""
-    endpoint.for_tenants_too = True  # type: ignore[attr-defined]
-    return endpoint
+async def _named(request: Request, _inn: Inn) -> str | None:
+    """The tenant in the path; None: it is about the house."""
+    name: str | None = request.path_params.get("name")
+    return name
+
+
+async def asked_about(request: Request, _inn: Inn) -> str | None:
+    """The tenant that the query names; None: all of them."""
+    return request.query_params.get("tenant")
+
+
+def needs(action: Action, *, of: Whose = _named) -> Callable[[_Endpoint], _Endpoint]:
+    """Declare what a handler does, and to which tenant: the one in its path unless `of` finds another."""
+
+    def declare(endpoint: _Endpoint) -> _Endpoint:
+        endpoint.needs = (action, of)  # type: ignore[attr-defined]
+        return endpoint
+
+    return declare
+
+
+def all_declared(router: APIRouter) -> APIRouter:
+    """The router itself, whose every handler has declared what it does; a forgotten one ends the start."""
+    for route in router.routes:
+        endpoint = getattr(route, "endpoint", None)
+        if not hasattr(endpoint, "needs"):
+            raise TypeError(f"{endpoint} doesn't say what it needs")
+    return router
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,43 +60,52 @@ class Guest:
     actor: Actor
     is_still_welcome: Callable[[], bool]
 
+    def may(self, action: Action, tenant: str | None) -> bool:
+        """Whether they may do something else as well: what isn't for them is left out of lists."""
+        return allow(self.actor, action, tenant)
 
-def admitted(
+    @property
+    def tenants(self) -> list[str]:
+        """The tenants that they are something to, by name, as far as they may look at them."""
+        return sorted(name for name in self.actor.tenants if self.may(Action.LOOK, name))
+
+
+async def admitted(
     request: Request,
     inn: TheInn,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Guest:
     """Let the request pass, or raise Unauthenticated or Forbidden."""
-    return _admit(request, inn, credentials.credentials if credentials else None)
+    return await _admit(request, inn, credentials.credentials if credentials else None)
 
 
-def admitted_with_x_auth_token(
+async def admitted_with_x_auth_token(
     request: Request,
     inn: TheInn,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
     x_auth_token: Annotated[str | None, Header(description="The admin token, as OCMT's clients send it.")] = None,
 ) -> Guest:
     """The same for routes whose clients know no bearer."""
-    return _admit(request, inn, x_auth_token or (credentials.credentials if credentials else None))
+    return await _admit(request, inn, x_auth_token or (credentials.credentials if credentials else None))
 
 
-def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
+async def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
     if token is None:
         raise Unauthenticated("This needs a credential.")
     actor = inn.door.identify(token)
     if actor is None:
         raise Unauthenticated("The credential isn't valid, or not any more.")
-    own = request.path_params.get("name") if getattr(request.scope["endpoint"], "for_tenants_too", False) else None
-    if not allow(actor, own):
-        raise Forbidden(
-            "This credential isn't for that.",
-            hint="A tenant's API key is good for that tenant's own routes; the rest needs the admin token.",
-        )
-    return Guest(actor=actor, is_still_welcome=lambda: _still(inn, token, actor))
+    action, of = request.scope["endpoint"].needs
+    tenant = await of(request, inn)
+    if not allow(actor, action, tenant):
+        raise Forbidden("This credential isn't for that.", hint=f"It would need `{action}`; see the access reference.")
 
+    def is_still_welcome() -> bool:
+        now = inn.door.identify(token)
+        return now is not None and now.id == actor.id and allow(now, action, tenant)
 
-def _still(inn: Inn, token: str, actor: Actor) -> bool:
-    return inn.door.identify(token) == actor
+    asked = replace(actor, address=address_of(request), request=request_id_of(request))
+    return Guest(actor=asked, is_still_welcome=is_still_welcome)
 
 
 TheGuest = Annotated[Guest, Depends(admitted)]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import Field
 
+from innkeeper.api.admission import needs
 from innkeeper.api.deps import TheInn
 from innkeeper.api.schema import Document, ItemsOf, LimitsDocument
+from innkeeper.core.access import Action
 
 router = APIRouter(prefix="/agents", tags=["releases"])
 
@@ -31,6 +33,7 @@ class AgentPage(ItemsOf[AgentDocument]):
 
 
 @router.get("", summary="List agents")
+@needs(Action.HOUSE)
 async def index(inn: TheInn) -> AgentPage:
     """All agents that this control plane knows how to run."""
     recorded = await inn.releases.all()

@@ -27,7 +27,7 @@ from innkeeper.api import (
     status,
     tenants,
 )
-from innkeeper.api.admission import admitted
+from innkeeper.api.admission import admitted, all_declared
 from innkeeper.api.deps import Inn
 from innkeeper.api.requests import V1, Requests
 from innkeeper.api.schema import ProblemDocument
@@ -100,9 +100,9 @@ def _bare() -> FastAPI:
     )
     v1 = APIRouter(prefix=V1, dependencies=[Depends(admitted)])
     for module in _GUARDED:
-        v1.include_router(module.router)
+        v1.include_router(all_declared(module.router))
     app.include_router(v1)
-    app.include_router(seeds.router)
+    app.include_router(all_declared(seeds.router))
     app.include_router(health.router)
     app.include_router(page.router)
     problems.install(app)

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from innkeeper.api.admission import asked_about, needs
 from innkeeper.api.deps import TheInn
 from innkeeper.api.pages import Page, cursor_after, number_in
 from innkeeper.api.schema import Document, ItemsOf
+from innkeeper.core.access import Action
 from innkeeper.core.errors import UnknownTenant
 from innkeeper.core.tenant import NAME
 
@@ -35,6 +37,7 @@ class EntryPage(ItemsOf[EntryDocument]):
 
 
 @router.get("", summary="Read the audit trail")
+@needs(Action.TRAIL, of=asked_about)
 async def index(
     inn: TheInn, page: Page, tenant: Annotated[str | None, Query(description="Only what concerns this tenant.")] = None
 ) -> EntryPage:

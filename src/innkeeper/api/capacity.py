@@ -9,9 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from innkeeper.api import capacity_documents as documents
+from innkeeper.api.admission import needs
 from innkeeper.api.capacity_documents import CapacityDocument
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.sightings import Sighted, look_around
+from innkeeper.core.access import Action
 from innkeeper.core.capacity import Demand, rungs_of, table
 from innkeeper.core.costs import Costs, Sightings, costs_of
 from innkeeper.core.errors import Invalid
@@ -30,6 +32,7 @@ def _megabytes(description: str) -> object:
 
 
 @router.get("", summary="How many tenants fit?")
+@needs(Action.HOUSE)
 async def capacity(
     inn: TheInn,
     agent: Annotated[

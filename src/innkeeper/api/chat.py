@@ -11,12 +11,13 @@ import httpx2
 from fastapi import APIRouter, Request
 from pydantic import Field, model_validator
 
-from innkeeper.api.admission import TheGuest, for_tenants_too
+from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.schema import Body
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
 from innkeeper.api.waiting import until_over
+from innkeeper.core.access import Action
 from innkeeper.core.errors import Conflict, Kind, Problem, TenantNotReady
 from innkeeper.core.tenant import Tenant
 
@@ -74,7 +75,7 @@ own stand-in."""
 
 
 @router.post("/chat", summary="Chat with a tenant", **STREAM)
-@for_tenants_too
+@needs(Action.ENTER)
 async def chat(name: Name, body: Chat, request: Request, inn: TheInn, guest: TheGuest) -> EventStream:
     """Wakes the tenant, then streams the answer: events `delta` with `text`, then one `done`, or `error`."""
     tenant = await inn.control.tenant(name)

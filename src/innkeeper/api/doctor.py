@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from innkeeper.api.admission import needs
 from innkeeper.api.deps import TheInn
 from innkeeper.api.schema import Document
+from innkeeper.core.access import Action
 
 router = APIRouter(prefix="/doctor", tags=["house"])
 
@@ -30,6 +32,7 @@ class DoctorDocument(Document):
 
 
 @router.get("", summary="Examine the host")
+@needs(Action.HOUSE)
 async def doctor(inn: TheInn) -> DoctorDocument:
     """Run every check now; takes up to 20 seconds."""
     findings = [

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from innkeeper.api.admission import TheGuest, for_tenants_too
+from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.documents import MB, operation_document, tenant_document
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
+from innkeeper.core.access import Action
 from innkeeper.core.events import (
     CapacityShort,
     Event,
@@ -33,6 +34,7 @@ router = APIRouter(tags=["events"])
 
 
 @router.get("/events", summary="Listen to everything", **STREAM)
+@needs(Action.HOUSE)
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.gone`, `capacity.short`, `operation`. A listener that is too slow loses the oldest ones and
@@ -42,7 +44,7 @@ async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
 
 
 @router.get("/tenants/{name}/events", summary="Listen to one tenant", **STREAM)
-@for_tenants_too
+@needs(Action.LOOK)
 async def tenant_events(name: Name, inn: TheInn, guest: TheGuest) -> EventStream:
     """The same for one tenant; ends when it is gone."""
     await inn.control.tenant(name)

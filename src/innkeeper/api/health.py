@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -11,10 +10,12 @@ from fastapi.security import HTTPAuthorizationCredentials
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from innkeeper import telemetry
-from innkeeper.api.admission import admitted, bearer
+from innkeeper.api.admission import admitted, bearer, needs
+from innkeeper.api.callers import is_local
 from innkeeper.api.deps import TheInn
 from innkeeper.api.schema import Document
 from innkeeper.api.waiting import Stopping
+from innkeeper.core.access import Action
 from innkeeper.core.instance import State
 
 router = APIRouter(tags=["health"])
@@ -76,22 +77,16 @@ async def ready(inn: TheInn) -> ReadyDocument:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
+@needs(Action.HOUSE)
 async def metrics(
     request: Request, inn: TheInn, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Response:
-    """Open on loopback, where the API listens unless told otherwise; from elsewhere it needs the admin token."""
-    if not _is_local(request):
-        admitted(request, inn, credentials)
+    """Open on loopback, where the API listens unless told otherwise; from elsewhere it needs a token of somebody who may look at the house."""
+    if not is_local(request):
+        await admitted(request, inn, credentials)
     async with inn.store.look() as tx:
         counts = await tx.count_states()
     telemetry.info.labels(version=version("innkeeper")).set(1)
     for state in State:
         telemetry.tenants.labels(state=state).set(counts.get(state, 0))
     return Response(telemetry.exposition(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _is_local(request: Request) -> bool:
-    try:
-        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False

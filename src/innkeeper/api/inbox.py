@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from innkeeper.api.admission import TheGuest
+from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import TheInn
 from innkeeper.api.pages import Page, cursor_after, number_in
 from innkeeper.api.schema import Document, ItemsOf
 from innkeeper.api.tenants import Name
+from innkeeper.core.access import Action
 from innkeeper.core.messages import Message, MessageState
 
 router = APIRouter(prefix="/tenants/{name}/inbox", tags=["inbox"])
@@ -53,6 +54,7 @@ class ReplayedDocument(Document):
 
 
 @router.get("", summary="Look into an inbox")
+@needs(Action.READ)
 async def index(
     name: Name,
     inn: TheInn,
@@ -67,18 +69,21 @@ async def index(
 
 
 @router.post("/replay", summary="Replay all dead letters")
+@needs(Action.STEER)
 async def replay_all(name: Name, inn: TheInn, guest: TheGuest) -> ReplayedDocument:
     """Have every dead letter of the tenant delivered after all, each in its old place in the order."""
     return ReplayedDocument(replayed=len(await inn.inbox.replay_all(name, actor=guest.actor)))
 
 
 @router.post("/{message_id}/replay", summary="Replay a dead letter")
+@needs(Action.STEER)
 async def replay(name: Name, message_id: MessageId, inn: TheInn, guest: TheGuest) -> MessageDocument:
     """Have it delivered after all, in its old place in the order. Any other message than a dead letter is refused."""
     return message_document(await inn.inbox.replay(name, message_id, actor=guest.actor))
 
 
 @router.delete("/{message_id}", status_code=204, summary="Discard a message")
+@needs(Action.STEER)
 async def discard(name: Name, message_id: MessageId, inn: TheInn, guest: TheGuest) -> None:
     """Remove it for good, unless it is being delivered just now. If it comes again it is new."""
     await inn.inbox.discard(name, message_id, actor=guest.actor)

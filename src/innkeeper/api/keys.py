@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from innkeeper.api.admission import TheGuest
+from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import TheInn
 from innkeeper.api.once import MaybeOnce
 from innkeeper.api.schema import Body, Document, ItemsOf
 from innkeeper.api.tenants import Name
-from innkeeper.core.access import TenantKey
+from innkeeper.core.access import Action, TenantKey
 
 _Form = TypeVar("_Form", bound="KeyDocument")
 
@@ -25,6 +25,8 @@ class CreateKey(Body):
 
     name: str = Field(default="default", min_length=1, max_length=80, examples=["alice's phone"])
     """What it is for, so that its owner recognises it."""
+    expires_at: AwareDatetime | None = Field(default=None, examples=["2027-01-31T00:00:00Z"])
+    """When it ends by itself; null: it doesn't."""
 
 
 class KeyDocument(Document):
@@ -36,6 +38,7 @@ class KeyDocument(Document):
     hint: str
     """How the key begins."""
     created_at: datetime
+    expires_at: datetime | None
 
 
 class KeyPage(ItemsOf[KeyDocument]):
@@ -50,22 +53,26 @@ class NewKeyDocument(KeyDocument):
 
 
 @router.post("", status_code=201, summary="Create a key")
+@needs(Action.ADMIT)
 async def create(
     name: Name, inn: TheInn, guest: TheGuest, once: MaybeOnce, body: CreateKey | None = None
 ) -> NewKeyDocument:
     """A key for this tenant alone. Its secret is in this answer and nowhere else, ever: the same request sent again
     with its Idempotency-Key makes no second key, and can't show the first one's secret (409 `key_made_before`)."""
-    key, secret = await inn.keys.create(name, (body or CreateKey()).name, actor=guest.actor, once=once)
+    asked = body or CreateKey()
+    key, secret = await inn.keys.create(name, asked.name, actor=guest.actor, expires_at=asked.expires_at, once=once)
     return _document(key, NewKeyDocument, key=secret)
 
 
 @router.get("", summary="List keys")
+@needs(Action.ADMIT)
 async def index(name: Name, inn: TheInn) -> KeyPage:
     """The tenant's keys, all on one page."""
     return KeyPage(items=[_document(key, KeyDocument) for key in await inn.keys.all(name)])
 
 
 @router.delete("/{key_id}", status_code=204, summary="Revoke a key")
+@needs(Action.ADMIT)
 async def revoke(
     name: Name, key_id: Annotated[str, Path(description="The key's id, as listed.")], inn: TheInn, guest: TheGuest
 ) -> None:

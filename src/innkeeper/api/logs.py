@@ -7,10 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from innkeeper.api.admission import TheGuest, for_tenants_too
+from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
+from innkeeper.core.access import Action
 from innkeeper.core.instance import Instance
 from innkeeper.telemetry import redact
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/tenants/{name}", tags=["tenants"])
 
 
 @router.get("/logs", summary="Read a tenant's log", **STREAM)
-@for_tenants_too
+@needs(Action.READ)
 async def logs(
     name: Name,
     inn: TheInn,

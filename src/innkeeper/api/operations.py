@@ -7,11 +7,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 
-from innkeeper.api.deps import TheInn
+from innkeeper.api.admission import needs
+from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.documents import operation_document
 from innkeeper.api.pages import Page, cursor_after
 from innkeeper.api.schema import OperationDocument, OperationPage
 from innkeeper.api.waiting import Wait, until_over
+from innkeeper.core.access import Action
 from innkeeper.core.errors import UnknownOperation, UnknownTenant
 from innkeeper.core.tenant import NAME
 
@@ -20,7 +22,21 @@ _ID = re.compile(r"op_[0-9a-z]{26}")
 router = APIRouter(prefix="/operations", tags=["operations"])
 
 
+async def _its_tenant(request: Request, inn: Inn) -> str | None:
+    """Whose operation it is; nobody's where the tenant is gone, though another may have its name by now."""
+    operation_id = request.path_params["operation_id"]
+    if not _ID.fullmatch(operation_id):
+        return None
+    try:
+        operation = await inn.control.operation(operation_id)
+    except UnknownOperation:
+        return None
+    tenant = inn.directory.tenant(operation.tenant)
+    return tenant.name if tenant is not None and tenant.id == operation.tenant_id else None
+
+
 @router.get("", summary="List operations")
+@needs(Action.HOUSE)
 async def index(
     inn: TheInn,
     page: Page,
@@ -38,6 +54,7 @@ async def index(
 
 
 @router.get("/{operation_id}", summary="Look at an operation")
+@needs(Action.LOOK, of=_its_tenant)
 async def show(
     operation_id: Annotated[str, Path(description="The operation's id.")], request: Request, inn: TheInn, wait: Wait = 0
 ) -> OperationDocument:

@@ -9,10 +9,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from innkeeper.api.admission import Guest, TheGuest
+from innkeeper.api.admission import Guest, TheGuest, needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.schema import Body, Document, ItemsOf
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
+from innkeeper.core.access import Action
 from innkeeper.core.release import Release
 from innkeeper.telemetry import redact
 
@@ -50,6 +51,7 @@ class BuildRelease(Body):
 
 
 @router.get("", summary="List releases")
+@needs(Action.HOUSE)
 async def index(
     inn: TheInn, agent: Annotated[str | None, Query(description="Only those of this agent.")] = None
 ) -> ReleasePage:
@@ -60,6 +62,7 @@ async def index(
 
 
 @router.post("/build", summary="Build a release", **STREAM)
+@needs(Action.BUILD)
 async def build(body: BuildRelease, inn: TheInn, guest: TheGuest) -> EventStream:
     """Make an agent's image and record it: events `progress` with `says`, then one `release`, or `error`.
 

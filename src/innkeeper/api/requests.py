@@ -33,6 +33,7 @@ class Requests:
             return
         request_id = new_id("req")
         structlog.contextvars.bind_contextvars(request=request_id)
+        scope.setdefault("state", {})["request_id"] = request_id
         began = time.monotonic()
         status = 0
 

@@ -160,8 +160,8 @@ class SpecBody(Body):
     hostnames: list[str] | None = Field(default=None, examples=[["chat.example.com"]])
     """Host names of the tenant's own, beside NAME.DOMAIN; replaced as a whole."""
     access: Access | None = None
-    """Who may pass the gate: `key` wants a tenant key or the admin token, `open` lets everybody through to the agent's
-    own login."""
+    """Who may pass the gate: `guarded` (the usual) signed-in members, keys and tokens; `key` keys and tokens alone;
+    `open` lets everybody through to the agent's own login."""
     custom: CustomBody | None = None
     """For the agent `custom` only."""
     public_paths: list[str] | None = Field(default=None, max_length=100, examples=[["/hooks/verify", "/static/*"]])

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 
-from innkeeper.api.admission import Guest, admitted_with_x_auth_token
+from innkeeper.api.admission import Guest, admitted_with_x_auth_token, needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.documents import seconds_since
 from innkeeper.api.schema import Body, Document
-from innkeeper.api.tenants import Name
+from innkeeper.api.tenants import Name, may_wake
 from innkeeper.api.waiting import until_over
+from innkeeper.core.access import Action
 from innkeeper.core.errors import TenantNotReady
 from innkeeper.core.idle import quiet_since
 from innkeeper.core.instance import State
@@ -42,6 +43,7 @@ class Hibernate(Body):
 
 
 @router.get("", summary="List containers (OCMT)")
+@needs(Action.LOOK)
 async def index(inn: TheInn, guest: TheSeedGuest) -> list[ContainerDocument]:
     """Every tenant that has an instance, with its idle time."""
     there = (tenant for tenant in inn.directory if tenant.seen.state is not State.ABSENT)
@@ -49,13 +51,16 @@ async def index(inn: TheInn, guest: TheSeedGuest) -> list[ContainerDocument]:
 
 
 @router.post("/{name}/wake", summary="Wake a container (OCMT)")
+@needs(Action.STEER)
 async def wake(name: Name, inn: TheInn, guest: TheSeedGuest, request: Request) -> ContainerDocument:
     """Wake it and wait until it is ready."""
+    await may_wake(name, inn, guest)
     _, operation = await inn.control.wake(name, actor=guest.actor)
     return await _settled(operation, inn, request)
 
 
 @router.post("/{name}/hibernate", summary="Put a container to sleep (OCMT)")
+@needs(Action.STEER)
 async def hibernate(
     name: Name, inn: TheInn, guest: TheSeedGuest, request: Request, body: Hibernate | None = None
 ) -> ContainerDocument:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from innkeeper.api.admission import for_tenants_too
+from innkeeper.api.admission import needs
 from innkeeper.api.deps import TheInn
 from innkeeper.api.documents import MB, memory_document, seconds_since
 from innkeeper.api.schema import StatsDocument
 from innkeeper.api.tenants import Name
+from innkeeper.core.access import Action
 
 router = APIRouter(prefix="/tenants/{name}", tags=["tenants"])
 
 
 @router.get("/stats", summary="Measure a tenant")
-@for_tenants_too
+@needs(Action.LOOK)
 async def stats(name: Name, inn: TheInn) -> StatsDocument:
     """Memory, CPU and processes, read from the kernel's own files."""
     tenant = await inn.control.tenant(name)

@@ -7,9 +7,11 @@ from importlib.metadata import version
 
 from fastapi import APIRouter
 
+from innkeeper.api.admission import needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.machine import MB, MachineDocument, machine
 from innkeeper.api.schema import Document
+from innkeeper.core.access import Action
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import MemoryNow
@@ -85,6 +87,7 @@ class StatusDocument(Document):
 
 
 @router.get("", summary="Look at the house")
+@needs(Action.HOUSE)
 async def status(inn: TheInn) -> StatusDocument:
     """Tenants by state, open operations, the parts that all rests on, and what is left of the host."""
     async with inn.store.look() as tx:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from innkeeper.api.admission import TheGuest, for_tenants_too
-from innkeeper.api.deps import TheInn
+from innkeeper.api.admission import Guest, TheGuest, needs
+from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.documents import tenant_document
 from innkeeper.api.once import MaybeOnce
 from innkeeper.api.pages import Page, cursor_after
@@ -25,7 +25,7 @@ from innkeeper.api.schema import (
     TenantPage,
 )
 from innkeeper.api.waiting import ACCEPTED, Wait, accepted
-from innkeeper.core.access import Role
+from innkeeper.core.access import Action
 from innkeeper.core.control import TIERS
 from innkeeper.core.errors import TenantAsleep, UnknownTenant
 from innkeeper.core.openings import InboxPath
@@ -48,6 +48,7 @@ Name = Annotated[str, Depends(_name)]
 
 
 @router.post("", summary="Create a tenant", **ACCEPTED)
+@needs(Action.CREATE)
 async def create(
     body: CreateTenant,
     request: Request,
@@ -71,17 +72,24 @@ async def create(
 
 
 @router.get("", summary="List tenants")
-async def index(inn: TheInn, page: Page) -> TenantPage:
-    """All tenants by name. `memory` is what was measured last, if that was lately; a list never looks."""
+@needs(Action.SELF)
+async def index(inn: TheInn, guest: TheGuest, page: Page) -> TenantPage:
+    """All tenants that one may look at, by name. `memory` is what was measured last, if that was lately; a list never
+    looks."""
     async with inn.store.look() as tx:
-        found, more = page.cut(await tx.tenants(after=page.after, limit=page.take))
+        if guest.may(Action.LOOK, None):
+            read = await tx.tenants(after=page.after, limit=page.take)
+        else:
+            names = [name for name in guest.tenants if name > page.after]
+            read = [tenant for name in names[: page.take] if (tenant := await tx.tenant(name))]
+        found, more = page.cut(read)
     host = await inn.measured.host(inn.memory)
     items = [tenant_document(tenant, inn, inn.measured.last(tenant), host) for tenant in found]
     return TenantPage(items=items, next_cursor=cursor_after(found[-1].name) if more else None)
 
 
 @router.get("/{name}", summary="Look at a tenant")
-@for_tenants_too
+@needs(Action.LOOK)
 async def show(name: Name, inn: TheInn) -> TenantDocument:
     """The tenant as it should be and as it was last seen, with its memory measured now."""
     tenant = await inn.control.tenant(name)
@@ -90,6 +98,7 @@ async def show(name: Name, inn: TheInn) -> TenantDocument:
 
 
 @router.patch("/{name}", summary="Change a tenant", **ACCEPTED)
+@needs(Action.CHANGE)
 async def change(
     name: Name,
     body: ChangeTenant,
@@ -106,6 +115,7 @@ async def change(
 
 
 @router.delete("/{name}", summary="Delete a tenant", **ACCEPTED)
+@needs(Action.DELETE)
 async def delete(
     name: Name,
     request: Request,
@@ -121,20 +131,26 @@ async def delete(
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 
+async def may_wake(name: str, inn: Inn, guest: Guest) -> None:
+    """Raise TenantAsleep for one that was put to sleep by order, perhaps for not paying: its own people can't undo
+    that."""
+    if guest.actor.role is None and (await inn.control.tenant(name)).wanted is Wanted.ASLEEP:
+        raise TenantAsleep(f"{name} was put to sleep by its operator.", hint="Ask the operator to wake it.")
+
+
 @router.post("/{name}/wake", summary="Wake a tenant", **ACCEPTED)
-@for_tenants_too
+@needs(Action.WAKE)
 async def wake(
     name: Name, request: Request, response: Response, inn: TheInn, guest: TheGuest, once: MaybeOnce, wait: Wait = 0
 ) -> OperationDocument:
     """Bring it up, from whatever depth of sleep; the operation ends when it is ready."""
-    if guest.actor.role is Role.TENANT and (await inn.control.tenant(name)).wanted is Wanted.ASLEEP:
-        # Whoever was put to sleep by order, perhaps for not paying, can't undo that by themselves.
-        raise TenantAsleep(f"{name} was put to sleep by its operator.", hint="Ask the operator to wake it.")
+    await may_wake(name, inn, guest)
     _, operation = await inn.control.wake(name, actor=guest.actor, once=once)
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 
 @router.post("/{name}/sleep", summary="Put a tenant to sleep", **ACCEPTED)
+@needs(Action.STEER)
 async def sleep(
     name: Name,
     request: Request,
@@ -154,6 +170,7 @@ async def sleep(
 
 
 @router.post("/{name}/restart", summary="Restart a tenant", **ACCEPTED)
+@needs(Action.STEER)
 async def restart(
     name: Name, request: Request, response: Response, inn: TheInn, guest: TheGuest, once: MaybeOnce, wait: Wait = 0
 ) -> OperationDocument:

@@ -31,7 +31,7 @@ def spec_body(
     ] = None,
     env_file: Annotated[Path | None, typer.Option(help="More environment: a file of KEY=VALUE lines.")] = None,
     hostname: Annotated[list[str] | None, typer.Option(help="A host name of the tenant's own, repeated.")] = None,
-    access: Annotated[str | None, typer.Option(help="key (a tenant key is needed) or open (to everybody).")] = None,
+    access: Annotated[str | None, typer.Option(help="guarded (members, keys), key (keys alone) or open.")] = None,
     public_path: Annotated[
         list[str] | None,
         typer.Option(

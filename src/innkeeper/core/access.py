@@ -1,11 +1,12 @@
-"""Who may do what: tenant keys, actors, and the one function that decides."""
+"""Who may do what: actors, the actions there are, and the one function that decides."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,23 +15,140 @@ KEY_PREFIX = "ik_"
 
 
 class Role(StrEnum):
-    """What sort of actor it is."""
+    """What somebody may do on the whole platform."""
 
-    ADMIN = "admin"
-    TENANT = "tenant"  # somebody with a key of one tenant
+    ADMIN = "admin"  # everything, users and roles included
+    OPERATOR = "operator"  # runs tenants and the host; neither users nor the audit trail
+    AUDITOR = "auditor"  # sees how everything stands and the trail; changes nothing, and sees no tenant's data
+
+
+class TenantRole(StrEnum):
+    """What somebody is to one tenant."""
+
+    OWNER = "owner"  # uses it, and says who else may
+    MEMBER = "member"  # uses it
+    VIEWER = "viewer"  # sees how it is, and nothing of what it says
+
+
+class Scope(StrEnum):
+    """Groups of actions that a token can be narrowed to."""
+
+    READ = "read"
+    USE = "use"
+    OPERATE = "operate"
+    MANAGE = "manage"
+    AUDIT = "audit"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+class Action(StrEnum):
+    """Everything that is ever asked for; each belongs to one scope."""
+
+    scope: Scope
+
+    def __new__(cls, value: str, scope: Scope) -> Action:
+        """An action with its scope."""
+        action = str.__new__(cls, value)
+        action._value_ = value
+        action.scope = scope
+        return action
+
+    # with a tenant
+    LOOK = "tenant.look", Scope.READ  # how it is: state, figures, events
+    ENTER = "tenant.enter", Scope.USE  # its agent, through the gate or by chat
+    WAKE = "tenant.wake", Scope.USE
+    READ = "tenant.read", Scope.USE  # what it wrote and was sent: logs, messages
+    STEER = "tenant.steer", Scope.OPERATE  # sleep, restart, replay messages
+    ADMIT = "tenant.admit", Scope.MANAGE  # its keys and members
+    TRAIL = "tenant.trail", Scope.AUDIT
+    CHANGE = "tenant.change", Scope.OPERATE  # its spec: what it may use and costs
+    CREATE = "tenant.create", Scope.OPERATE
+    DELETE = "tenant.delete", Scope.OPERATE
+
+    # with the house
+    HOUSE = "house.look", Scope.READ
+    BUILD = "house.build", Scope.OPERATE
+    HOUSE_TRAIL = "house.trail", Scope.AUDIT
+    USERS = "house.users", Scope.READ
+    MANAGE = "house.manage", Scope.MANAGE  # users, roles, anybody's tokens
+
+    # with oneself
+    SELF = "self.look", Scope.READ  # who one is, and the tenants that one may look at
+    SELF_CHANGE = "self.change", Scope.MANAGE  # one's own password, sessions and tokens
+
+
+class ActorKind(StrEnum):
+    """What sort of credential somebody came with."""
+
+    ADMIN = "admin"  # the first admin's token
+    TOKEN = "token"  # noqa: S105 - the kind, not the secret
+    USER = "user"  # signed in
+    KEY = "key"  # a tenant's key
+    ISSUED = "issued"  # a JWT from an outside issuer
     SYSTEM = "system"  # the control plane itself
+
+
+_ON_TENANT: Mapping[TenantRole, frozenset[Action]] = {
+    TenantRole.VIEWER: frozenset({Action.LOOK}),
+    TenantRole.MEMBER: frozenset({Action.LOOK, Action.ENTER, Action.WAKE, Action.READ}),
+    TenantRole.OWNER: frozenset(
+        {Action.LOOK, Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.TRAIL}
+    ),
+}
+_SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS})
+_ON_PLATFORM: Mapping[Role, frozenset[Action]] = {
+    Role.ADMIN: frozenset(Action),
+    Role.OPERATOR: _SEES
+    | {Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.CHANGE, Action.CREATE}
+    | {Action.DELETE, Action.BUILD},
+    Role.AUDITOR: _SEES | {Action.TRAIL, Action.HOUSE_TRAIL},
+}
+_ON_ONESELF = frozenset({Action.SELF, Action.SELF_CHANGE})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who asks."""
+    """Who asks, with all that they may."""
 
-    role: Role
-    name: str
-    tenant: str | None = None
+    kind: ActorKind
+    id: str
+    """`usr_…`, `tok_…`, `key_…`; the trail names them by it."""
+    role: Role | None = None
+    tenants: Mapping[str, TenantRole] = field(default_factory=dict)
+    scopes: frozenset[Scope] = ALL_SCOPES
+    only: str | None = None
+    """The one tenant that a token is bound to."""
+    user: str | None = None
+    """The user that it stands for."""
+    name: str = ""
+    """For people: a mail address, or what a key is called."""
+    address: str | None = field(default=None, compare=False)
+    """Where the request came from."""
+    request: str | None = field(default=None, compare=False)
+    """The request's id."""
 
 
-SYSTEM = Actor(role=Role.SYSTEM, name="system")
+SYSTEM = Actor(kind=ActorKind.SYSTEM, id="system")
+ADMIN = Actor(kind=ActorKind.ADMIN, id="admin", role=Role.ADMIN, name="admin")
+"""Whoever has the first token."""
+
+
+def allow(actor: Actor, action: Action, tenant: str | None) -> bool:
+    """Whether `actor` may do that with `tenant` (None: with the house, or with themself)."""
+    if actor.kind is ActorKind.SYSTEM:
+        return True
+    if action.scope not in actor.scopes:
+        return False
+    if action in _ON_ONESELF:
+        return True
+    if actor.only is not None and actor.only != tenant:
+        return False
+    if actor.role is not None and action in _ON_PLATFORM[actor.role]:
+        return True
+    part = actor.tenants.get(tenant) if tenant is not None else None
+    return part is not None and action in _ON_TENANT[part]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +162,12 @@ class TenantKey:
     hint: str
     digest: str
     created_at: datetime
+    expires_at: datetime | None = None
 
-
-def allow(actor: Actor, tenant: str | None) -> bool:
-    """Whether `actor` may act on `tenant` (None: the platform itself). Called in one place per door."""
-    match actor.role:
-        case Role.ADMIN | Role.SYSTEM:
-            return True
-        case Role.TENANT:
-            return tenant is not None and actor.tenant == tenant
+    def actor(self) -> Actor:
+        """Whoever has it."""
+        tenants = {self.tenant: TenantRole.MEMBER}
+        return Actor(kind=ActorKind.KEY, id=self.id, tenants=tenants, only=self.tenant, name=self.name)
 
 
 def new_secret(kind: str) -> str:

@@ -1,10 +1,13 @@
-"""The audit trail: who changed what, written in the same transaction as the change."""
+"""The audit trail: who did what, written in the same transaction as the change."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+
+from innkeeper.core.access import Actor, ActorKind
+from innkeeper.core.tenant import Tenant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,8 +16,75 @@ class Entry:
 
     at: datetime
     actor: str
+    """Whose credential it was: an id, `admin` or `system`."""
+    kind: ActorKind = ActorKind.SYSTEM
     action: str
     tenant: str | None
     tenant_id: str | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
     """What was asked for, without values that could be secret."""
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    """What changed, likewise without such values; null where nothing that is kept did."""
+    address: str | None = None
+    """Where the request came from."""
+    request: str | None = None
+    """Its id, which stands in the answer and in the log."""
+
+
+def entry(
+    actor: Actor,
+    action: str,
+    *,
+    at: datetime,
+    of: Tenant | None = None,
+    tenant: str | None = None,
+    tenant_id: str | None = None,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> Entry:
+    """The line that says what `actor` did, to the tenant `of` or to one of that name and id."""
+    return Entry(
+        at=at,
+        actor=actor.id,
+        kind=actor.kind,
+        action=action,
+        tenant=of.name if of else tenant,
+        tenant_id=of.id if of else tenant_id,
+        detail=detail or {},
+        before=before,
+        after=after,
+        address=actor.address,
+        request=actor.request,
+    )
+
+
+def told(tenant: Tenant) -> Mapping[str, object]:
+    """How a tenant should be, for the trail: of environment and command, which may hold secrets, no values."""
+    spec = tenant.spec
+    return {
+        "agent": spec.agent,
+        "release": spec.release,
+        "mode": spec.mode,
+        "limits": asdict(spec.limits),
+        "sleep": asdict(spec.sleep),
+        "env": sorted(spec.env),
+        "hostnames": list(spec.hostnames),
+        "access": spec.access,
+        "custom": spec.custom and {**asdict(spec.custom), "command": len(spec.custom.command)},
+        "public_paths": list(spec.public_paths),
+        "inbox": [asdict(each) for each in spec.inbox],
+        "wanted": tenant.wanted,
+        "rung": tenant.rung,
+        "purge": tenant.purge,
+        "revision": tenant.revision,
+    }
+
+
+def difference(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """What of the two isn't the same."""
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return {name: before.get(name) for name in names}, {name: after.get(name) for name in names}

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from innkeeper.core import schedule
 from innkeeper.core.access import Actor
-from innkeeper.core.audit import Entry
+from innkeeper.core.audit import difference, entry, told
 from innkeeper.core.errors import (
     Conflict,
     Invalid,
@@ -161,7 +160,7 @@ class Control:
             )
             await tx.add_tenant(tenant)
             operation = await self._begin(tx, OperationKind.PROVISION, tenant, actor, once)
-            await tx.audit(_entry(now, actor, "tenant.create", tenant, agent=agent_name, release=spec.release))
+            await tx.audit(entry(actor, "tenant.create", at=now, of=tenant, after=told(tenant)))
         return self._tell(tenant, operation)
 
     async def update(
@@ -308,7 +307,11 @@ class Control:
         if changed.seen != tenant.seen:
             await tx.reset_seen(tenant.name, changed.seen)
         operation = await self._begin(tx, kind, changed, actor, once)
-        await tx.audit(_entry(self._clock.now(), actor, f"tenant.{kind}", changed, **detail))
+        before, after = difference(told(tenant), told(changed))
+        line = entry(
+            actor, f"tenant.{kind}", at=self._clock.now(), of=changed, before=before, after=after, detail=detail
+        )
+        await tx.audit(line)
         return operation
 
     async def _begin(
@@ -375,7 +378,3 @@ def _still_there(tenant: Tenant) -> None:
 def _not_leaving(tenant: Tenant) -> None:
     if tenant.wanted is Wanted.GONE:
         raise TenantLeaving(f"{tenant.name} is being deleted.")
-
-
-def _entry(at: datetime, actor: Actor, action: str, tenant: Tenant, **detail: object) -> Entry:
-    return Entry(at=at, actor=actor.name, action=action, tenant=tenant.name, tenant_id=tenant.id, detail=detail)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from innkeeper.core.access import Actor, Role, allow, digest, same
+from innkeeper.core.access import ADMIN, Action, Actor, allow, digest, same
 from innkeeper.core.activate import Activator, is_open
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import UnknownTenant
+from innkeeper.core.identities import Identities
 from innkeeper.core.instance import Place
 from innkeeper.core.ports import Clock, Runtime
 from innkeeper.core.seating import Seating
@@ -36,6 +37,7 @@ class Door:
         self,
         *,
         directory: Directory,
+        identities: Identities,
         activator: Activator,
         seating: Seating,
         runtime: Runtime,
@@ -47,6 +49,7 @@ class Door:
         crowded: Crowded = lambda _: False,
     ) -> None:
         self._directory = directory
+        self._identities = identities
         self._activator = activator
         self._seating = seating
         self._runtime = runtime
@@ -66,16 +69,16 @@ class Door:
         """Whose credential it is; None: nobody's."""
         found = digest(bearer)
         if (key := self._directory.key(found)) is not None:
-            return Actor(role=Role.TENANT, name=key.id, tenant=key.tenant)
+            return key.actor() if key.expires_at is None or key.expires_at > self._clock.now() else None
         if same(found, self._admin_digest):
-            return Actor(role=Role.ADMIN, name="admin")
-        return None
+            return ADMIN
+        return self._identities.by_token(found)
 
     def admits(self, actor: Actor | None, tenant: Tenant) -> bool:
         """Whether the request may pass."""
         if tenant.spec.access is Access.OPEN:
             return True
-        return actor is not None and allow(actor, tenant.name)
+        return actor is not None and allow(actor, Action.ENTER, tenant.name)
 
     def upstream(self, tenant: Tenant) -> Upstream | None:
         """Where the tenant answers right now; None: it has to be woken, or isn't known well enough yet."""

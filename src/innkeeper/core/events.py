@@ -69,6 +69,15 @@ class KeysChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PeopleChanged(Event):
+    """What a user is or may, or one of their credentials, changed; of no tenant in particular."""
+
+    kind: ClassVar[str] = "people"
+    user: str | None
+    """None: a service's token."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OperationChanged(Event):
     """An operation moved on or ended."""
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from weakref import WeakValueDictionary
 
 from innkeeper.core.access import Actor
-from innkeeper.core.audit import Entry
+from innkeeper.core.audit import Entry, entry
 from innkeeper.core.errors import InboxFull, MessageNotDead, MessageUnderWay, UnknownMessage, UnknownTenant
 from innkeeper.core.ids import new_id
 from innkeeper.core.messages import Lane, Message, MessageState, Payload, replayed
@@ -183,14 +183,7 @@ class Inbox:
         return again
 
     def _entry(self, actor: Actor, action: str, of: Message, **detail: object) -> Entry:
-        return Entry(
-            at=self._clock.now(),
-            actor=actor.name,
-            action=action,
-            tenant=of.tenant,
-            tenant_id=of.tenant_id,
-            detail=detail,
-        )
+        return entry(actor, action, at=self._clock.now(), tenant=of.tenant, tenant_id=of.tenant_id, detail=detail)
 
 
 async def _tenant(tx: Transaction, name: str) -> Tenant:

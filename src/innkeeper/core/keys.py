@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from innkeeper.core.access import Actor, TenantKey, digest, new_secret
-from innkeeper.core.audit import Entry
+from innkeeper.core.audit import Entry, entry
 from innkeeper.core.errors import Conflict, Invalid, KeyMadeBefore, UnknownKey, UnknownTenant
 from innkeeper.core.events import Bus, KeysChanged
 from innkeeper.core.ids import new_id
@@ -24,12 +24,15 @@ class Keys:
         self._bus = bus
         self._clock = clock
 
-    async def create(self, tenant: str, name: str, *, actor: Actor, once: Once | None = None) -> tuple[TenantKey, str]:
+    async def create(
+        self, tenant: str, name: str, *, actor: Actor, expires_at: datetime | None = None, once: Once | None = None
+    ) -> tuple[TenantKey, str]:
         """A new key and, this once, its secret; asked for again with the same Idempotency-Key, KeyMadeBefore."""
         if not 0 < len(name) <= 80 or not name.isprintable():
             raise Invalid("A key's name has 1 to 80 printable characters.", field="name")
         secret = new_secret("k")
         now = self._clock.now()
+        check_expiry(expires_at, now)
         async with self._store.begin() as tx:
             if (before := await begun_before(tx, actor, once)) is not None:
                 raise KeyMadeBefore(f"This request made the key {before} before.")
@@ -46,6 +49,7 @@ class Keys:
                 hint=secret[:9] + "…",
                 digest=digest(secret),
                 created_at=now,
+                expires_at=expires_at,
             )
             await tx.add_key(key)
             await remember(tx, actor, once, key.id, now)
@@ -72,12 +76,13 @@ class Keys:
         self._bus.publish(KeysChanged(tenant=tenant, keys=tuple(keys.values())))
 
 
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    """Raise Invalid for a moment that a credential can't expire at."""
+    if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
+        raise Invalid("It must expire in the future.", field="expires_at", hint="Like 2027-01-31T00:00:00Z.")
+
+
 def _entry(at: datetime, actor: Actor, action: str, key: TenantKey) -> Entry:
-    return Entry(
-        at=at,
-        actor=actor.name,
-        action=action,
-        tenant=key.tenant,
-        tenant_id=key.tenant_id,
-        detail={"key": key.id, "name": key.name},
+    return entry(
+        actor, action, at=at, tenant=key.tenant, tenant_id=key.tenant_id, detail={"key": key.id, "name": key.name}
     )

@@ -20,7 +20,7 @@ class Once:
 
 async def begun_before(tx: Transaction, actor: Actor, once: Once | None) -> str | None:
     """The id of what this very request began before; None where it is new. Raises IdempotencyMismatch."""
-    receipt = await tx.receipt(actor.name, once.key) if once else None
+    receipt = await tx.receipt(actor.id, once.key) if once else None
     if receipt is None or once is None:
         return None
     if receipt.fingerprint != once.fingerprint:
@@ -32,6 +32,6 @@ async def remember(tx: Transaction, actor: Actor, once: Once | None, began: str,
     """Write down what the request began."""
     if once is not None:
         receipt = Receipt(
-            key=once.key, actor=actor.name, fingerprint=once.fingerprint, operation_id=began, created_at=now
+            key=once.key, actor=actor.id, fingerprint=once.fingerprint, operation_id=began, created_at=now
         )
         await tx.add_receipt(receipt)

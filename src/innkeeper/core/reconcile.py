@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from innkeeper.core.audit import Entry
+from innkeeper.core.access import SYSTEM
+from innkeeper.core.audit import entry
 from innkeeper.core.boarding import Boarding, NotYet
 from innkeeper.core.errors import AgentBusy, Problem, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
@@ -379,15 +380,9 @@ class Reconciler:
         if tenant.purge:
             await self._units.erase(tenant.name)
         ended = [finish(operation, now) for operation in look.operations]
-        entry = Entry(
-            at=now,
-            actor="system",
-            action="tenant.erased",
-            tenant=tenant.name,
-            tenant_id=tenant.id,
-            detail={"purge": tenant.purge, "operations": [operation.id for operation in ended]},
-        )
-        await self._store.erase(lease, tenant.id, ended, entry, purge=tenant.purge)
+        detail = {"purge": tenant.purge, "operations": [operation.id for operation in ended]}
+        line = entry(SYSTEM, "tenant.erased", at=now, of=tenant, detail=detail)
+        await self._store.erase(lease, tenant.id, ended, line, purge=tenant.purge)
         self._bus.publish(TenantGone(tenant=tenant.name, tenant_id=tenant.id))
         for operation in ended:
             self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from innkeeper.core.access import Actor
-from innkeeper.core.audit import Entry
+from innkeeper.core.audit import entry
 from innkeeper.core.errors import ImageMissing, Invalid, RuntimeUnavailable, UnknownRelease
 from innkeeper.core.ports import Agent, Clock, Runtime, Store
 from innkeeper.core.release import Release, version_key
@@ -28,7 +28,7 @@ class Releases:
         async with self._store.begin() as tx:
             await tx.put_release(release)
             detail = {"agent": agent, "version": version, "image": image, "source": source}
-            await tx.audit(Entry(at=now, actor=actor.name, action="release.record", tenant=None, detail=detail))
+            await tx.audit(entry(actor, "release.record", at=now, detail=detail))
         return release
 
     async def all(self, agent: str | None = None) -> Sequence[Release]:

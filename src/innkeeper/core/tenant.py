@@ -37,7 +37,8 @@ class Mode(StrEnum):
 class Access(StrEnum):
     """Who may pass the gate to a tenant."""
 
-    KEY = "key"  # a tenant key or an admin token as bearer
+    GUARDED = "guarded"  # a signed-in member, or a tenant key or a token as bearer
+    KEY = "key"  # a key or a token as bearer, and no browser's session
     OPEN = "open"  # everybody; the agent's own login is the only one
 
 
@@ -74,7 +75,7 @@ class Spec:
     sleep: SleepPolicy = field(default_factory=SleepPolicy)
     env: Mapping[str, str] = field(default_factory=dict)
     hostnames: tuple[str, ...] = ()
-    access: Access = Access.KEY
+    access: Access = Access.GUARDED
     custom: CustomAgent | None = None
     public_paths: tuple[str, ...] = ()
     """Paths that anybody may reach without a key: `/hooks/verify`, or `/static/*` for all that lies below."""

@@ -8,6 +8,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.messages import Message
 from innkeeper.core.operations import Operation
+from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Tenant
@@ -24,6 +25,12 @@ class Tables:
     operations: dict[str, Operation] = field(default_factory=dict)
     keys: dict[str, TenantKey] = field(default_factory=dict)
     receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    members: dict[tuple[str, str], Member] = field(default_factory=dict)
+    """By tenant and user."""
+    tokens: dict[str, ApiToken] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    tickets: dict[str, Ticket] = field(default_factory=dict)
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
     trail: dict[int, Entry] = field(default_factory=dict)
     messages: dict[int, tuple[Message, bytes | None]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.store import rules
 from innkeeper.store.memory_messages import MemoryMessages
+from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_tables import Tables
 
 
@@ -26,6 +27,7 @@ class MemoryTransaction:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self.messages = MemoryMessages(tables)
+        self.people = MemoryPeople(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -97,6 +99,7 @@ class MemoryTransaction:
         tables.leases.pop(name, None)
         tables.messages = {n: each for n, each in tables.messages.items() if each[0].tenant != name}
         tables.keys = {id_: key for id_, key in tables.keys.items() if key.tenant != name}
+        self.people.drop_tenant(name)
         its = {operation.id for operation in tables.operations.values() if operation.tenant_id == tenant_id}
         tables.receipts = {use: kept for use, kept in tables.receipts.items() if kept.operation_id not in its}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from innkeeper.core.access import TenantKey
+from innkeeper.core.access import ActorKind, TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
@@ -101,7 +101,7 @@ def tenant_of(row: AnyRow) -> Tenant:
         rung=Rung(rung),
         purge=purge,
         token_epoch=token_epoch,
-        last_activity=_moment_or_none(last_activity),
+        last_activity=moment_or_none(last_activity),
         spec=_spec_of(spec),
         seen=_seen_of(seen),
         past=_past_of(past) if past else NOTHING,
@@ -142,9 +142,9 @@ def _seen_of(text: str) -> Seen:
         | {
             "state": State(kept["state"]),
             "crashes": tuple(map(moment, kept["crashes"])),
-            "started_at": _moment_or_none(kept["started_at"]),
-            "next_wake": _moment_or_none(kept.get("next_wake")),
-            "missed_since": _moment_or_none(kept.get("missed_since")),
+            "started_at": moment_or_none(kept["started_at"]),
+            "next_wake": moment_or_none(kept.get("next_wake")),
+            "missed_since": moment_or_none(kept.get("missed_since")),
             "owed_runs": tuple((job, times) for job, times in kept.get("owed_runs", ())),
             "webhooks": _inbox_of(kept.get("webhooks", ())),
         }
@@ -205,9 +205,15 @@ def stamped(thing: TenantKey | Receipt | Release) -> dict[str, object]:
     return {**vars(thing), "created_at": stamp(thing.created_at)}
 
 
+def key_values(key: TenantKey) -> dict[str, object]:
+    """A whole row."""
+    return {**stamped(key), "expires_at": _stamp_or_none(key.expires_at)}
+
+
 def key_of(row: AnyRow) -> TenantKey:
     """A tenant key from its whole row."""
-    return TenantKey(**{**row._mapping, "created_at": moment(row.created_at)})
+    moments = {"created_at": moment(row.created_at), "expires_at": moment_or_none(row.expires_at)}
+    return TenantKey(**{**row._mapping, **moments})
 
 
 def receipt_of(row: AnyRow) -> Receipt:
@@ -235,7 +241,7 @@ def message_values(message: Message) -> dict[str, object]:
 def message_of(row: AnyRow) -> Message:
     """A message from the columns `MESSAGE`."""
     fields = dict(row._mapping)
-    moments = {name: _moment_or_none(fields[name]) for name in _MESSAGE_MOMENTS}
+    moments = {name: moment_or_none(fields[name]) for name in _MESSAGE_MOMENTS}
     return Message(**{**fields, **moments, "state": MessageState(fields["state"])})
 
 
@@ -243,22 +249,24 @@ _MESSAGE_MOMENTS = ("received_at", "next_attempt_at", "attempt_at", "ended_at")
 
 
 def entry_values(entry: Entry) -> dict[str, object]:
-    """A whole row but for its number, which the database gives."""
-    return {**vars(entry), "at": stamp(entry.at), "detail": _json(entry.detail)}
+    """A whole row but for its number and its link."""
+    changed = {name: None if (told := getattr(entry, name)) is None else _json(told) for name in ("before", "after")}
+    return {**vars(entry), "at": stamp(entry.at), "kind": entry.kind.value, "detail": _json(entry.detail), **changed}
 
 
 def entry_of(row: AnyRow) -> tuple[int, Entry]:
     """A line of the trail, with its number, from its whole row."""
-    fields = dict(row._mapping)
-    number = fields.pop("number")
-    return number, Entry(**fields | {"at": moment(row.at), "detail": json.loads(row.detail)})
+    fields = {name: value for name, value in row._mapping.items() if name not in ("number", "link")}
+    told = {name: json.loads(fields[name]) for name in ("detail", "before", "after") if fields[name] is not None}
+    return row.number, Entry(**fields | told | {"at": moment(row.at), "kind": ActorKind(row.kind)})
 
 
 def _stamp_or_none(moment: datetime | None) -> str | None:
     return None if moment is None else stamp(moment)
 
 
-def _moment_or_none(text: str | None) -> datetime | None:
+def moment_or_none(text: str | None) -> datetime | None:
+    """The moment, where there is one."""
     return None if text is None else moment(text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from innkeeper.core.errors import Conflict, HostnameTaken, StaleLease, TenantExists, UnknownTenant
+from innkeeper.core.people_errors import UserExists
 from innkeeper.core.ports import Lease
 from innkeeper.core.release import Release, version_key
 
@@ -40,6 +41,16 @@ def changed_meanwhile(name: str) -> Conflict:
 def key_used() -> Conflict:
     """A second use of an Idempotency-Key."""
     return Conflict("That Idempotency-Key has been used already.")
+
+
+def mail_taken(mail: str) -> UserExists:
+    """A second user with that mail."""
+    return UserExists(f"There is a user {mail} already.", field="mail")
+
+
+def subject_taken() -> UserExists:
+    """A second user who is the same at their provider."""
+    return UserExists("Another user signs in with that account of the provider.")
 
 
 def kept_already() -> Conflict:

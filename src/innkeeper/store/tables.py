@@ -5,6 +5,8 @@ Moments are ISO texts in UTC of one width, so that they sort and compare as text
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -81,6 +83,79 @@ keys = Table(
     Column("hint", EXACT, nullable=False),
     Column("digest", EXACT, nullable=False),
     Column("created_at", EXACT, nullable=False),
+    Column("expires_at", EXACT),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("mail", EXACT, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("role", EXACT),
+    Column("password", Text),  # Argon2id, as a PHC string
+    Column("issuer", EXACT),
+    Column("subject", EXACT),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+)
+
+
+def _of_user(**options: Any) -> Column[str]:
+    return Column("user", EXACT, ForeignKey("users.id", ondelete="CASCADE"), **options)
+
+
+members = Table(
+    "members",
+    metadata,
+    _of_user(primary_key=True),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("role", EXACT, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("name", Text, nullable=False),
+    _of_user(index=True),  # null: a service's own
+    Column("role", EXACT),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), index=True),
+    Column("tenant_role", EXACT),
+    Column("scopes", EXACT, nullable=False),
+    Column("hint", EXACT, nullable=False),
+    Column("digest", EXACT, nullable=False, unique=True),
+    Column("created_by", EXACT, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+    Column("expires_at", EXACT),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    _of_user(nullable=False, index=True),
+    Column("digest", EXACT, nullable=False, unique=True),
+    Column("method", EXACT, nullable=False),
+    Column("address", EXACT),
+    Column("browser", Text, nullable=False),
+    Column("created_at", EXACT, nullable=False),
+    Column("expires_at", EXACT, nullable=False, index=True),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("digest", EXACT, primary_key=True),
+    Column("session", EXACT, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("host", EXACT, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("binding", EXACT, nullable=False),
+    Column("expires_at", EXACT, nullable=False),
 )
 
 operations = Table(
@@ -155,9 +230,15 @@ audit = Table(
     Column("number", Integer, primary_key=True, autoincrement=True),
     Column("at", EXACT, nullable=False),
     Column("actor", EXACT, nullable=False),
+    Column("kind", EXACT, nullable=False, server_default="system"),
     Column("action", EXACT, nullable=False),
     Column("tenant", EXACT),
     Column("tenant_id", EXACT, index=True),
     Column("detail", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("address", EXACT),
+    Column("request", EXACT),
+    Column("link", EXACT),  # ties the row to the one before it; null: from before there was a chain
     Index("ix_audit_tenant", "tenant", "number"),
 )

@@ -16,6 +16,7 @@ from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.messages import SqlMessages
+from innkeeper.store.people import SqlPeople
 
 T = TypeVar("T")
 _Query = Select[*tuple[Any, ...]]
@@ -28,6 +29,7 @@ class SqlTransaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self.messages = SqlMessages(connection)
+        self.people = SqlPeople(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class SqlTransaction:
     async def add_key(self, key: TenantKey) -> None:
         if not await self._there(select(tables.tenants.c.name).where(tables.tenants.c.name == key.tenant)):
             raise rules.no_tenant(key.tenant)
-        await self._add(tables.keys, rows.stamped(key))
+        await self._add(tables.keys, rows.key_values(key))
 
     async def keys(self, tenant: str | None = None) -> Sequence[TenantKey]:
         table = tables.keys

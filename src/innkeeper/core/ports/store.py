@@ -13,6 +13,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
 from innkeeper.core.ports.messages import Messages
+from innkeeper.core.ports.people import People
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 
@@ -50,6 +51,11 @@ class Transaction(Protocol):
     @property
     def messages(self) -> Messages:
         """The inboxes."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """Users and their credentials."""
         ...
 
     async def tenant(self, name: str) -> Tenant | None: ...

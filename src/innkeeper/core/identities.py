@@ -1,0 +1,116 @@
+"""Who is who, from memory: for those who must tell at once whose a credential is and what it may still do.
+
+Whoever changes people has them read anew before answering, so within one process nobody is let in by what was
+revoked; `load` repairs what another control plane changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from innkeeper.core.access import Actor, ActorKind, TenantRole
+from innkeeper.core.events import Bus, Event, PeopleChanged, TenantGone
+from innkeeper.core.people import ApiToken, Session, User
+from innkeeper.core.ports import Clock, Store
+
+
+class Identities:
+    """Users with what they are to tenants, tokens and sessions by digest."""
+
+    def __init__(self, *, store: Store, bus: Bus, clock: Clock) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._users: dict[str, User] = {}
+        self._actors: dict[str, Actor] = {}
+        self._tokens: dict[str, ApiToken] = {}
+        self._sessions: dict[str, Session] = {}
+        self._by_digest: dict[str, str] = {}
+        bus.on_event(self._follow)
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def by_token(self, digest: str) -> Actor | None:
+        """Whose token that is; None: nobody's, or not any more."""
+        token = self._tokens.get(digest)
+        if token is None or _is_over(token.expires_at, self._clock):
+            return None
+        if token.user is None:
+            return token.actor(None)
+        user = self._actors.get(token.user)
+        return token.actor(user) if user else None
+
+    def by_session(self, digest: str) -> tuple[Session, Actor] | None:
+        """Whose session that is, by the digest of its secret."""
+        return self.session(self._by_digest.get(digest, ""))
+
+    def session(self, session_id: str) -> tuple[Session, Actor] | None:
+        """The session of that id, and who is signed in by it; None when it is over."""
+        session = self._sessions.get(session_id)
+        if session is None or _is_over(session.expires_at, self._clock):
+            return None
+        actor = self._actors.get(session.user)
+        return (session, actor) if actor else None
+
+    def user(self, user_id: str) -> User | None:
+        """The user of that id."""
+        return self._users.get(user_id)
+
+    # --- following ----------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read everything anew."""
+        async with self._store.look() as tx:
+            users = await tx.people.users()
+            tenants: dict[str, dict[str, TenantRole]] = {}
+            for member in await tx.people.members():
+                tenants.setdefault(member.user, {})[member.tenant] = member.role
+            tokens, sessions = await tx.people.tokens(), await tx.people.sessions()
+        self._users = {user.id: user for user in users}
+        self._actors = {user.id: _actor(user, tenants.get(user.id, {})) for user in users if not user.disabled}
+        self._put_tokens(tokens)
+        self._put_sessions(sessions)
+
+    async def changed(self, user_id: str | None) -> None:
+        """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open."""
+        async with self._store.look() as tx:
+            user = await tx.people.user(user_id) if user_id else None
+            members = await tx.people.members(user=user.id) if user else ()
+            tokens = await tx.people.tokens()
+            sessions = await tx.people.sessions(user=user_id) if user_id else ()
+        if user_id is not None:
+            self._users.pop(user_id, None)
+            self._actors.pop(user_id, None)
+            if user is not None:
+                self._users[user.id] = user
+                if not user.disabled:
+                    self._actors[user.id] = _actor(user, {each.tenant: each.role for each in members})
+            others = [each for each in self._sessions.values() if each.user != user_id]
+            self._put_sessions([*others, *sessions])
+        self._put_tokens(tokens)
+        self._bus.publish(PeopleChanged(tenant="", user=user_id))
+
+    def _put_tokens(self, tokens: Iterable[ApiToken]) -> None:
+        self._tokens = {token.digest: token for token in tokens}
+
+    def _put_sessions(self, sessions: Iterable[Session]) -> None:
+        self._sessions = {session.id: session for session in sessions}
+        self._by_digest = {session.digest: session.id for session in self._sessions.values()}
+
+    def _follow(self, event: Event) -> None:
+        match event:
+            case TenantGone(tenant=name):
+                self._put_tokens([token for token in self._tokens.values() if token.tenant != name])
+                for user_id, actor in self._actors.items():
+                    if name in actor.tenants:
+                        left = {tenant: role for tenant, role in actor.tenants.items() if tenant != name}
+                        self._actors[user_id] = _actor(self._users[user_id], left)
+
+
+def _actor(user: User, tenants: dict[str, TenantRole]) -> Actor:
+    return Actor(kind=ActorKind.USER, id=user.id, role=user.role, tenants=tenants, user=user.id, name=user.mail)
+
+
+def _is_over(expires_at: datetime | None, clock: Clock) -> bool:
+    return expires_at is not None and expires_at <= clock.now()
