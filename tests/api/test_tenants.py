@@ -38,7 +38,7 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "state": "running",
         "url": "http://alice.localhost:8080/",
         "hostnames": [],
-        "access": "key",
+        "access": "guarded",
         "public_paths": [],
         "inbox": [],
         "limits": {"memory_mb": 128, "cpus": 1.0, "pids": 512},

@@ -81,7 +81,7 @@ async def ready(inn: TheInn) -> ReadyDocument:
 async def metrics(
     request: Request, inn: TheInn, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Response:
-    """Open on loopback, where the API listens unless told otherwise; from elsewhere it needs a token of somebody who may look at the house."""
+    """Open on loopback, where the API listens unless told otherwise; from elsewhere it needs a credential."""
     if not is_local(request):
         await admitted(request, inn, credentials)
     async with inn.store.look() as tx:
