@@ -3,6 +3,7 @@
 from innkeeper.core.ports.agents import Agent, ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.ports.courier import Afterwards, Courier, Parcel
 from innkeeper.core.ports.host import Clock, HostMemory, MemoryNow, Movements, Moves, Prober, Seals, Tokens, Units
+from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
 from innkeeper.core.ports.store import LEASE_AT_MOST, LEASE_FOR, Lease, Receipt, Store, Transaction
@@ -25,13 +26,16 @@ __all__ = [
     "Messages",
     "Movements",
     "Moves",
+    "OutsideTokens",
     "Parcel",
+    "Passwords",
     "Probe",
     "Prober",
     "Receipt",
     "Runtime",
     "Seals",
     "Seat",
+    "SignIn",
     "Store",
     "Tokens",
     "Transaction",
