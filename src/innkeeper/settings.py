@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.policy import presets_from
+from innkeeper.sign_in_settings import SignInSettings
 
 
 def _default_data() -> Path:
@@ -29,7 +30,7 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BaseSettings):
+class Settings(SignInSettings, BaseSettings):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
             "inbox_deliveries",
             "inbox_answer_s",
         ),
+        "Signing in": tuple(SignInSettings.model_fields),
         "Loops": ("tick_s", "workers", "operations_kept_h"),
         "Telemetry": ("log_level", "log_format"),
     }
