@@ -75,6 +75,10 @@ class Keyring:
         """What the edge shows to the tenant's agent."""
         return f"ik_g_{self._derive('gateway', tenant_id, epoch)}"
 
+    def door_seal(self, session_id: str, tenant_id: str) -> str:
+        """What proves at a tenant's door that the session was let in there."""
+        return _text(_key(self._newest, "door", session_id, tenant_id))
+
     def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
         """AES-256-GCM under a key of the tenant's: key id, nonce, ciphertext. Only that tenant and name open it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)

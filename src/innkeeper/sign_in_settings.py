@@ -18,6 +18,10 @@ class SignInSettings(BaseSettings):
 
     model_config = SettingsConfigDict(use_attribute_docstrings=True, hide_input_in_errors=True)
 
+    session_h: float = Field(default=168.0, gt=0, le=8760)
+    """How long somebody stays signed in to the console with one browser, in hours, however much they do there; the
+    doors of tenants that it opened close with it."""
+
     oidc_issuer: str | None = None
     """The issuer of an OpenID Connect provider at which people sign in to the console, exactly as its discovery
     document spells it, like `https://accounts.google.com`. Unset: with a password only."""

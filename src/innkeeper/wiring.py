@@ -28,7 +28,6 @@ from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.hosting import Hosting
-from innkeeper.core.identities import Identities
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
 from innkeeper.core.policy import presets_from
@@ -43,6 +42,7 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.gate import Gate, Outcome
 from innkeeper.edge.gate_server import GateServer
 from innkeeper.edge.prober import HttpProber
+from innkeeper.front_desk import outside_issuer, reception
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
@@ -147,9 +147,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         units = FolderUnits(settings.data / "tenants")
         hosting = Hosting(domain=settings.domain, port=settings.edge_port)
         directory = Directory(store=store, bus=bus, hosting=hosting)
-        identities = Identities(store=store, bus=bus, clock=clock)
         await directory.load()
-        await identities.load()
+        people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring)
 
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
@@ -224,9 +223,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
 
+        outside = await stack.enter_async_context(outside_issuer(settings))
         door = Door(
             directory=directory,
-            identities=identities,
+            identities=people.identities,
+            outside=outside,
             activator=activator,
             seating=seating,
             runtime=runtime,
@@ -253,6 +254,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
+            people=people,
             inbox=post.inbox,
             releases=releases,
             store=store,

@@ -160,6 +160,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     inn = Inn(
         control=house.control,
         keys=house.keys,
+        people=house.people,
         inbox=house.inbox,
         releases=house.releases,
         store=house.store,

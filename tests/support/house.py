@@ -17,7 +17,6 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.hosting import Hosting
-from innkeeper.core.identities import Identities
 from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
@@ -36,6 +35,7 @@ from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
 from tests.support.courier import MemoryCourier
+from tests.support.people import PlainTokens, plain_reception
 
 
 class TurnedClock:
@@ -196,16 +196,6 @@ class PlentyOfMemory:
         return self.found
 
 
-class PlainTokens:
-    """Tokens that can be read."""
-
-    def broker_token(self, tenant_id: str, epoch: int) -> str:
-        return f"broker-{tenant_id}-{epoch}"
-
-    def gateway_token(self, tenant_id: str, epoch: int) -> str:
-        return f"gateway-{tenant_id}-{epoch}"
-
-
 class PlainSeals:
     """Seals that can be read, and still open for the right tenant and name alone."""
 
@@ -282,7 +272,8 @@ class House:
             broker_port=8701,
             model="default",
         )
-        self.identities = Identities(store=self.store, bus=self.bus, clock=self.clock)
+        self.people = plain_reception(self.store, self.bus, self.clock)
+        self.identities = self.people.identities
         self.activator = Activator(directory=self.directory, rouse=self.rungs.rouse, hold_limit=100)
         self.queue = KeyedQueue(longest_delay_s=10)
         self.dormitory = Dormitory(

@@ -92,7 +92,7 @@ async def admitted_with_x_auth_token(
 async def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
     if token is None:
         raise Unauthenticated("This needs a credential.")
-    actor = inn.door.identify(token)
+    actor = await inn.door.recognise(token)
     if actor is None:
         raise Unauthenticated("The credential isn't valid, or not any more.")
     action, of = request.scope["endpoint"].needs

@@ -18,6 +18,8 @@ from innkeeper.api import (
     inbox,
     keys,
     logs,
+    members,
+    oneself,
     operations,
     page,
     problems,
@@ -26,6 +28,8 @@ from innkeeper.api import (
     stats,
     status,
     tenants,
+    tokens,
+    users,
 )
 from innkeeper.api.admission import admitted, all_declared
 from innkeeper.api.deps import Inn
@@ -46,6 +50,10 @@ _GUARDED = (
     events,
     chat,
     keys,
+    members,
+    users,
+    tokens,
+    oneself,
     inbox,
     operations,
     agents,

@@ -20,6 +20,7 @@ from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, Store
+from innkeeper.core.reception import Reception
 from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
 from innkeeper.loops.dormitory import Dormitory
@@ -105,6 +106,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    people: Reception
     inbox: Inbox
     releases: Releases
     store: Store

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from innkeeper.core.access import ADMIN, Action, Actor, allow, digest, same
+from innkeeper.core.access import ADMIN, KEY_PREFIX, Action, Actor, allow, digest, same
 from innkeeper.core.activate import Activator, is_open
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import UnknownTenant
 from innkeeper.core.identities import Identities
+from innkeeper.core.identity_errors import TokenRefused
 from innkeeper.core.instance import Place
-from innkeeper.core.ports import Clock, Runtime
+from innkeeper.core.ports import Clock, OutsideTokens, Runtime
 from innkeeper.core.seating import Seating
 from innkeeper.core.tenant import Access, Tenant, Wanted
 from innkeeper.core.waking import Crowded, Position, Usual, WakeStep, Waking, step_of
@@ -44,6 +45,7 @@ class Door:
         clock: Clock,
         admin_digest: str,
         deadline_s: float,
+        outside: OutsideTokens | None = None,
         position: Position = lambda _: None,
         usual_s: Usual = lambda _: None,
         crowded: Crowded = lambda _: False,
@@ -56,6 +58,7 @@ class Door:
         self._clock = clock
         self._admin_digest = admin_digest
         self._deadline_s = deadline_s
+        self._outside = outside
         self._position = position
         self._usual_s = usual_s
         self._crowded = crowded
@@ -72,7 +75,23 @@ class Door:
             return key.actor() if key.expires_at is None or key.expires_at > self._clock.now() else None
         if same(found, self._admin_digest):
             return ADMIN
-        return self._identities.by_token(found)
+        if (actor := self._identities.by_token(found)) is not None or self._outside is None:
+            return actor
+        claims = self._outside.known(bearer)
+        return self._identities.issued(claims) if claims else None
+
+    def may_be_outside(self, bearer: str) -> bool:
+        """Whether `recognise` could tell more of that credential than `identify` does."""
+        return self._outside is not None and bearer.count(".") == 2 and not bearer.startswith(KEY_PREFIX)
+
+    async def recognise(self, bearer: str) -> Actor | None:
+        """The same, also for the tokens of an outside issuer, whose keys may have to be fetched first."""
+        if (actor := self.identify(bearer)) is not None or self._outside is None or not self.may_be_outside(bearer):
+            return actor
+        try:
+            return self._identities.issued(await self._outside.verify(bearer))
+        except TokenRefused:
+            return None
 
     def admits(self, actor: Actor | None, tenant: Tenant) -> bool:
         """Whether the request may pass."""

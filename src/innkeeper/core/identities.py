@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from innkeeper.core.access import Actor, ActorKind, TenantRole
+from innkeeper.core.access import Actor, ActorKind, Role, TenantRole
 from innkeeper.core.events import Bus, Event, PeopleChanged, TenantGone
+from innkeeper.core.identity import Claims
 from innkeeper.core.people import ApiToken, Session, User
 from innkeeper.core.ports import Clock, Store
 
@@ -24,6 +25,7 @@ class Identities:
         self._clock = clock
         self._users: dict[str, User] = {}
         self._actors: dict[str, Actor] = {}
+        self._by_subject: dict[tuple[str | None, str | None], str] = {}
         self._tokens: dict[str, ApiToken] = {}
         self._sessions: dict[str, Session] = {}
         self._by_digest: dict[str, str] = {}
@@ -53,9 +55,25 @@ class Identities:
         actor = self._actors.get(session.user)
         return (session, actor) if actor else None
 
-    def user(self, user_id: str) -> User | None:
-        """The user of that id."""
-        return self._users.get(user_id)
+    def issued(self, claims: Claims) -> Actor | None:
+        """Whom an outside issuer's token stands for: what it says they may, and what the user may who signs in there
+        as the same; None where that user is disabled."""
+        user_id = self._by_subject.get((claims.issuer, claims.subject))
+        actor = self._actors.get(user_id) if user_id else None
+        if user_id is not None and actor is None:
+            return None
+        said = Role(claims.role) if claims.role else None
+        return Actor(
+            kind=ActorKind.ISSUED,
+            id=f"jwt:{claims.subject[:200]}",
+            role=said or (actor.role if actor else None),
+            tenants={
+                **{name: TenantRole(role) for name, role in claims.tenants.items()},
+                **(actor.tenants if actor else {}),
+            },
+            user=user_id,
+            name=claims.mail or claims.subject[:200],
+        )
 
     # --- following ----------------------------------------------------------------------------------------------------
 
@@ -68,6 +86,7 @@ class Identities:
                 tenants.setdefault(member.user, {})[member.tenant] = member.role
             tokens, sessions = await tx.people.tokens(), await tx.people.sessions()
         self._users = {user.id: user for user in users}
+        self._by_subject = {(user.issuer, user.subject): user.id for user in users if user.issuer}
         self._actors = {user.id: _actor(user, tenants.get(user.id, {})) for user in users if not user.disabled}
         self._put_tokens(tokens)
         self._put_sessions(sessions)
@@ -80,10 +99,14 @@ class Identities:
             tokens = await tx.people.tokens()
             sessions = await tx.people.sessions(user=user_id) if user_id else ()
         if user_id is not None:
-            self._users.pop(user_id, None)
+            was = self._users.pop(user_id, None)
             self._actors.pop(user_id, None)
+            if was is not None:
+                self._by_subject.pop((was.issuer, was.subject), None)
             if user is not None:
                 self._users[user.id] = user
+                if user.issuer:
+                    self._by_subject[user.issuer, user.subject] = user.id
                 if not user.disabled:
                     self._actors[user.id] = _actor(user, {each.tenant: each.role for each in members})
             others = [each for each in self._sessions.values() if each.user != user_id]

@@ -28,8 +28,7 @@ class Keys:
         self, tenant: str, name: str, *, actor: Actor, expires_at: datetime | None = None, once: Once | None = None
     ) -> tuple[TenantKey, str]:
         """A new key and, this once, its secret; asked for again with the same Idempotency-Key, KeyMadeBefore."""
-        if not 0 < len(name) <= 80 or not name.isprintable():
-            raise Invalid("A key's name has 1 to 80 printable characters.", field="name")
+        checked_label(name)
         secret = new_secret("k")
         now = self._clock.now()
         check_expiry(expires_at, now)
@@ -74,6 +73,13 @@ class Keys:
             await tx.drop_key(tenant, key_id)
             await tx.audit(_entry(self._clock.now(), actor, "key.revoke", keys.pop(key_id)))
         self._bus.publish(KeysChanged(tenant=tenant, keys=tuple(keys.values())))
+
+
+def checked_label(name: str) -> str:
+    """What a credential is called, or Invalid."""
+    if not 0 < len(name) <= 80 or not name.isprintable():
+        raise Invalid("A name has 1 to 80 printable characters.", field="name")
+    return name
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:

@@ -109,6 +109,9 @@ class Tokens(Protocol):
 
     def broker_token(self, tenant_id: str, epoch: int) -> str: ...
     def gateway_token(self, tenant_id: str, epoch: int) -> str: ...
+    def door_seal(self, session_id: str, tenant_id: str) -> str:
+        """What proves at a tenant's door that the session was let in there."""
+        ...
 
 
 class Seals(Protocol):
