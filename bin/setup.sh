@@ -204,6 +204,11 @@ wait_for_engine() {
 # agent_images AGENT...: builds the images of these agents where they are missing; no control plane is needed.
 agent_images() { "$VENV/bin/python" -m innkeeper.images "$@"; }
 
+# --- the identity provider that tests sign in at --------------------------------------------------------------
+
+# identity_provider: fetches npm's oidc-provider into build/ where it is missing.
+identity_provider() { (cd "$ROOT" && "$VENV/bin/python" -m tests.support.oidc_provider); }
+
 # --- what runs ------------------------------------------------------------------------------------------------
 
 our_pids() {

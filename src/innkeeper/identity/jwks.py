@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from innkeeper.core.identity_errors import IdentityProviderAway
 from innkeeper.identity.documents import Documents
 from innkeeper.identity.kept import Kept
+from innkeeper.identity.signed import NotTrusted
 
 KEYS_LIMIT = 100
 FRESH_S = 600.0
@@ -50,14 +51,17 @@ class KeySet:
         self._where = where
         self._kept = Kept(self._fetch, fresh_s=FRESH_S, stale_s=STALE_S, now=now)
 
-    async def find(self, key_id: str | None, algorithm: str) -> PublicKey | None:
+    async def require(self, key_id: str | None, algorithm: str) -> RSAPublicKey | EllipticCurvePublicKey:
         """The key of that id that may check that algorithm; without an id, the only one that may.
 
         A key that isn't there is looked for once more at the issuer, who may just have made it, but only once a
-        minute. Raises IdentityProviderAway.
+        minute. Raises NotTrusted when there is none, IdentityProviderAway when nobody tells.
         """
         found = _choose(await self._kept.get(), key_id, algorithm)
-        return found or _choose(await self._kept.newer(), key_id, algorithm)
+        found = found or _choose(await self._kept.newer(), key_id, algorithm)
+        if found is None:
+            raise NotTrusted("the issuer has no such key")
+        return found.key
 
     async def _fetch(self) -> Sequence[PublicKey]:
         url = await self._where()

@@ -120,13 +120,10 @@ class IssuedTokens:
     async def _where(self) -> str:
         return self._config.jwks_url or ""
 
-    async def _key(self, header: signed.Header) -> Any:
+    async def _key(self, header: signed.Header) -> signed.Key:
         if self._config.secret is not None:
             return self._config.secret
-        key = await self._keys.find(header.key_id, header.algorithm)
-        if key is None:
-            raise signed.NotTrusted("the issuer has no such key")
-        return key.key
+        return await self._keys.require(header.key_id, header.algorithm)
 
     def _judged(self, claims: Mapping[str, Any]) -> Claims:
         config = self._config

@@ -18,6 +18,8 @@ _TYPES = frozenset({"jwt", "at+jwt"})
 """What `typ` may say (RFC 8725, 3.11; RFC 9068): a logout token, or a proof of possession, is no credential."""
 _SIGNATURES = jwt.PyJWS(options={"verify_signature": True, "enforce_minimum_key_length": True})
 
+Key = bytes | RSAPublicKey | EllipticCurvePublicKey
+
 
 class NotTrusted(Exception):
     """Why a token isn't believed, in words that hold nothing of it."""
@@ -58,7 +60,7 @@ def read_header(token: str, allowed: Collection[str]) -> Header:
     return Header(algorithm=algorithm, key_id=key_id)
 
 
-def read_claims(token: str, header: Header, key: bytes | RSAPublicKey | EllipticCurvePublicKey) -> dict[str, Any]:
+def read_claims(token: str, header: Header, key: Key) -> dict[str, Any]:
     """What a token says whose signature holds; raises NotTrusted. Nothing of it is judged yet."""
     try:
         payload = _SIGNATURES.decode(token, key, algorithms=[header.algorithm])
