@@ -195,6 +195,7 @@ def test_a_key_that_isnt_for_this_isnt_used(described: dict[str, Any]) -> None:
 def test_weak_keys_arent_used() -> None:
     assert public_key(Key("weak", bits=1024).jwk) is None
     assert public_key({**OLD.jwk, "n": "_" * 3000}) is None
+    assert public_key({**OLD.jwk, "e": "_" * 300}) is None
     assert public_key({**NEW.jwk, "crv": "secp256k1"}) is None
     assert public_key({**NEW.jwk, "x": NEW.jwk["y"]}) is None
 

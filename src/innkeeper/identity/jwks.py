@@ -22,6 +22,8 @@ FRESH_S = 600.0
 STALE_S = 86_400.0
 RSA_BITS = range(2048, 8193)
 """At least what NIST SP 800-131A asks for; at most what can be checked in a millisecond."""
+_EXPONENT_LIMIT = 1 << 32
+"""A longer one is no safer, and makes each check as slow as a signature."""
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 ALGORITHMS = _RSA | frozenset(_CURVES.values())
@@ -97,12 +99,16 @@ def _material(described: dict[str, Any]) -> RSAPublicKey | EllipticCurvePublicKe
     match described.get("kty"):
         case "RSA":
             key = RSAAlgorithm.from_jwk(described)
-            return key if isinstance(key, RSAPublicKey) and key.key_size in RSA_BITS else None
+            return key if isinstance(key, RSAPublicKey) and _is_reasonable(key) else None
         case "EC":
             point = ECAlgorithm.from_jwk(described)
             return point if isinstance(point, EllipticCurvePublicKey) else None
         case _:
             return None
+
+
+def _is_reasonable(key: RSAPublicKey) -> bool:
+    return key.key_size in RSA_BITS and key.public_numbers().e < _EXPONENT_LIMIT
 
 
 def _choose(keys: Sequence[PublicKey], key_id: str | None, algorithm: str) -> PublicKey | None:
