@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -32,6 +34,30 @@ async def test_a_password_is_known_by_its_hash_alone(passwords: Argon2Passwords)
 
 async def test_one_that_is_typed_on_another_keyboard_is_the_same(passwords: Argon2Passwords) -> None:
     assert await passwords.verify("cafe\u0301 au lait, s'il", await passwords.hash("caf\u00e9 au lait, s'il"))
+
+
+_CROWD = """
+import asyncio, re
+from pathlib import Path
+from innkeeper.identity.passwords import Argon2Passwords
+
+def resident_mb(which):
+    return int(re.search(which + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+async def crowd():
+    passwords, before = Argon2Passwords(), resident_mb("VmRSS")
+    await asyncio.gather(*(passwords.verify("wrong", None) for _ in range(20)))
+    print(resident_mb("VmHWM") - before, resident_mb("VmRSS") - before)
+
+asyncio.run(crowd())
+"""
+
+
+def test_a_crowd_takes_the_memory_of_two_and_gives_it_back() -> None:
+    done = subprocess.run([sys.executable, "-c", _CROWD], capture_output=True, text=True, check=True)
+    peak_mb, left_mb = map(int, done.stdout.split())
+    assert 30 < peak_mb < 50
+    assert left_mb < 10
 
 
 async def test_a_user_who_isnt_there_costs_the_same_work(
