@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from innkeeper.core.ports import Agent, Seat
-from innkeeper.core.tenant import CustomAgent, Spec
+from innkeeper.core.tenant import Access, CustomAgent, Spec
 
 GATEWAY_TOKEN = "gw_0123456789abcdef0123456789abcdef"
 BROKER_TOKEN = "ik_b_0123456789abcdef0123456789"
 
 
-def spec_for(agent: Agent, *, custom: CustomAgent | None = None) -> Spec:
+def spec_for(agent: Agent, *, custom: CustomAgent | None = None, access: Access = Access.KEY) -> Spec:
     """A spec with the agent's own defaults."""
-    return Spec(agent=agent.name, release="1", image="sha256:0", limits=agent.limits, custom=custom)
+    return Spec(agent=agent.name, release="1", image="sha256:0", limits=agent.limits, custom=custom, access=access)
 
 
 def seat_for(
@@ -22,11 +22,12 @@ def seat_for(
     origins: tuple[str, ...] = ("http://alice.localhost:8080", "https://bot.example.com"),
     model: str = "demo",
     gateway_token: str = GATEWAY_TOKEN,
+    access: Access = Access.KEY,
 ) -> Seat:
     """A seat for a tenant called alice."""
     return Seat(
         tenant="alice",
-        spec=spec_for(agent),
+        spec=spec_for(agent, access=access),
         origins=origins,
         broker_url=broker_url,
         broker_token=BROKER_TOKEN,

@@ -14,6 +14,7 @@ from innkeeper.core.errors import AgentConfigInvalid
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import Consent
+from innkeeper.core.tenant import Access
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 
 AGENT = OpenClaw()
@@ -32,7 +33,6 @@ def rendered(existing: dict[str, Any] | None = None, **seat: Any) -> dict[str, A
 def test_it_is_closed_quiet_and_points_at_the_broker() -> None:
     tree = rendered()
     gateway = tree["gateway"]
-    assert gateway["auth"] == {"mode": "token", "token": GATEWAY_TOKEN}
     assert (gateway["mode"], gateway["bind"], gateway["port"]) == ("local", "lan", 18789)
     assert gateway["trustedProxies"] == ["10.9.0.1"]
     assert gateway["controlUi"]["allowedOrigins"] == ["http://alice.localhost:8080", "https://bot.example.com"]
@@ -53,6 +53,7 @@ def test_the_environment_may_name_another_model_and_holds_no_token() -> None:
         "INNKEEPER_MODEL_BASE_URL": "http://10.9.0.1:8701/v1",
         "INNKEEPER_MODEL_API_KEY": BROKER_TOKEN,
         "INNKEEPER_MODEL_NAME": "claude-sonnet-5",
+        "INNKEEPER_LOGIN": "trusted-proxy",
     }
     provider = tree["models"]["providers"]["innkeeper"]
     assert provider["baseUrl"] == "${INNKEEPER_MODEL_BASE_URL}"
@@ -64,16 +65,56 @@ def test_the_environment_may_name_another_model_and_holds_no_token() -> None:
     assert GATEWAY_TOKEN not in environment
 
 
-def test_rendering_again_changes_nothing() -> None:
-    [first] = AGENT.render(seat_for(AGENT), {})
-    assert AGENT.render(seat_for(AGENT), {PATH: first.content}) == [first]
+def test_those_whom_the_edge_lets_in_need_no_login_and_no_pairing() -> None:
+    gateway = rendered()["gateway"]
+    assert gateway["trustedProxies"] == ["10.9.0.1"], "only the edge may say who has come"
+    assert gateway["auth"] == {
+        "mode": "${INNKEEPER_LOGIN}",
+        "password": GATEWAY_TOKEN,
+        "trustedProxy": {
+            "userHeader": "x-forwarded-user",
+            "requiredHeaders": ["x-forwarded-proto"],
+            "allowLoopback": False,
+            "deviceAutoApprove": {
+                "enabled": True,
+                "scopes": [
+                    "operator.admin",
+                    "operator.read",
+                    "operator.write",
+                    "operator.approvals",
+                    "operator.questions",
+                    "operator.pairing",
+                ],
+            },
+        },
+    }
+
+
+def test_where_everybody_may_come_its_own_login_decides() -> None:
+    assert rendered(access=Access.OPEN)["gateway"]["auth"] == {"mode": "token", "token": GATEWAY_TOKEN}
+
+
+@pytest.mark.parametrize("now", list(Access))
+@pytest.mark.parametrize("before", list(Access))
+def test_nothing_is_left_of_the_way_in_that_there_was_before(before: Access, now: Access) -> None:
+    assert rendered(rendered(access=before), access=now)["gateway"] == rendered(access=now)["gateway"]
+
+
+@pytest.mark.parametrize("access", list(Access))
+def test_rendering_again_changes_nothing(access: Access) -> None:
+    [first] = AGENT.render(seat_for(AGENT, access=access), {})
+    assert AGENT.render(seat_for(AGENT, access=access), {PATH: first.content}) == [first]
 
 
 def test_a_user_cant_open_what_we_close() -> None:
     tree = rendered(
         {
             "gateway": {
-                "auth": {"mode": "none"},
+                "auth": {
+                    "mode": "none",
+                    "token": "of-their-own",
+                    "trustedProxy": {"userHeader": "x-me", "allowLoopback": True, "allowUsers": ["nobody"]},
+                },
                 "trustedProxies": ["0.0.0.0/0"],
                 "controlUi": {"allowedOrigins": ["*"]},
                 "terminal": {"enabled": True},
@@ -158,9 +199,30 @@ def test_probes_come_from_somewhere_for_the_gateway_refuses_nowhere() -> None:
     assert AGENT.probe(spec_for(AGENT)).headers["X-Forwarded-For"] == "192.0.2.1"
 
 
-def test_the_edge_gets_in_with_the_token_alone() -> None:
+def test_the_edge_names_a_user_and_for_a_gateway_of_an_older_innkeeper_brings_the_token() -> None:
     entrance = AGENT.entrance(spec_for(AGENT), "t")
-    assert (entrance.port, dict(entrance.headers)) == (18789, {"Authorization": "Bearer t"})
+    assert entrance.port == 18789
+    assert entrance.headers == {"Authorization": "Bearer t", "X-Forwarded-User": "innkeeper"}
+
+
+def test_where_everybody_may_come_nobody_is_named() -> None:
+    assert AGENT.entrance(spec_for(AGENT, access=Access.OPEN), "t").headers == {"Authorization": "Bearer t"}
+
+
+def test_it_is_asked_as_the_edge_asks_and_with_all_rights() -> None:
+    ask = AGENT.next_run(spec_for(AGENT), "t")
+    assert ask is not None
+    assert ask.headers == {
+        "Authorization": "Bearer t",
+        "X-Forwarded-User": "innkeeper",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-For": "192.0.2.1",
+        "X-OpenClaw-Scopes": "operator.admin",
+    }
+    own_login = AGENT.next_run(spec_for(AGENT, access=Access.OPEN), "t")
+    assert own_login is not None
+    assert own_login.headers["Authorization"] == "Bearer t"
+    assert "X-Forwarded-User" not in own_login.headers
 
 
 def answered(payload: object) -> bytes:

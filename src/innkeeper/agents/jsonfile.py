@@ -14,6 +14,9 @@ from innkeeper.core.ports import ConfigFile
 
 Tree = Mapping[str, Any]
 
+NOTHING: Any = object()
+"""As a value of ours: the key is not to be there, whatever the user says."""
+
 
 def shared_json(
     path: str,
@@ -46,8 +49,13 @@ def overlaid(below: Tree, above: Tree) -> dict[str, Any]:
     """Both trees merged; where both have a value that isn't an object on both sides, `above` wins."""
     merged = dict(below)
     for key, value in above.items():
-        under = merged.get(key)
-        merged[key] = overlaid(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+        if value is NOTHING:
+            merged.pop(key, None)
+        elif isinstance(value, dict):
+            under = merged.get(key)
+            merged[key] = overlaid(under if isinstance(under, dict) else {}, value)
+        else:
+            merged[key] = value
     return merged
 
 

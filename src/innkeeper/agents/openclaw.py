@@ -9,18 +9,27 @@ from functools import partial
 from typing import Any
 
 from innkeeper.agents.jsonfile import shared_json
-from innkeeper.agents.openclaw_config import CONFIG_PATH, DEFAULTS, PORT, OpenClawConfig, ours
+from innkeeper.agents.openclaw_config import (
+    CONFIG_PATH,
+    DEFAULTS,
+    PORT,
+    PROTO_HEADER,
+    USER_HEADER,
+    OpenClawConfig,
+    ours,
+)
 from innkeeper.agents.openclaw_cron import at_rest, times_due
 from innkeeper.agents.openclaw_telegram import accounts, telegram_webhooks
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
-from innkeeper.core.tenant import Limits, Spec
+from innkeeper.core.tenant import Access, Limits, Spec
 
 _ELSEWHERE = "192.0.2.1"
 """An address that nobody has. OpenClaw refuses what comes through its proxy from the loopback or from nowhere."""
 
-
+_OURSELVES = "innkeeper"
+"""The user that we are to it: where the gate names nobody, and for what we ask it."""
 _LAST_MS = 253_402_300_800_000
 """The year 10000, where Python's dates end."""
 _SUSPEND_ID = "innkeeper"
@@ -81,8 +90,8 @@ class OpenClaw:
         return status == 200 and answer.get("ok") is True and answer.get("status") == "started"
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
-        """With its token."""
-        return Entrance(port=PORT, headers={"Authorization": f"Bearer {gateway_token}"})
+        """By the user whom the gate has let in, unless everybody may come: then with its token."""
+        return Entrance(port=PORT, headers=_credentials(spec, gateway_token))
 
     def listens_to(self, existing: Mapping[str, bytes]) -> Sequence[str]:
         """Every channel that is set up and not switched off, but for those that are called by webhook."""
@@ -104,7 +113,7 @@ class OpenClaw:
             how: dict[str, object] = {"terminalPolicy": "preserve"}
         else:
             how = {"terminalPolicy": "terminate", "drain": True}
-        return _rpc(gateway_token, "gateway.suspend.prepare", requestId=f"{_SUSPEND_ID}-{rung}", **how)
+        return _rpc(spec, gateway_token, "gateway.suspend.prepare", requestId=f"{_SUSPEND_ID}-{rung}", **how)
 
     def consent(self, status: int, body: bytes) -> Consent:
         """`ready` is a yes; anything else a no, with what it is busy with as far as it says so."""
@@ -124,7 +133,7 @@ class OpenClaw:
 
     def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
         """Its scheduler knows the next run of all its jobs."""
-        return _rpc(gateway_token, "cron.status")
+        return _rpc(spec, gateway_token, "cron.status")
 
     def run_at(self, status: int, body: bytes) -> datetime | None:
         """Milliseconds since 1970; nothing where the scheduler is off or has no job."""
@@ -133,7 +142,7 @@ class OpenClaw:
 
     def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
         """Those of its scheduler."""
-        return _rpc(gateway_token, "cron.list", limit=200, compact=True)
+        return _rpc(spec, gateway_token, "cron.list", limit=200, compact=True)
 
     def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
         """By their schedules; a job for one moment it makes up for by itself."""
@@ -150,11 +159,11 @@ class OpenClaw:
         2026.9.6 notes each such run as failed ("client authority closed before dispatching").
         """
         due = {"state": {"nextRunAtMs": int(now.timestamp() * 1000)}}
-        return _rpc(gateway_token, "cron.update", id=job, patch=due)
+        return _rpc(spec, gateway_token, "cron.update", id=job, patch=due)
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Ends the suspension of that id; one whose lease is over is no error."""
-        return _rpc(gateway_token, "gateway.suspend.resume", suspensionId=suspension)
+        return _rpc(spec, gateway_token, "gateway.suspend.resume", suspensionId=suspension)
 
     def chat_model(self, spec: Spec) -> str | None:
         """Its default agent."""
@@ -165,11 +174,22 @@ def _fetches(channel: object) -> bool:
     return any(account.get("enabled") is not False and not account.get("webhookUrl") for account in accounts(channel))
 
 
-def _rpc(gateway_token: str, method: str, **params: object) -> Probe:
+def _credentials(spec: Spec, gateway_token: str) -> dict[str, str]:
+    """A gateway that goes by the user doesn't look at the token; one that was started by an older Innkeeper does."""
+    token = {"Authorization": f"Bearer {gateway_token}"}
+    return token if spec.access is Access.OPEN else {**token, USER_HEADER: _OURSELVES}
+
+
+def _rpc(spec: Spec, gateway_token: str, method: str, **params: object) -> Probe:
     return Probe(
         port=PORT,
         path="/api/v1/admin/rpc",
-        headers={"Authorization": f"Bearer {gateway_token}", "X-Forwarded-For": _ELSEWHERE},
+        headers={
+            **_credentials(spec, gateway_token),
+            PROTO_HEADER: "http",
+            "X-Forwarded-For": _ELSEWHERE,
+            "X-OpenClaw-Scopes": "operator.admin",
+        },
         timeout_s=_RPC_TIMEOUT_S,
         json={"method": method, "params": params},
     )

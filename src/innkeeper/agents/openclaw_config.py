@@ -7,15 +7,21 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
 
 from innkeeper.agents import model
-from innkeeper.agents.jsonfile import Tree, value_at
+from innkeeper.agents.jsonfile import NOTHING, Tree, value_at
 from innkeeper.agents.openclaw_telegram import reachable_telegram
 from innkeeper.core.ladder import MissedRuns
 from innkeeper.core.ports import Seat
+from innkeeper.core.tenant import Access
 
 CONFIG_PATH = ".openclaw/openclaw.json"
 PORT = 18789
+LOGIN = "INNKEEPER_LOGIN"
+"""The variable by which a compose file has OpenClaw ask for a password, where there is no edge to go by."""
+USER_HEADER, PROTO_HEADER = "X-Forwarded-User", "X-Forwarded-Proto"
 
 _PROVIDER = "innkeeper"
+_SCOPES = tuple(f"operator.{each}" for each in ("admin", "read", "write", "approvals", "questions", "pairing"))
+"""What the web interface asks for: over HTTP, too, whoever is let in by the edge may do anything with the gateway."""
 _CONTEXT_TOKENS = 128_000
 _ANSWER_TOKENS = 8_192
 
@@ -27,14 +33,14 @@ def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
             "mode": "local",
             "port": PORT,
             "bind": "lan",
-            "auth": {"mode": "token", "token": seat.gateway_token},
+            "auth": _auth(seat),
             "trustedProxies": [seat.edge_address],
             "controlUi": {"enabled": True, "allowedOrigins": list(seat.origins)},
             "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
             "terminal": {"enabled": False},  # a shell in the browser, with the gateway's own environment
         },
         # Variables that the environment lacks are taken from here.
-        "env": {"vars": model.broker_values(seat)},
+        "env": {"vars": {**model.broker_values(seat), LOGIN: "trusted-proxy"}},
         "models": {"providers": {_PROVIDER: _provider()}, "catalogRefresh": {"enabled": False}},
         "update": {"checkOnStart": False, "auto": {"enabled": False}},
         "telemetry": {"enabled": False},
@@ -70,6 +76,29 @@ DEFAULTS = {
 """The keys that a user may change."""
 
 
+def _auth(seat: Seat) -> dict[str, Any]:
+    """Its own login for a tenant that everybody may come to; else it takes the edge's word for who has come.
+
+    The word counts from the edge's address only. There the password is of no use: it lets in who comes from the
+    gateway's own loopback, OpenClaw's own commands among them, and without Innkeeper everybody who knows it.
+    """
+    if seat.spec.access is Access.OPEN:
+        return {"mode": "token", "token": seat.gateway_token, "password": NOTHING, "trustedProxy": NOTHING}
+    return {
+        "mode": model.reference(LOGIN),
+        "token": NOTHING,  # with one it doesn't start
+        "password": seat.gateway_token,
+        "trustedProxy": {
+            "userHeader": USER_HEADER.lower(),
+            "requiredHeaders": [PROTO_HEADER.lower()],
+            "allowUsers": NOTHING,  # the gate has let them in, and we ask it things, too
+            "allowLoopback": False,
+            # A new browser of somebody whom the gate has let in isn't asked to be paired.
+            "deviceAutoApprove": {"enabled": True, "scopes": list(_SCOPES)},
+        },
+    }
+
+
 def _provider() -> dict[str, Any]:
     return {
         "baseUrl": model.reference(model.URL),
@@ -97,9 +126,14 @@ _Secret = Annotated[str, Field(min_length=16, pattern=r"^[\x21-\x7e]+$")]
 _Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.\-]+(:[0-9]+)?$")]
 
 
-class _Auth(_Part):
+class _TokenAuth(_Part):
     mode: Literal["token"]
     token: _Secret
+
+
+class _EdgeAuth(_Part):
+    mode: Literal["${INNKEEPER_LOGIN}"]
+    password: _Secret
 
 
 class _ControlUi(_Part):
@@ -110,7 +144,7 @@ class _Gateway(_Part):
     mode: Literal["local"]
     port: Literal[18789]
     bind: Literal["lan"]
-    auth: _Auth
+    auth: Annotated[_TokenAuth | _EdgeAuth, Field(discriminator="mode")]
     trustedProxies: Annotated[list[IPvAnyAddress], Field(min_length=1)]  # noqa: N815
     controlUi: _ControlUi  # noqa: N815
 

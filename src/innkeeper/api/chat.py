@@ -109,6 +109,7 @@ async def _asked(tenant: Tenant, url: str, asked: dict[str, object], inn: Inn) -
         "Accept": "text/event-stream",
         "Accept-Encoding": "identity",
         "X-Forwarded-For": STAND_IN_CLIENT,
+        "X-Forwarded-Proto": "http",
     }
     try:
         async with (

@@ -107,9 +107,11 @@ def changed_spec(
 def same_instance(before: Spec, after: Spec) -> bool:
     """Whether an instance made from the one serves the other as it is: what changed concerns us alone.
 
-    What becomes of missed runs stands in the agent's own config.
+    What becomes of missed runs stands in the agent's own config, and so does whose login decides.
     """
     if before.sleep.missed_runs is not after.sleep.missed_runs:
+        return False
+    if (before.access is Access.OPEN) is not (after.access is Access.OPEN):
         return False
     ours = {name: getattr(after, name) for name in _OURS_ALONE}
     return replace(before, **ours) == after

@@ -17,7 +17,7 @@ from innkeeper.edge.page import html_page, refusal_body
 from innkeeper.edge.raw import answer
 from innkeeper.problems import MEDIA_TYPE, document, retry_after_s, status_of, title_of
 
-CARRIED = ("Authorization",)
+CARRIED = ("Authorization", "X-Forwarded-User")
 """The headers that an Upstream may set: they stand in Caddy's static configuration."""
 
 _CARRIED = frozenset(name.lower().encode() for name in CARRIED)
@@ -38,8 +38,8 @@ def passage(upstream: Upstream, authorization: bytes = b"") -> bytes:
 
 @lru_cache(maxsize=4096)
 def as_stranger(upstream: Upstream) -> Upstream:
-    """The same without the agent's own credential: for those who come in by a public path."""
-    return replace(upstream, headers=tuple(each for each in upstream.headers if each[0] != b"authorization"))
+    """The same without the agent's own credential and without a user: for those who come in by a public path."""
+    return replace(upstream, headers=tuple(each for each in upstream.headers if each[0] not in _CARRIED))
 
 
 def refusal(problem: Problem, *, page: bool = False) -> bytes:

@@ -1,9 +1,9 @@
 """The exit door: a compose file and its `.env`, which run the tenant without Innkeeper.
 
 Both the old `docker-compose` 1.29 and `docker compose` read it. The instance is the one that Innkeeper makes, hardening
-included, with three differences: a name of its own, a port on loopback, and a model that `.env` names, for the
-broker isn't there. Agents look for a model in their environment before they turn to what their config says about the
-broker, and take an empty variable for none.
+included, with four differences: a name of its own, a port on loopback, a login of the agent's own, for the edge isn't
+there, and a model that `.env` names, for the broker isn't there either. Agents look for these in their environment
+before they turn to what their config says about edge and broker, and take an empty variable for none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from innkeeper.core.ports import Blueprint
 FIRST_PORT = 19100
 MODEL = {f"INNKEEPER_{name}": name for name in ("MODEL_BASE_URL", "MODEL_API_KEY", "MODEL_NAME")}
 """What the agents read, and what it is called in `.env`."""
+LOGIN = "INNKEEPER_LOGIN=password"
+"""For agents that take the edge's word for who comes: there is no edge."""
 
 _SETTING = re.compile(r"^(?:# ?)?(?P<name>[A-Z][A-Z0-9_]*)=")
 
@@ -92,7 +94,7 @@ def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
 
 def _environment(blueprint: Blueprint) -> list[str]:
     own = [f"{name}={_literal(value)}" for name, value in blueprint.env.items()]
-    return [*own, *(f"{inside}=${{{outside}:-}}" for inside, outside in MODEL.items())]
+    return [*own, *(f"{inside}=${{{outside}:-}}" for inside, outside in MODEL.items()), LOGIN]
 
 
 def _literal(text: str) -> str:
