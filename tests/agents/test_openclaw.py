@@ -35,7 +35,8 @@ def test_it_is_closed_quiet_and_points_at_the_broker() -> None:
     gateway = tree["gateway"]
     assert (gateway["mode"], gateway["bind"], gateway["port"]) == ("local", "lan", 18789)
     assert gateway["trustedProxies"] == ["10.9.0.1"]
-    assert gateway["controlUi"]["allowedOrigins"] == ["http://alice.localhost:8080", "https://bot.example.com"]
+    origins = ["http://alice.localhost:8080", "https://bot.example.com", "${INNKEEPER_ORIGIN}"]
+    assert gateway["controlUi"]["allowedOrigins"] == origins
     assert gateway["terminal"] == {"enabled": False}
     assert gateway["http"]["endpoints"] == {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}
     assert tree["update"] == {"checkOnStart": False, "auto": {"enabled": False}}
@@ -54,6 +55,7 @@ def test_the_environment_may_name_another_model_and_holds_no_token() -> None:
         "INNKEEPER_MODEL_API_KEY": BROKER_TOKEN,
         "INNKEEPER_MODEL_NAME": "claude-sonnet-5",
         "INNKEEPER_LOGIN": "trusted-proxy",
+        "INNKEEPER_ORIGIN": "http://alice.localhost:8080",
     }
     provider = tree["models"]["providers"]["innkeeper"]
     assert provider["baseUrl"] == "${INNKEEPER_MODEL_BASE_URL}"

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiodocker
 import httpx2
@@ -19,7 +20,9 @@ import pytest
 from innkeeper.agents.nanobot import Nanobot
 from innkeeper.agents.openclaw import OpenClaw
 from innkeeper.core.instance import Place
+from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Agent, Blueprint, Probe
+from innkeeper.core.tenant import Access
 from innkeeper.runtimes.docker_profile import container_config
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 from tests.support.fake_provider import FakeProvider
@@ -50,10 +53,11 @@ async def place(docker: aiodocker.Docker) -> AsyncIterator[Place]:
         await network.delete()
 
 
-def write(agent: Agent, folder: Path, *, broker_url: str, place: Place) -> None:
+def write(agent: Agent, folder: Path, *, broker_url: str, place: Place, access: Access = Access.KEY) -> None:
     """Put the rendered files where the container finds them, as a unit would."""
     existing = {path: (folder / path).read_bytes() for path in agent.config_paths() if (folder / path).is_file()}
-    for file in agent.render(seat_for(agent, broker_url=broker_url, edge_address=place.gateway), existing):
+    seat = seat_for(agent, broker_url=broker_url, edge_address=place.gateway, access=access)
+    for file in agent.render(seat, existing):
         path = folder / file.path
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.write_bytes(file.content)
@@ -100,12 +104,16 @@ async def is_ready(agent: Agent, url: str) -> bool:
     return agent.is_ready(answer.status_code, answer.content)
 
 
+BY_THE_EDGE = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "http"}
+"""What comes with every request that Caddy passes on."""
+
+
 async def chat(agent: Agent, url: str, *, headers: Mapping[str, str] | None = None) -> httpx2.Response:
     """One streamed turn, as through the edge."""
     spec = spec_for(agent)
     model = agent.chat_model(spec)
     body = {"messages": [{"role": "user", "content": "hello"}], "stream": True, **({"model": model} if model else {})}
-    sent = {"X-Forwarded-For": "192.0.2.1", **agent.entrance(spec, GATEWAY_TOKEN).headers, **(headers or {})}
+    sent = {**BY_THE_EDGE, **agent.entrance(spec, GATEWAY_TOKEN).headers, **(headers or {})}
     async with httpx2.AsyncClient(timeout=90, trust_env=False) as client:
         return await client.post(f"{url}/v1/chat/completions", json=body, headers=sent)
 
@@ -191,6 +199,63 @@ async def its_missed_runs_are_made_up_for(agent: Agent, url: str, provider: Fake
                 await asyncio.sleep(0.1)
 
 
+async def it_goes_to_sleep_and_on(agent: Agent, url: str) -> None:
+    """It says when its scheduler next has work, gives its consent, and takes work again."""
+    spec = spec_for(agent)
+    due = await ask(url, agent.next_run(spec, GATEWAY_TOKEN))
+    assert agent.run_at(due.status_code, due.content)
+    async with asyncio.timeout(60):
+        while True:
+            asked = await ask(url, agent.suspend(spec, GATEWAY_TOKEN, Rung.PAUSED))
+            consent = agent.consent(asked.status_code, asked.content)
+            if consent.objection is None:
+                break
+            await asyncio.sleep(0.2)
+    assert consent.suspension
+    resumed = await ask(url, agent.resume(spec, GATEWAY_TOKEN, consent.suspension))
+    assert resumed.json()["ok"], resumed.text
+
+
+async def forged_by_a_neighbour(docker: aiodocker.Docker, place: Place, url: str) -> str:
+    """The status that another container of the same network gets, when it says what the edge would say."""
+    headers = {**BY_THE_EDGE, "X-Forwarded-User": "innkeeper", "X-OpenClaw-Scopes": "operator.admin"}
+    asks = f"fetch({json.dumps(url + '/v1/models')}, {{headers: {json.dumps(headers)}}})"
+    config: dict[str, Any] = {
+        "Image": "innkeeper/openclaw:2026.9.6",
+        "Entrypoint": ["node", "-e", f"{asks}.then(answer => console.log(answer.status))"],
+        "HostConfig": {"NetworkMode": place.network},
+    }
+    container = await docker.containers.create(config, name=f"imgtest-{secrets.token_hex(4)}")
+    try:
+        await container.start()
+        await container.wait()
+        return "".join(await container.log(stdout=True, stderr=True)).strip()
+    finally:
+        await container.delete(force=True, v=True)
+
+
+@pytest.mark.openclaw
+@pytest.mark.timeout(400)
+async def test_openclaw_with_its_own_login_wants_the_token(
+    docker: aiodocker.Docker, place: Place, tmp_path: Path
+) -> None:
+    agent, provider = OpenClaw(), FakeProvider()
+    token = agent.entrance(spec_for(agent, access=Access.OPEN), GATEWAY_TOKEN).headers
+    async with serving(provider, place.gateway) as broker:
+        write(agent, tmp_path, broker_url=broker, place=place, access=Access.OPEN)
+        async with running(docker, agent, "innkeeper/openclaw:2026.9.6", tmp_path, place) as url:
+            answer = await chat(agent, url, headers=token)
+            refused = await chat(agent, url, headers={"Authorization": "Bearer wrong"})
+            own = await ask(url, agent.next_run(spec_for(agent, access=Access.OPEN), GATEWAY_TOKEN))
+            # An older Innkeeper left every OpenClaw so, and this one asks it as if it went by the user.
+            left = await ask(url, agent.next_run(spec_for(agent), GATEWAY_TOKEN))
+            used = await chat(agent, url)
+    assert said(answer) == said(used) == "Hello there."
+    assert refused.status_code == 401
+    assert own.json()["ok"]
+    assert left.json()["ok"]
+
+
 @pytest.mark.openclaw
 @pytest.mark.timeout(400)
 async def test_openclaw_chats_and_keeps_what_its_user_and_it_write(
@@ -204,11 +269,14 @@ async def test_openclaw_chats_and_keeps_what_its_user_and_it_write(
         write(agent, tmp_path, broker_url=broker, place=place)
         async with running(docker, agent, "innkeeper/openclaw:2026.9.6", tmp_path, place) as url:
             answer = await chat(agent, url)
-            refused = await chat(agent, url, headers={"Authorization": "Bearer wrong"})
+            nobody = await chat(agent, url, headers={"X-Forwarded-User": ""})
             trapped = await chat(agent, url, headers={"X-Forwarded-For": "127.0.0.1"})
+            forged = await forged_by_a_neighbour(docker, place, url)
+            await it_goes_to_sleep_and_on(agent, url)
             await its_missed_runs_are_made_up_for(agent, url, provider)
     assert said(answer) == "Hello there."
-    assert refused.status_code == 401
+    assert nobody.status_code == 401, "the token alone is no way in"
+    assert forged in ("401", "403"), forged
     assert trapped.status_code == 403  # why the edge must stand in for loopback clients
     assert provider.asked[0].headers["authorization"] == f"Bearer {BROKER_TOKEN}"
     assert provider.asked[0].body["model"] == "demo"

@@ -12,7 +12,7 @@ from innkeeper.core.instance import State
 from innkeeper.core.once import Once
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.specs import LimitsPatch, SpecPatch
-from innkeeper.core.tenant import CustomAgent, Wanted
+from innkeeper.core.tenant import Access, CustomAgent, Wanted
 from tests.support.house import House
 
 
@@ -144,6 +144,15 @@ async def test_a_folder_left_behind_is_never_handed_to_somebody_else(house: Hous
         await house.control.create("alice", "plain", SpecPatch(), actor=SYSTEM)
     tenant, _ = await house.control.create("alice", "plain", SpecPatch(), actor=SYSTEM, adopt=True)
     assert tenant.name == "alice"
+
+
+@pytest.mark.parametrize("now", list(Access))
+@pytest.mark.parametrize("before", list(Access))
+async def test_whose_login_decides_stands_in_the_agents_config(house: House, before: Access, now: Access) -> None:
+    await house.control.create("alice", "plain", SpecPatch(access=before), actor=SYSTEM)
+    tenant, _ = await house.control.update("alice", SpecPatch(access=now), actor=SYSTEM)
+    opened_or_closed = (before is Access.OPEN) is not (now is Access.OPEN)
+    assert (tenant.remade_at == 2) is opened_or_closed, "made anew only where it has to be"
 
 
 async def test_a_tenant_that_leaves_takes_no_more_changes(house: House) -> None:

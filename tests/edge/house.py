@@ -96,9 +96,10 @@ class ToldDoor(Door):
     def touched(self, tenant: Tenant) -> None:
         self.touches.append(tenant.name)
 
-    def lead(self, name: str, url: str, *, authorization: str | None = AGENT_TOKEN) -> None:
-        """From now on the tenant answers at `url`."""
-        headers = ((b"authorization", f"Bearer {authorization}".encode()),) if authorization else ()
+    def lead(self, name: str, url: str, *, authorization: str | None = AGENT_TOKEN, user: str | None = None) -> None:
+        """From now on the tenant answers at `url`; `user` is whom its agent is told of."""
+        said = {b"authorization": authorization and f"Bearer {authorization}", b"x-forwarded-user": user}
+        headers = tuple((name, value.encode()) for name, value in said.items() if value)
         self.upstreams[name] = Upstream(address=url.removeprefix("http://"), headers=headers)
 
 

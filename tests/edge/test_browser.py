@@ -7,12 +7,11 @@ own address already, and nobody lets anybody through to it before the tenant is 
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from starlette.types import Receive, Scope, Send
 
 from innkeeper.core.access import SYSTEM, digest
@@ -25,6 +24,7 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.gate import Gate
 from innkeeper.edge.gate_server import GateServer
 from innkeeper.runtimes.memory_faults import Call
+from tests.support.chromium import chromium
 from tests.support.house import House, PlainAgent
 from tests.support.serving import serving
 
@@ -34,8 +34,6 @@ expect.set_options(timeout=30_000)  # this machine may have much else to do
 
 FIRST_ADDRESS = "127.64.0.16"
 """Where the memory runtime says that the tenant in slot 0 is."""
-QUIETLY = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-           "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
 @dataclass
@@ -119,14 +117,9 @@ async def work(house: House) -> None:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium; nothing is downloaded for it."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("there is no chromium")
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=program, args=QUIETLY)
-        yield chromium
-        await chromium.close()
+    """Debian's Chromium."""
+    async with chromium() as browser:
+        yield browser
 
 
 async def test_who_opens_a_sleeper_sees_it_wake_and_ends_up_with_its_agent(street: Street, browser: Browser) -> None:

@@ -46,6 +46,27 @@ async def test_an_agent_without_a_token_gets_no_authorization_at_all(edge: Stage
     assert "authorization" not in headers_seen(await edge.client.get("/", headers=ALICE))
 
 
+async def test_the_agent_is_told_of_the_user_by_the_gate_and_by_nobody_else(edge: Stage) -> None:
+    forged = {"X-Forwarded-User": "mallory", "X-Upstream-X-Forwarded-User": "mallory"}
+    assert "mallory" not in (await edge.client.get("/", headers={**ALICE, **forged})).text
+
+    edge.door.lead("alice", edge.agent_url, user="innkeeper")
+    answer = await edge.client.get("/", headers={**ALICE, **forged})
+    assert headers_seen(answer)["x-forwarded-user"] == "innkeeper"
+    assert "mallory" not in answer.text
+
+
+async def test_a_stranger_on_a_public_path_is_no_user(edge: Stage) -> None:
+    edge.door.hosts["alice.localhost"] = tenant("alice", public_paths=("/hooks/verify",))
+    edge.door.lead("alice", edge.agent_url, user="innkeeper")
+    stranger = {"Host": "alice.localhost", "X-Forwarded-User": "mallory"}
+
+    answer = await edge.client.get("/hooks/verify", headers=stranger)
+
+    assert answer.status_code == 200
+    assert {"authorization", "x-forwarded-user"}.isdisjoint(headers_seen(answer))
+
+
 async def test_an_open_tenant_gets_the_clients_own_login_but_never_a_credential_of_ours(edge: Stage) -> None:
     edge.door.hosts["alice.localhost"] = tenant("alice", access=Access.OPEN)
     edge.door.lead("alice", edge.agent_url, authorization=None)

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 import yaml
 
-from innkeeper.agents import model
+from innkeeper.agents import model, openclaw_config
 from innkeeper.agents.nanobot import Nanobot
 from innkeeper.agents.openclaw import OpenClaw
 from innkeeper.core.instance import Place
@@ -29,6 +29,8 @@ from innkeeper.units import compose
 from innkeeper.units.compose import keep_settings, render_compose
 from innkeeper.units.layout import FolderUnits
 from tests.agents.seats import GATEWAY_TOKEN, seat_for, spec_for
+from tests.support.chromium import chromium
+from tests.support.control_ui import says_hello
 from tests.support.fake_provider import FakeProvider
 from tests.support.serving import free_port, serving
 
@@ -100,6 +102,14 @@ def test_the_model_goes_where_agents_look_for_it() -> None:
     }
     environment = service_of(BLUEPRINT)["environment"]
     assert f"{model.URL}=${{MODEL_BASE_URL:-}}" in environment
+
+
+def test_openclaw_is_told_that_there_is_no_edge() -> None:
+    names = {line.partition("=")[0] for line in compose.NO_EDGE}
+    assert names == {openclaw_config.LOGIN, openclaw_config.ORIGIN}
+    environment = service_of(BLUEPRINT)["environment"]
+    assert f"{openclaw_config.LOGIN}=password" in environment
+    assert f"{openclaw_config.ORIGIN}=http://127.0.0.1:${{PORT}}" in environment
 
 
 def test_settings_of_before_are_kept_in_their_places() -> None:
@@ -200,26 +210,56 @@ async def until_ready(agent: Agent, url: str) -> None:
 async def test_a_real_agent_runs_without_innkeeper(
     docker: aiodocker.Docker, tmp_path: Path, agent: Agent, image: str
 ) -> None:
-    units, tenant = FolderUnits(tmp_path), f"unittest-{secrets.token_hex(4)}"
-    folder, port, provider = tmp_path / tenant, free_port(), FakeProvider()
+    provider = FakeProvider()
+    async with alone(docker, tmp_path, agent, image, provider) as url:
+        answer = await chat(agent, url)
+        refused = await chat(agent, url, token="wrong")
+        forged = await chat(agent, url, token="wrong", **FORGED)
+    assert json.loads(answer.text)["choices"][0]["message"]["content"] == "Hello there."
+    assert provider.asked[0].headers["authorization"] == "Bearer of-my-own"
+    assert provider.asked[0].body["model"] == "mine"
+    assert refused.status_code == 401
+    assert forged.status_code in (401, 403)
+
+
+@pytest.mark.docker
+@pytest.mark.openclaw
+@pytest.mark.browser
+@pytest.mark.timeout(400)
+async def test_openclaws_page_opens_without_innkeeper(docker: aiodocker.Docker, tmp_path: Path) -> None:
+    agent, image = OpenClaw(), "innkeeper/openclaw:2026.9.6"
+    async with alone(docker, tmp_path, agent, image, FakeProvider()) as url, chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(url)
+        await page.get_by_role("textbox", name="Gateway secret").fill(GATEWAY_TOKEN)
+        await page.get_by_role("button", name="Connect", exact=True).click()
+        await says_hello(page)
+
+
+@asynccontextmanager
+async def alone(
+    docker: aiodocker.Docker, folder: Path, agent: Agent, image: str, provider: FakeProvider
+) -> AsyncIterator[str]:
+    """The URL of a ready agent that compose runs, with a model of its owner's."""
+    units, tenant, port = FolderUnits(folder), f"unittest-{secrets.token_hex(4)}", free_port()
     await write_unit(units, agent, tenant, (await docker.images.inspect(image))["Id"])
     async with serving(provider, await host_gateway(docker)) as url:
         own = f"http://host.docker.internal:{httpx2.URL(url).port}/v1"
         settings = f"PORT={port}\nMODEL_BASE_URL={own}\nMODEL_API_KEY=of-my-own\nMODEL_NAME=mine\n"
-        folder.joinpath(".env").write_text(settings)
-        async with up(folder):
+        (folder / tenant / ".env").write_text(settings)
+        async with up(folder / tenant):
             await until_ready(agent, f"http://127.0.0.1:{port}")
-            answer = await chat(agent, f"http://127.0.0.1:{port}")
-    assert json.loads(answer.text)["choices"][0]["message"]["content"] == "Hello there."
-    assert provider.asked[0].headers["authorization"] == "Bearer of-my-own"
-    assert provider.asked[0].body["model"] == "mine"
+            yield f"http://127.0.0.1:{port}"
 
 
-async def chat(agent: Agent, url: str) -> httpx2.Response:
-    spec = spec_for(agent)
-    name = agent.chat_model(spec)
+FORGED = {"X-Forwarded-User": "owner", "X-Forwarded-Proto": "http", "X-Forwarded-For": "192.0.2.1"}
+"""What the edge says of somebody, said by nobody."""
+
+
+async def chat(agent: Agent, url: str, *, token: str = GATEWAY_TOKEN, **headers: str) -> httpx2.Response:
+    """One turn, with the one credential that its owner finds in the agent's config."""
+    name = agent.chat_model(spec_for(agent))
     body = {"messages": [{"role": "user", "content": "hello"}], **({"model": name} if name else {})}
+    headers["Authorization"] = f"Bearer {token}"
     async with httpx2.AsyncClient(timeout=120, trust_env=False) as client:
-        return await client.post(
-            f"{url}/v1/chat/completions", json=body, headers=dict(agent.entrance(spec, GATEWAY_TOKEN).headers)
-        )
+        return await client.post(f"{url}/v1/chat/completions", json=body, headers=headers)

@@ -15,8 +15,9 @@ from innkeeper.core.tenant import Access
 
 CONFIG_PATH = ".openclaw/openclaw.json"
 PORT = 18789
-LOGIN = "INNKEEPER_LOGIN"
-"""The variable by which a compose file has OpenClaw ask for a password, where there is no edge to go by."""
+LOGIN, ORIGIN = "INNKEEPER_LOGIN", "INNKEEPER_ORIGIN"
+"""The variables by which a compose file has OpenClaw ask for a password, and says where browsers find it, for there is
+no edge then."""
 USER_HEADER, PROTO_HEADER = "X-Forwarded-User", "X-Forwarded-Proto"
 
 _PROVIDER = "innkeeper"
@@ -35,12 +36,12 @@ def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
             "bind": "lan",
             "auth": _auth(seat),
             "trustedProxies": [seat.edge_address],
-            "controlUi": {"enabled": True, "allowedOrigins": list(seat.origins)},
+            "controlUi": {"enabled": True, "allowedOrigins": [*seat.origins, model.reference(ORIGIN)]},
             "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
             "terminal": {"enabled": False},  # a shell in the browser, with the gateway's own environment
         },
         # Variables that the environment lacks are taken from here.
-        "env": {"vars": {**model.broker_values(seat), LOGIN: "trusted-proxy"}},
+        "env": {"vars": {**model.broker_values(seat), LOGIN: "trusted-proxy", ORIGIN: "".join(seat.origins[:1])}},
         "models": {"providers": {_PROVIDER: _provider()}, "catalogRefresh": {"enabled": False}},
         "update": {"checkOnStart": False, "auto": {"enabled": False}},
         "telemetry": {"enabled": False},
@@ -123,7 +124,7 @@ class _Part(BaseModel):
 
 
 _Secret = Annotated[str, Field(min_length=16, pattern=r"^[\x21-\x7e]+$")]
-_Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.\-]+(:[0-9]+)?$")]
+_Origin = Annotated[str, Field(pattern=r"^(https?://[a-z0-9.\-]+(:[0-9]+)?|\$\{INNKEEPER_ORIGIN\})$")]
 
 
 class _TokenAuth(_Part):
@@ -137,7 +138,7 @@ class _EdgeAuth(_Part):
 
 
 class _ControlUi(_Part):
-    allowedOrigins: Annotated[list[_Origin], Field(min_length=1)]  # noqa: N815 - OpenClaw's own spelling
+    allowedOrigins: Annotated[list[_Origin], Field(min_length=2)]  # noqa: N815 - OpenClaw's own spelling
 
 
 class _Gateway(_Part):

@@ -18,8 +18,8 @@ from innkeeper.core.ports import Blueprint
 FIRST_PORT = 19100
 MODEL = {f"INNKEEPER_{name}": name for name in ("MODEL_BASE_URL", "MODEL_API_KEY", "MODEL_NAME")}
 """What the agents read, and what it is called in `.env`."""
-LOGIN = "INNKEEPER_LOGIN=password"
-"""For agents that take the edge's word for who comes: there is no edge."""
+NO_EDGE = ("INNKEEPER_LOGIN=password", "INNKEEPER_ORIGIN=http://127.0.0.1:${PORT}")
+"""For agents that take the edge's word for who comes, and answer browsers at its address only."""
 
 _SETTING = re.compile(r"^(?:# ?)?(?P<name>[A-Z][A-Z0-9_]*)=")
 
@@ -94,7 +94,7 @@ def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
 
 def _environment(blueprint: Blueprint) -> list[str]:
     own = [f"{name}={_literal(value)}" for name, value in blueprint.env.items()]
-    return [*own, *(f"{inside}=${{{outside}:-}}" for inside, outside in MODEL.items()), LOGIN]
+    return [*own, *(f"{inside}=${{{outside}:-}}" for inside, outside in MODEL.items()), *NO_EDGE]
 
 
 def _literal(text: str) -> str:
