@@ -96,6 +96,11 @@ def test_where_everybody_may_come_its_own_login_decides() -> None:
     assert rendered(access=Access.OPEN)["gateway"]["auth"] == {"mode": "token", "token": GATEWAY_TOKEN}
 
 
+def test_a_token_in_the_specs_environment_doesnt_keep_it_from_starting() -> None:
+    assert AGENT.env(spec_for(AGENT))["OPENCLAW_GATEWAY_TOKEN"] == ""
+    assert "OPENCLAW_GATEWAY_TOKEN" not in AGENT.env(spec_for(AGENT, access=Access.OPEN))
+
+
 @pytest.mark.parametrize("now", list(Access))
 @pytest.mark.parametrize("before", list(Access))
 def test_nothing_is_left_of_the_way_in_that_there_was_before(before: Access, now: Access) -> None:

@@ -74,6 +74,8 @@ class OpenClaw:
             "OPENCLAW_NO_AUTO_UPDATE": "1",
             # A config change that needs a restart ends the process with 0, for us to start it again.
             "OPENCLAW_SUPERVISOR_MODE": "external",
+            # With a token in its environment, one of the spec's, it doesn't start where the edge says who has come.
+            **({} if spec.access is Access.OPEN else {"OPENCLAW_GATEWAY_TOKEN": ""}),
         }
 
     def mount(self, spec: Spec) -> str:

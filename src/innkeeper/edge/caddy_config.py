@@ -27,8 +27,8 @@ FORGED = (
     "Forwarded", "X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
     "Fastly-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Original-Host", "X-Http-Host-Override",
     # who the user is and what they may do
-    "X-User*", "X-Tenant*", "X-Innkeeper-*", "X-Upstream", "X-Upstream-Authorization", "X-Openclaw-Scopes",
-    "Tailscale-*",
+    "X-User*", "X-Tenant*", "X-Innkeeper-*", "X-Upstream", *(f"X-Upstream-{name}" for name in CARRIED),
+    "X-Openclaw-Scopes", "Tailscale-*",
     "X-Remote-User", "X-Remote-Email", "X-Remote-Group", "X-Remote-Groups", "X-Remote-Name",
     "Remote-User", "Remote-Email", "Remote-Groups", "Remote-Name", "X-Webauth-User", "X-Webauth-Role",
     "X-Auth-Request-User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Preferred-Username",
