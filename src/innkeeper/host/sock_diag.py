@@ -1,5 +1,7 @@
 """The kernel's dump of TCP connections over NETLINK_SOCK_DIAG, in its own wire format; `sockets` makes sense of it.
 
+`sock_destroy` speaks the same language to end some of them.
+
 Any user may ask, for every user's sockets. What is asked about is the network namespace of this process.
 """
 
@@ -14,19 +16,19 @@ from typing import NamedTuple
 
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
-_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+REQUEST, _DUMP = 0x1, 0x300  # NLM_F_REQUEST, NLM_F_DUMP
 _ERROR, _DONE = 2, 3
 _INFO = 2  # INET_DIAG_INFO, the attribute that holds a tcp_info
 _BYTECODE = 1  # INET_DIAG_REQ_BYTECODE
-_JUMP, _REMOTE_IN = 1, 8  # INET_DIAG_BC_JMP, INET_DIAG_BC_D_COND
-_ESTABLISHED = 1 << 1
+_JUMP, LOCAL_IN, _REMOTE_IN = 1, 7, 8  # INET_DIAG_BC_JMP, INET_DIAG_BC_S_COND, INET_DIAG_BC_D_COND
+ESTABLISHED, CLOSE_WAIT = 1 << 1, 1 << 8
 
 _HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ASK = struct.Struct("=BBBxI48x")  # inet_diag_req_v2: family, protocol, extensions, states; any socket
 _FOUND = struct.Struct("=24x4s16xQ16xI")  # inet_diag_msg: the remote address (the first of its words), cookie, inode
 _ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
 _STEP = struct.Struct("=BBH")  # inet_diag_bc_op: code, bytes to go on by when true, when false
-_NETWORK = struct.Struct("=BBxxi4s")  # inet_diag_hostcond: family, prefix length, port (-1: any), address
+_END = struct.Struct("=BBxxi")  # inet_diag_hostcond: family, prefix length, port (-1: any); an address follows
 _INFORMED = struct.Struct("=44xI4xI64xQQ")  # tcp_info: last_data_sent, last_data_recv, bytes_acked, bytes_received
 _CODE = struct.Struct("=i")  # of NLMSG_DONE and NLMSG_ERROR: 0, or an errno below zero
 
@@ -49,9 +51,23 @@ class Connection(NamedTuple):
 
 def established(networks: Sequence[IPv4Network]) -> Iterator[Connection]:
     """The established connections with a remote address in one of the networks; blocks, raises OSError."""
+    for answer, at, end in dump(socket.AF_INET, only=_filter(networks), states=ESTABLISHED, told=1 << (_INFO - 1)):
+        yield _connection(answer, at, end)
+
+
+def dump(family: int, *, only: bytes = b"", states: int, told: int = 0) -> Iterator[tuple[memoryview, int, int]]:
+    """The TCP sockets of a family in one of these states (a bit each) that the filter lets through: for each an
+    inet_diag_msg with the attributes told of, as a buffer, where in it, and where its end is. Raises OSError."""
+    ask = _ASK.pack(family, socket.IPPROTO_TCP, told, states)
+    choice = _ATTRIBUTE.pack(_ATTRIBUTE.size + len(only), _BYTECODE) + only if only else b""
+    return exchange(_SOCK_DIAG_BY_FAMILY, REQUEST | _DUMP, ask + choice)
+
+
+def exchange(kind: int, flags: int, body: bytes) -> Iterator[tuple[memoryview, int, int]]:
+    """One request, and what answers it up to the kernel's last word; if that is an errno, OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(_PATIENCE_S)
-        netlink.sendto(_request(networks), (0, 0))
+        netlink.sendto(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body, (0, 0))
         answer = memoryview(bytearray(_BUFFER_BYTES))
         while True:
             end = netlink.recv_into(answer)
@@ -60,27 +76,30 @@ def established(networks: Sequence[IPv4Network]) -> Iterator[Connection]:
                 length, kind, *_ = _HEADER.unpack_from(answer, at)
                 if kind in (_DONE, _ERROR):
                     return _finish(answer, at + _HEADER.size)
-                yield _connection(answer, at + _HEADER.size, at + length)
+                yield answer, at + _HEADER.size, at + length
                 at += _aligned(length)
 
 
-def _request(networks: Sequence[IPv4Network]) -> bytes:
-    ask = _ASK.pack(socket.AF_INET, socket.IPPROTO_TCP, 1 << (_INFO - 1), _ESTABLISHED)
-    only = _filter(networks)
-    body = ask + _ATTRIBUTE.pack(_ATTRIBUTE.size + len(only), _BYTECODE) + only
-    return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0) + body
-
-
 def _filter(networks: Sequence[IPv4Network]) -> bytes:
-    """A program for the kernel: is the remote address in any of these? To end is yes, to jump past the end is no."""
-    test_bytes = _STEP.size + _NETWORK.size
+    """Is the remote address in any of these?"""
+    return any_of(
+        _REMOTE_IN, [_END.pack(socket.AF_INET, each.prefixlen, -1) + each.network_address.packed for each in networks]
+    )
+
+
+def any_of(test: int, ends: Sequence[bytes]) -> bytes:
+    """A program for the kernel: does the test hold with any of these? To end is yes, to jump past the end is no."""
     program = b""
-    for network in reversed(networks):
+    for end in reversed(ends):
         found = _STEP.pack(_JUMP, _STEP.size, _STEP.size + len(program)) if program else b""
-        test = _STEP.pack(_REMOTE_IN, test_bytes, test_bytes + _STEP.size)
-        where = _NETWORK.pack(socket.AF_INET, network.prefixlen, -1, network.network_address.packed)
-        program = test + where + found + program
+        test_bytes = _STEP.size + len(end)
+        program = _STEP.pack(test, test_bytes, test_bytes + _STEP.size) + end + found + program
     return program
+
+
+def at_port(port: int) -> bytes:
+    """An end of a connection with that port, whatever its address."""
+    return _END.pack(socket.AF_UNSPEC, 0, port)
 
 
 def _connection(answer: memoryview, at: int, end: int) -> Connection:

@@ -2,7 +2,19 @@
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.ports.courier import Afterwards, Courier, Parcel
-from innkeeper.core.ports.host import Clock, HostMemory, MemoryNow, Movements, Moves, Prober, Seals, Tokens, Units
+from innkeeper.core.ports.host import (
+    Clock,
+    Connections,
+    Endpoint,
+    HostMemory,
+    MemoryNow,
+    Movements,
+    Moves,
+    Prober,
+    Seals,
+    Tokens,
+    Units,
+)
 from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
@@ -16,8 +28,10 @@ __all__ = [
     "Blueprint",
     "Clock",
     "ConfigFile",
+    "Connections",
     "Consent",
     "Courier",
+    "Endpoint",
     "Entrance",
     "HostMemory",
     "Lease",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from innkeeper.core.ports.agents import ConfigFile, Probe
 
@@ -61,6 +61,39 @@ class Movements(Protocol):
 
     async def look(self) -> Moves:
         """What moved; the first look has nothing to compare with."""
+        ...
+
+
+class Endpoint(NamedTuple):
+    """A client's end of its connection to the edge."""
+
+    ip: str
+    """In its usual form, without a zone; that of an IPv4 client is IPv4, whatever the edge's socket."""
+    port: int
+
+
+class Connections(Protocol):
+    """The TCP connections of the edge's own process, seen and ended from outside of it; nobody else's are touched.
+
+    One that is gone is no error, so everything can be done again. While connections come and go a look may miss one
+    that is open: what isn't seen twice in a row is gone. RuntimeFault where this host lets us do neither of the two.
+    """
+
+    async def clients(self) -> frozenset[Endpoint]:
+        """The other ends of those that clients have opened."""
+        ...
+
+    async def upstreams(self) -> Mapping[str, frozenset[int]]:
+        """Those that the edge has opened: the kernel's cookie of each, which never means another, by address."""
+        ...
+
+    async def sever(self, endpoints: Collection[Endpoint]) -> int:
+        """End those that were opened from there; how many. Whatever they carry ends, on both sides and at once."""
+        ...
+
+    async def sever_upstream(self, addresses: Collection[str], *, only: Collection[int] | None = None) -> int:
+        """End those that the edge has opened to these addresses, or of these only the ones with such a cookie; how
+        many. Clients that were being served over them lose what was under way, not their own connection."""
         ...
 
 
