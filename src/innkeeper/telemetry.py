@@ -163,6 +163,9 @@ zram_stored = _gauge("zram_stored_bytes", "What lies in the host's compressed sw
 zram_memory = _gauge("zram_memory_bytes", "What that takes of the memory.")
 
 gate_asks = _counter("gate_asks", "Requests that the gate decided on, by outcome.", "outcome")
+severed = _counter(
+    "severed", "Connections that were ended for what was revoked, by the side of the edge: client or tenant.", "side"
+)
 caddy_up = _gauge("caddy_up", "Whether Caddy answers: 1 or 0.")
 
 inbox_messages = _counter(
