@@ -17,12 +17,14 @@ from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
 from innkeeper.core.tenant import Tenant
 from innkeeper.edge.caddy import Caddy
+from innkeeper.edge.caddy_admin import listener_pid
 from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
 from innkeeper.host.keepers import Footprint, footprints
 from innkeeper.host.premises import premises
+from innkeeper.host.sever import ways
 from innkeeper.host.swap import MB, Advice, SwapFacts, advice, swap_facts
 from innkeeper.host.swap_setup import OwnSwap
 from innkeeper.runtimes.addressing import places_in
@@ -68,6 +70,7 @@ def doctor_host(
         missing_rungs=missing_rungs,
         caddy=find_binary() if settings.edge else None,
         caddy_admin=plan.admin_socket,
+        ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
         ntp_synchronised=kernel_synchronised,
     )
 

@@ -29,10 +29,12 @@ from innkeeper.host.doctor import (
     listening,
     memory,
     ports,
+    revocation,
     swap,
 )
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.host.doctor.host import Engine, Host, Isolation, Port, TenantFacts, engine_at
+from innkeeper.host.sever import Ways, ways
 
 RECENT_S = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
 EDGE = Port(number=8080, purpose="the edge", setting="INNKEEPER_EDGE_PORT")
@@ -399,3 +401,27 @@ async def test_the_real_machine_has_a_finding_for_everything(tmp_path: Path) -> 
     for found in await doctor.run(host):
         assert found.says
         assert not found.says.startswith("the check itself broke"), found
+
+
+@pytest.mark.parametrize(
+    ("destroy", "borrow", "status", "words"),
+    [
+        (None, None, Status.OK, ["the kernel destroys them"]),
+        (None, "it doesn't run", Status.OK, ["the kernel destroys them"]),
+        ("Operation not supported", None, Status.OK, ["descriptors", "Operation not supported"]),
+        ("Operation not permitted", "it doesn't run", Status.FAIL, ["stays open", "not permitted", "doesn't run"]),
+    ],
+)
+async def test_a_revoked_keys_connections_can_be_ended(
+    paper: Paper, destroy: str | None, borrow: str | None, status: Status, words: list[str]
+) -> None:
+    found = await revocation.check(paper.host(ways_to_sever=lambda: Ways(destroy=destroy, borrow=borrow)))
+    assert found.status is status
+    assert all(word in found.says for word in words)
+    assert ("CAP_NET_ADMIN" in found.fix) is (status is Status.FAIL)
+
+
+async def test_ways_to_sever_are_tried_for_real(paper: Paper) -> None:
+    found = await revocation.check(paper.host(ways_to_sever=lambda: ways(os.getpid())))
+    assert found.status is Status.OK
+    assert (await revocation.check(paper.host())).status is Status.SKIP

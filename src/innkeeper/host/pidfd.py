@@ -43,7 +43,8 @@ def shut_down(pid: int, inodes: Collection[int]) -> int:
 
 
 def reach(pid: int) -> None:
-    """Raise OSError if its descriptors can't be borrowed."""
+    """Raise OSError if its descriptors can't be found or borrowed."""
+    sockets_of(pid)
     with _process(pid) as process:
         if process is not None:
             os.close(_borrow(process, 0))

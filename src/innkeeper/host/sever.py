@@ -112,9 +112,10 @@ class Ways:
     borrow: str | None
 
 
-def ways(pid: int) -> Ways:
+def ways(pid: int | None) -> Ways:
     """Tried for real: a connection of our own is destroyed, a descriptor of that process's borrowed and given back."""
-    return Ways(destroy=_trouble(_destroy_one), borrow=_trouble(partial(pidfd.reach, pid)))
+    borrow = "it doesn't run" if pid is None else _trouble(partial(pidfd.reach, pid))
+    return Ways(destroy=_trouble(_destroy_one), borrow=borrow)
 
 
 def _destroy_one() -> None:

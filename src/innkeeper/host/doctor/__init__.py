@@ -20,6 +20,7 @@ from innkeeper.host.doctor import (
     listening,
     memory,
     ports,
+    revocation,
     swap,
 )
 from innkeeper.host.doctor.finding import Finding, Status
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     images.check,
     listening.check,
     isolation.check,
+    revocation.check,
 )
 
 DEADLINE_S = 20.0

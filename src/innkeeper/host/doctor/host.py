@@ -14,6 +14,7 @@ import httpx2
 
 from innkeeper.core.errors import RuntimeUnavailable
 from innkeeper.core.ladder import Rung
+from innkeeper.host.sever import Ways
 
 Engine = Callable[[str], Awaitable[Any]]
 """GETs a path of the Engine's API: the parsed answer, None for a 404, RuntimeUnavailable when it doesn't answer."""
@@ -71,6 +72,8 @@ class Host:
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None
+    ways_to_sever: Callable[[], Ways] | None = None
+    """Tries to end a connection as it would be done to one of Caddy's; None: `serve` isn't meant to run one."""
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
     statvfs: Callable[[Path], os.statvfs_result] = os.statvfs
