@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from bench import fleet, gate, provision, rest, scale, wake
+from bench import fleet, gate, provision, rest, scale, severing, wake
 from bench.machine import load, machine
 from bench.report import Area, document, table
 
@@ -30,6 +30,7 @@ AREAS: Mapping[str, Measure] = {
     "scale": scale.measure,
     "rest": rest.measure,
     "fleet": fleet.measure,
+    "severing": severing.measure,
 }
 OUT = Path(__file__).parent / "out"
 

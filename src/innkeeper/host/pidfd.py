@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 _SYS_PIDFD_GETFD = 438
@@ -31,15 +31,15 @@ def sockets_of(pid: int) -> dict[int, int]:
     return found
 
 
-def shut_down(pid: int, inodes: Collection[int]) -> int:
-    """End those of its connections, both ways; how many there were. Blocks, raises OSError."""
-    held = sockets_of(pid)
-    done = 0
+def shut_down(pid: int, sockets: Mapping[int, int]) -> int:
+    """End those of its connections, of which the descriptors are given by inode; how many there still were.
+
+    Blocks, raises OSError.
+    """
     with _process(pid) as process:
-        for inode in inodes:
-            if inode in held and process is not None:
-                done += _shut_down(process, held[inode], inode)
-    return done
+        if process is None:
+            return 0
+        return sum(_shut_down(process, descriptor, inode) for inode, descriptor in sockets.items())
 
 
 def reach(pid: int) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -20,7 +19,7 @@ from innkeeper.host import pidfd, sock_destroy
 from innkeeper.host.sock_destroy import Line
 
 HINT = "Run the control plane as root, or give it CAP_NET_ADMIN: `innkeeper doctor` says what works here."
-_NOT_FOR_US = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOENT, errno.EPROTONOSUPPORT)
+_NOT_FOR_US = (errno.EPERM, errno.EACCES, errno.EOPNOTSUPP)
 
 T = TypeVar("T")
 
@@ -57,27 +56,36 @@ class EdgeConnections:
     def _sever(self, endpoints: Collection[Endpoint]) -> int:
         pid = self._pid()
         lines = [line for line in sock_destroy.lines(self._ports) if _remote(line) in endpoints]
-        with suppress(PermissionError):  # then the ports must do
-            lines = _held(pid, lines)
-        return _end(pid, lines)
+        try:
+            held = _held(pid, lines)
+        except PermissionError:  # then the ports must do, and the kernel
+            return sum(map(sock_destroy.destroy, lines))
+        return _end(pid, held)
 
     def _sever_upstream(self, addresses: Collection[str], only: Collection[int] | None) -> int:
         pid = self._pid()
-        lines = [line for line in self._opened(pid) if line.remote in addresses]
-        return _end(pid, [line for line in lines if only is None or line.cookie in only])
+        held = self._opened(pid)
+        return _end(
+            pid,
+            {
+                line: descriptor
+                for line, descriptor in held.items()
+                if line.remote in addresses and (only is None or line.cookie in only)
+            },
+        )
 
-    def _opened(self, pid: int | None) -> list[Line]:
+    def _opened(self, pid: int | None) -> dict[Line, int]:
         return _held(pid, (line for line in sock_destroy.lines() if line.local_port not in self._ports))
 
 
-def _held(pid: int | None, lines: Iterable[Line]) -> list[Line]:
-    """Those that are the process's own. One that was made since then isn't among them."""
+def _held(pid: int | None, lines: Iterable[Line]) -> dict[Line, int]:
+    """Those that are the process's own, each with its descriptor there."""
     found = list(lines)
     held = pidfd.sockets_of(pid) if pid is not None and found else {}
-    return [line for line in found if line.inode in held]
+    return {line: held[line.inode] for line in found if line.inode in held}
 
 
-def _end(pid: int | None, lines: Collection[Line]) -> int:
+def _end(pid: int | None, lines: Mapping[Line, int]) -> int:
     done = 0
     for line in lines:
         try:
@@ -85,7 +93,7 @@ def _end(pid: int | None, lines: Collection[Line]) -> int:
         except OSError as error:
             if error.errno not in _NOT_FOR_US or pid is None:
                 raise
-            return done + pidfd.shut_down(pid, {each.inode for each in lines})
+            return done + pidfd.shut_down(pid, {line.inode: descriptor for line, descriptor in lines.items()})
     return done
 
 

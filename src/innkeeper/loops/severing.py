@@ -7,7 +7,7 @@ client's connection where it is known by its end, else the edge's connections to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -56,7 +56,8 @@ class Severing:
         self._remembered = False
         self._due_s: dict[Pass, float] = {}
         self._prune_at_s = 0.0
-        self._last_problem = ""
+        self._problems: set[str] = set()
+        """What went wrong in the last round."""
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
@@ -75,9 +76,14 @@ class Severing:
     async def look(self) -> None:
         """One round: whatever fails is tried again in the next, for it is forgotten only when it is gone."""
         gone = [each for each in self._callers.passes() if not self._still(each)]
-        await self._tolerantly(self._sever_clients(gone))
-        await self._tolerantly(self._sever_elsewhere(gone))
-        await self._tolerantly(self._sever_before())
+        known, self._problems = self._problems, set()
+        for work in (self._sever_clients(gone), self._sever_elsewhere(gone), self._sever_before()):
+            try:
+                await work
+            except Problem as problem:
+                self._problems.add(problem.message)
+                if problem.message not in known:  # said once, though it comes every two seconds
+                    log.warning("not severed", code=problem.code, problem=problem.message, hint=problem.hint)
 
     async def _run(self) -> None:
         while True:
@@ -120,11 +126,3 @@ class Severing:
         if severed:
             log.info("severed", side=side, connections=severed)
             self._on_severed(side, severed)
-
-    async def _tolerantly(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except Problem as problem:
-            if problem.message != self._last_problem:  # said once, though it comes every two seconds
-                log.warning("not severed", code=problem.code, problem=problem.message, hint=problem.hint)
-            self._last_problem = problem.message
