@@ -6,22 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from innkeeper.core.envelopes import Envelopes
 from innkeeper.core.events import Bus
 from innkeeper.core.identities import Identities
 from innkeeper.core.identity import Identity
 from innkeeper.core.members import Members
-from innkeeper.core.ports import Clock, OutsideTokens, Store, Tokens
+from innkeeper.core.ports import Clock, OutsideTokens, Seals, SignIn, Store, Tokens
 from innkeeper.core.reception import Reception
 from innkeeper.core.signing_in import SigningIn, SignUp
 from innkeeper.core.tickets import Tickets
 from innkeeper.core.tokens import ApiTokens
 from innkeeper.core.users import Users
-from innkeeper.identity.choice import outside_tokens
+from innkeeper.identity.choice import outside_tokens, sign_in
 from innkeeper.identity.passwords import Argon2Passwords
 from innkeeper.settings import Settings
 
 
-async def reception(settings: Settings, *, store: Store, bus: Bus, clock: Clock, tokens: Tokens) -> Reception:
+async def reception(
+    settings: Settings, *, store: Store, bus: Bus, clock: Clock, tokens: Tokens, seals: Seals
+) -> Reception:
     """Everybody who is known, and the ways in."""
     identities = Identities(store=store, bus=bus, clock=clock)
     await identities.load()
@@ -44,6 +47,7 @@ async def reception(settings: Settings, *, store: Store, bus: Bus, clock: Clock,
             sign_up=SignUp(welcomes=welcomes, gives_roles=settings.oidc_role_claim is not None),
         ),
         tickets=Tickets(store=store, identities=identities, tokens=tokens, clock=clock),
+        envelopes=Envelopes(seals=seals, clock=clock),
     )
 
 
@@ -56,3 +60,14 @@ async def outside_issuer(settings: Settings) -> AsyncIterator[OutsideTokens | No
     finally:
         if issuer is not None:
             await issuer.close()
+
+
+@asynccontextmanager
+async def identity_provider(settings: Settings) -> AsyncIterator[SignIn | None]:
+    """Where people can sign in, too, where the settings name one."""
+    provider = sign_in(settings)
+    try:
+        yield provider
+    finally:
+        if provider is not None:
+            await provider.close()

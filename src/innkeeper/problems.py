@@ -24,6 +24,7 @@ _OWN_STATUS: Mapping[str, int] = {
     "idempotency_mismatch": 422,
     "inbox_full": 429,
     "method_not_allowed": 405,
+    "too_many_attempts": 429,
 }
 
 

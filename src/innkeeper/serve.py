@@ -21,10 +21,11 @@ import uvicorn
 
 from innkeeper.api.app import create_app
 from innkeeper.core.errors import AlreadyRunning, PortTaken, StartFailed, StopFailed
+from innkeeper.frontage import edge_of
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
 from innkeeper.telemetry import set_up_logs
-from innkeeper.wiring import House, build, edge_of, first_admin_token
+from innkeeper.wiring import House, build, first_admin_token
 
 log = structlog.get_logger("innkeeper.serve")
 

@@ -37,12 +37,10 @@ from innkeeper.core.releases import Releases
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
-from innkeeper.edge.caddy import Caddy
-from innkeeper.edge.caddy_config import EdgePlan
-from innkeeper.edge.gate import Gate, Outcome
-from innkeeper.edge.gate_server import GateServer
+from innkeeper.doorway import Doorway, doorway
 from innkeeper.edge.prober import HttpProber
-from innkeeper.front_desk import outside_issuer, reception
+from innkeeper.front_desk import identity_provider, outside_issuer, reception
+from innkeeper.frontage import edge_plan
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
@@ -90,7 +88,7 @@ class House:
     broker: Broker
     listeners: BrokerListeners
     queue: KeyedQueue
-    caddy: Caddy | None
+    doorway: Doorway | None
     webhooks: Webhooks
     post: PostOffice
 
@@ -103,8 +101,9 @@ class House:
         self.webhooks.start(supervisor)
         self.post.start(supervisor)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
-        if self.caddy is not None:
-            supervisor.add("caddy", self.caddy.watch)
+        if self.doorway is not None:
+            supervisor.add("caddy", self.doorway.caddy.watch)
+            self.doorway.severing.start(supervisor)
 
     def on_loop_restart(self, name: str) -> None:
         """A loop fell."""
@@ -116,8 +115,8 @@ class House:
         telemetry.starts_waiting.set(self.dormitory.turnstile.waiting)
         telemetry.starts_under_way.set(self.dormitory.turnstile.starting)
         await self._measure_swap()
-        if self.caddy is not None:
-            telemetry.caddy_up.set((await self.caddy.status()).running)
+        if self.doorway is not None:
+            telemetry.caddy_up.set((await self.doorway.caddy.status()).running)
         await self.post.measure()
 
     async def _measure_swap(self) -> None:
@@ -148,7 +147,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         hosting = Hosting(domain=settings.domain, port=settings.edge_port)
         directory = Directory(store=store, bus=bus, hosting=hosting)
         await directory.load()
-        people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring)
+        people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
 
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
@@ -223,10 +222,12 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
 
+        provider = await stack.enter_async_context(identity_provider(settings))
         outside = await stack.enter_async_context(outside_issuer(settings))
         door = Door(
             directory=directory,
             identities=people.identities,
+            tickets=people.tickets,
             outside=outside,
             activator=activator,
             seating=seating,
@@ -250,11 +251,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             bus=bus,
             clock=clock,
         )
-        caddy = await stack.enter_async_context(_edge(settings, door, post)) if settings.edge else None
+        opened = doorway(settings, door=door, hosting=hosting, post=post, residents=residents, bus=bus)
+        entry = await stack.enter_async_context(opened) if settings.edge else None
+        caddy = entry.caddy if entry else None
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             people=people,
+            provider=provider,
             inbox=post.inbox,
             releases=releases,
             store=store,
@@ -309,7 +313,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             broker=broker,
             listeners=listeners,
             queue=queue,
-            caddy=caddy,
+            doorway=entry,
             webhooks=Webhooks(
                 store=store,
                 directory=directory,
@@ -334,40 +338,6 @@ def first_admin_token(settings: Settings) -> str | None:
     there = (settings.data / "admin-token").exists()
     token = admin_token(settings.data)
     return None if there else token
-
-
-@asynccontextmanager
-async def _edge(settings: Settings, door: Door, post: PostOffice) -> AsyncIterator[Caddy]:
-    """Gate and inbox listen before Caddy asks; Caddy outlives us and asks again when we are back."""
-    counts = {outcome: telemetry.gate_asks.labels(outcome=outcome).inc for outcome in Outcome}
-    plan = edge_plan(settings)
-    gate = Gate(door, inbox=plan.inbox_socket, count=lambda outcome: counts[outcome]())
-    caddy = edge_of(settings)
-    server = GateServer(gate, path=plan.gate_socket)
-    async with post.listening():
-        await server.open()
-        try:
-            await caddy.start()
-            yield caddy
-        finally:
-            await server.close()
-
-
-def edge_of(settings: Settings) -> Caddy:
-    """The Caddy of this data directory."""
-    return Caddy(edge_plan(settings))
-
-
-def edge_plan(settings: Settings) -> EdgePlan:
-    """What Caddy's configuration is made from."""
-    return EdgePlan(
-        host=settings.edge_host,
-        port=settings.edge_port,
-        run=settings.run,
-        wake_deadline_s=settings.wake_deadline_s,
-        answer_s=settings.inbox_answer_s,
-        message_mb=settings.inbox_body_mb,
-    )
 
 
 def make_runtime(settings: Settings) -> Runtime:

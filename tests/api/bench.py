@@ -150,6 +150,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     door = Door(
         directory=house.directory,
         identities=house.identities,
+        tickets=house.people.tickets,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,
@@ -161,6 +162,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         control=house.control,
         keys=house.keys,
         people=house.people,
+        provider=None,
         inbox=house.inbox,
         releases=house.releases,
         store=house.store,

@@ -92,7 +92,7 @@ async def test_an_unknown_tenant_can_do_nothing(path: str, api: httpx2.AsyncClie
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/nothing", 404, "not_found"),
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/v1/tenants/", 404, "not_found"),
         ("PUT", "/v1/tenants", 405, "method_not_allowed"),
         ("BREW", "/health", 405, "method_not_allowed"),

@@ -205,6 +205,7 @@ def door(house: House) -> Door:
     return Door(
         directory=house.directory,
         identities=house.identities,
+        tickets=house.people.tickets,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,

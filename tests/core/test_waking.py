@@ -70,6 +70,7 @@ def door(house: House, positions: Mapping[str, tuple[int, int]] = MappingProxyTy
     return Door(
         directory=house.directory,
         identities=house.identities,
+        tickets=house.people.tickets,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,

@@ -16,9 +16,12 @@ import httpx2
 from starlette.types import Receive, Scope, Send
 
 from innkeeper.core.access import ADMIN, Action, Actor, ActorKind, TenantRole, allow
+from innkeeper.core.callers import Pass
 from innkeeper.core.door import Door, Upstream
 from innkeeper.core.errors import TenantNotReady
 from innkeeper.core.instance import State
+from innkeeper.core.people import Session
+from innkeeper.core.people_errors import TicketRefused
 from innkeeper.core.tenant import Access, Limits, Seen, Spec, Tenant
 from innkeeper.core.waking import WakeStep, Waking
 from innkeeper.edge.gate import Gate, Outcome
@@ -58,12 +61,26 @@ class ToldDoor(Door):
         self.most_waiting = 0
         self.touches: list[str] = []
         self.woken: list[str] = []
+        self.held: dict[str, tuple[Session, Actor]] = {}
+        self.revoked = False
+        self._outside = None
         self.told = Waking(step=WakeStep.START)
         self.within_s: float | None = None
         self.deadline = deadline_s
 
     def find(self, host: str) -> Tenant | None:
         return self.hosts.get(host)
+
+    def holder(self, cookie: str, tenant: Tenant) -> tuple[Session, Actor] | None:
+        return self.held.get(cookie)
+
+    async def redeem(self, secret: str, tenant: Tenant, *, host: str, knock: str) -> tuple[str, str]:
+        if secret != f"ticket-{host}-{knock}":
+            raise TicketRefused("No.")
+        return "the-cookie", "/where?they=went"
+
+    def still(self, given: Pass) -> bool:
+        return not self.revoked
 
     def identify(self, bearer: str) -> Actor | None:
         return self.keys.get(bearer)

@@ -96,6 +96,7 @@ def door(house: House, position: Callable[[str], tuple[int, int] | None]) -> Doo
     return Door(
         directory=house.directory,
         identities=house.identities,
+        tickets=house.people.tickets,
         activator=house.activator,
         seating=house.seating,
         runtime=house.runtime,

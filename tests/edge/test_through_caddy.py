@@ -52,7 +52,7 @@ async def test_the_agent_is_told_of_the_user_by_the_gate_and_by_nobody_else(edge
 
     edge.door.lead("alice", edge.agent_url, user="innkeeper")
     answer = await edge.client.get("/", headers={**ALICE, **forged})
-    assert headers_seen(answer)["x-forwarded-user"] == "innkeeper"
+    assert headers_seen(answer)["x-forwarded-user"] == "k1", "whose key it is, in place of the agent's usual user"
     assert "mallory" not in answer.text
 
 
@@ -96,7 +96,9 @@ async def test_forged_headers_are_dropped(edge: Stage) -> None:
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",
+        "x-forwarded-user",
     }
+    assert seen["x-forwarded-user"] == "k1"
 
 
 async def test_a_client_on_this_host_goes_by_the_stand_in_address(edge: Stage) -> None:
@@ -273,7 +275,8 @@ async def test_a_large_upload_passes_whole_and_the_gate_sees_none_of_it(edge: St
     assert asked.count(b"GET /gate?c=d HTTP/1.1\r\n") == 1
     told = dict(line.split(b": ", 1) for line in bytes(asked).split(b"\r\n")[1:] if line)
     request = {b"X-Forwarded-Host", b"X-Forwarded-Method", b"X-Forwarded-Uri", b"X-Forwarded-Destination"}
-    assert told.keys() == {b"Host", b"User-Agent", b"Authorization", b"Accept", *request}
+    request |= {b"X-Forwarded-Client", b"X-Forwarded-Site"}
+    assert told.keys() == {b"Host", b"User-Agent", b"Authorization", b"Accept", b"Cookie", b"Origin", *request}
     assert (told[b"X-Forwarded-Method"], told[b"X-Forwarded-Uri"]) == (b"POST", b"/a%20b?c=d")
 
 

@@ -14,7 +14,6 @@ from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.directory import Directory
-from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.inbox import Inbox, InboxLimits
@@ -35,7 +34,9 @@ from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
 from tests.support.courier import MemoryCourier
-from tests.support.people import PlainTokens, plain_reception
+from tests.support.people import PlainSeals, PlainTokens, QuickPasswords, plain_reception
+
+LIMITS = InboxLimits(messages=50, bytes=1 << 20)
 
 
 class TurnedClock:
@@ -196,25 +197,6 @@ class PlentyOfMemory:
         return self.found
 
 
-class PlainSeals:
-    """Seals that can be read, and still open for the right tenant and name alone."""
-
-    def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
-        return f"{tenant_id} {name}\n".encode() + plain
-
-    def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
-        mark, _, plain = sealed.partition(b"\n")
-        if mark != f"{tenant_id} {name}".encode():
-            raise Problem(f"{name} doesn't open.")
-        return plain
-
-    def fingerprint(self, tenant_id: str, content: bytes) -> str:
-        return f"{tenant_id} {hash(content)}"
-
-
-LIMITS = InboxLimits(messages=50, bytes=1 << 20)
-
-
 def plain_compose(blueprint: Blueprint, *, port: int) -> tuple[str, str]:
     """A compose file of no use."""
     return "services: {}\n", ""
@@ -272,7 +254,8 @@ class House:
             broker_port=8701,
             model="default",
         )
-        self.people = plain_reception(self.store, self.bus, self.clock)
+        self.passwords = QuickPasswords()
+        self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)
         self.identities = self.people.identities
         self.activator = Activator(directory=self.directory, rouse=self.rungs.rouse, hold_limit=100)
         self.queue = KeyedQueue(longest_delay_s=10)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from innkeeper.core.attempts import Attempts
+from innkeeper.core.envelopes import Envelopes
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.identities import Identities
 from innkeeper.core.members import Members
@@ -28,6 +31,22 @@ class PlainTokens:
         return f"gateway-{tenant_id}-{epoch}"
 
 
+class PlainSeals:
+    """Seals that can be read, and still open for the right tenant and name alone."""
+
+    def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
+        return f"{tenant_id} {name}\n".encode() + plain
+
+    def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
+        mark, _, plain = sealed.partition(b"\n")
+        if mark != f"{tenant_id} {name}".encode():
+            raise Problem(f"{name} doesn't open.")
+        return plain
+
+    def fingerprint(self, tenant_id: str, content: bytes) -> str:
+        return f"{tenant_id} {hash(content)}"
+
+
 class QuickPasswords:
     """Keeps passwords as they are, and counts how often one was checked."""
 
@@ -48,9 +67,11 @@ class QuickPasswords:
         return not phc.startswith("plain:")
 
 
-def plain_reception(store: Store, bus: Bus, clock: Clock, *, sign_up: SignUp | None = None) -> Reception:
+def plain_reception(
+    store: Store, bus: Bus, clock: Clock, passwords: QuickPasswords, *, sign_up: SignUp | None = None
+) -> Reception:
     """The reception of a test."""
-    identities, passwords = Identities(store=store, bus=bus, clock=clock), QuickPasswords()
+    identities = Identities(store=store, bus=bus, clock=clock)
     return Reception(
         identities=identities,
         users=Users(store=store, identities=identities, passwords=passwords, clock=clock),
@@ -63,6 +84,8 @@ def plain_reception(store: Store, bus: Bus, clock: Clock, *, sign_up: SignUp | N
             clock=clock,
             lasts=timedelta(hours=1),
             sign_up=sign_up,
+            attempts=Attempts(clock=lambda: 0.0),
         ),
         tickets=Tickets(store=store, identities=identities, tokens=PlainTokens(), clock=clock),
+        envelopes=Envelopes(seals=PlainSeals(), clock=clock),
     )

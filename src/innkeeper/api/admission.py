@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from innkeeper.api.callers import address_of, request_id_of
+from innkeeper.api.console_session import check_own_page, signed_in
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.core.access import Action, Actor, allow
 from innkeeper.core.errors import Forbidden, Unauthenticated
@@ -90,22 +91,38 @@ async def admitted_with_x_auth_token(
 
 
 async def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
-    if token is None:
-        raise Unauthenticated("This needs a credential.")
-    actor = await inn.door.recognise(token)
-    if actor is None:
-        raise Unauthenticated("The credential isn't valid, or not any more.")
+    actor, again = await _who(request, inn, token)
     action, of = request.scope["endpoint"].needs
     tenant = await of(request, inn)
     if not allow(actor, action, tenant):
         raise Forbidden("This credential isn't for that.", hint=f"It would need `{action}`; see the access reference.")
 
     def is_still_welcome() -> bool:
-        now = inn.door.identify(token)
+        now = again()
         return now is not None and now.id == actor.id and allow(now, action, tenant)
 
     asked = replace(actor, address=address_of(request), request=request_id_of(request))
     return Guest(actor=asked, is_still_welcome=is_still_welcome)
+
+
+async def _who(request: Request, inn: Inn, token: str | None) -> tuple[Actor, Callable[[], Actor | None]]:
+    """Whoever has the credential, or is signed in to the console with this browser; and how to ask again."""
+    if token is not None:
+        actor = await inn.door.recognise(token)
+        if actor is None:
+            raise Unauthenticated("The credential isn't valid, or not any more.")
+        return actor, lambda: inn.door.identify(token)
+    found = signed_in(request, inn.people.identities)
+    if found is None:
+        raise Unauthenticated("This needs a credential.")
+    check_own_page(request, request.method)
+    session, actor = found
+
+    def again() -> Actor | None:
+        still = inn.people.identities.session(session.id)
+        return still and still[1]
+
+    return actor, again
 
 
 TheGuest = Annotated[Guest, Depends(admitted)]

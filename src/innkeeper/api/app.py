@@ -12,6 +12,7 @@ from innkeeper.api import (
     audit,
     capacity,
     chat,
+    console,
     doctor,
     events,
     health,
@@ -112,6 +113,7 @@ def _bare() -> FastAPI:
     app.include_router(v1)
     app.include_router(all_declared(seeds.router))
     app.include_router(health.router)
+    app.include_router(console.router)
     app.include_router(page.router)
     problems.install(app)
     return app

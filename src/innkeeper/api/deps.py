@@ -19,7 +19,7 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
-from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, Store
+from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.reception import Reception
 from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
@@ -107,6 +107,8 @@ class Inn:
     control: Control
     keys: Keys
     people: Reception
+    provider: SignIn | None
+    """Where people can sign in beside the console itself."""
     inbox: Inbox
     releases: Releases
     store: Store

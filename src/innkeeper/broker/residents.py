@@ -41,6 +41,11 @@ class Residents:
         """The name of the tenant whose instance has this address."""
         return self._names.get(address)
 
+    def address_of(self, name: str) -> str | None:
+        """The address of the tenant's instance."""
+        place = self._places.get(name)
+        return place.address if place else None
+
     def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
         """Whether the token is this tenant's own."""
         return same(token, self._tokens.broker_token(tenant_id, epoch))

@@ -124,6 +124,8 @@ class Actor:
     """The user that it stands for."""
     name: str = ""
     """For people: a mail address, or what a key is called."""
+    until: float | None = field(default=None, compare=False)
+    """When a credential that isn't ours runs out, in seconds since 1970."""
     address: str | None = field(default=None, compare=False)
     """Where the request came from."""
     request: str | None = field(default=None, compare=False)

@@ -30,21 +30,25 @@ class Attempts:
         self._clock = clock
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def check(self, *, account: str | None, address: str | None) -> None:
-        """Raise TooManyAttempts where it was tried in vain too often lately."""
-        for key, most in _buckets(account, address):
-            if self._level(key) >= most:
-                raise TooManyAttempts("That was tried too often.")
-
-    def failed(self, *, account: str | None, address: str | None) -> None:
-        """It was in vain once more."""
-        now = self._clock()
-        for key, _ in _buckets(account, address):
-            level = self._level(key) + 1
-            self._levels[key] = level, now
-            self._levels.move_to_end(key)
+    def begin(self, *, account: str | None, address: str | None) -> None:
+        """Somebody tries: it counts as a failure from here on, so that a thousand at once are no way round. Raises
+        TooManyAttempts where it was tried in vain too often lately."""
+        buckets = _buckets(account, address)
+        if any(self._level(key) >= most for key, most in buckets):
+            raise TooManyAttempts("That was tried too often.")
+        for key, _ in buckets:
+            self._set(key, self._level(key) + 1)
         while len(self._levels) > BUCKETS:
             self._levels.popitem(last=False)
+
+    def succeeded(self, *, account: str | None, address: str | None) -> None:
+        """It was no failure after all."""
+        for key, _ in _buckets(account, address):
+            self._set(key, max(0.0, self._level(key) - 1))
+
+    def _set(self, key: str, level: float) -> None:
+        self._levels[key] = level, self._clock()
+        self._levels.move_to_end(key)
 
     def _level(self, key: str) -> float:
         level, at = self._levels.get(key, (0.0, 0.0))

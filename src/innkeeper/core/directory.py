@@ -59,6 +59,10 @@ class Directory:
         """The key with that digest."""
         return self._keys.get(digest)
 
+    def keys_of(self, tenant: str) -> Iterator[TenantKey]:
+        """A tenant's keys."""
+        return (self._keys[digest] for digest in self._digests.get(tenant, ()))
+
     # --- following ----------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:

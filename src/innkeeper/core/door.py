@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 from innkeeper.core.access import ADMIN, KEY_PREFIX, Action, Actor, allow, digest, same
 from innkeeper.core.activate import Activator, is_open
+from innkeeper.core.callers import Pass
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import UnknownTenant
 from innkeeper.core.identities import Identities
 from innkeeper.core.identity_errors import TokenRefused
 from innkeeper.core.instance import Place
+from innkeeper.core.passes import Passes
+from innkeeper.core.people import Session
 from innkeeper.core.ports import Clock, OutsideTokens, Runtime
 from innkeeper.core.seating import Seating
 from innkeeper.core.tenant import Access, Tenant, Wanted
+from innkeeper.core.tickets import Tickets
 from innkeeper.core.waking import Crowded, Position, Usual, WakeStep, Waking, step_of
 
 
@@ -39,6 +43,7 @@ class Door:
         *,
         directory: Directory,
         identities: Identities,
+        tickets: Tickets,
         activator: Activator,
         seating: Seating,
         runtime: Runtime,
@@ -52,6 +57,8 @@ class Door:
     ) -> None:
         self._directory = directory
         self._identities = identities
+        self._tickets = tickets
+        self._passes = Passes(directory=directory, identities=identities, clock=clock)
         self._activator = activator
         self._seating = seating
         self._runtime = runtime
@@ -98,6 +105,20 @@ class Door:
         if tenant.spec.access is Access.OPEN:
             return True
         return actor is not None and allow(actor, Action.ENTER, tenant.name)
+
+    def holder(self, cookie: str, tenant: Tenant) -> tuple[Session, Actor] | None:
+        """Who shows the door's cookie; None: nobody whom it lets in any more."""
+        return self._tickets.holder(cookie, tenant)
+
+    async def redeem(self, secret: str, tenant: Tenant, *, host: str, knock: str) -> tuple[str, str]:
+        """The door's cookie for whoever brings a ticket from the console, and where they wanted to go; TicketRefused,
+        and Forbidden for those who aren't the tenant's."""
+        cookie, _, path = await self._tickets.redeem(secret, tenant, host=host, known_by=knock)
+        return cookie, path
+
+    def still(self, given: Pass) -> bool:
+        """Whether what let somebody in would do so again."""
+        return self._passes.still(given)
 
     def upstream(self, tenant: Tenant) -> Upstream | None:
         """Where the tenant answers right now; None: it has to be woken, or isn't known well enough yet."""

@@ -66,6 +66,8 @@ class KeysChanged(Event):
 
     kind: ClassVar[str] = "tenant.keys"
     keys: tuple[TenantKey, ...]
+    revoked: bool = False
+    """Whether there are fewer than before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,12 @@ class PeopleChanged(Event):
     kind: ClassVar[str] = "people"
     user: str | None
     """None: a service's token."""
+    revoked: bool = False
+    """Whether something that was allowed isn't any more."""
+    tenants: frozenset[str] = frozenset()
+    """Where the user belongs, or did."""
+    everywhere: bool = False
+    """Whether they have, or had, a role on the platform."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from innkeeper.core.tenant import Tenant
 
+CONSOLE = "console"
+"""The label under the domain at which the console answers; no tenant can have it as its name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hosting:
@@ -18,6 +21,16 @@ class Hosting:
     def host(self, name: str) -> str:
         """The canonical host of the tenant of that name."""
         return f"{name}.{self.domain}"
+
+    @property
+    def console_host(self) -> str:
+        """The console's host."""
+        return f"{CONSOLE}.{self.domain}"
+
+    @property
+    def console_origin(self) -> str:
+        """`https://console.example.com`: where people sign in."""
+        return self.origin(self.console_host)
 
     def origin(self, host: str) -> str:
         """`http://alice.localhost:8080`: without the port where it is the scheme's own."""

@@ -27,6 +27,7 @@ class Identities:
         self._actors: dict[str, Actor] = {}
         self._by_subject: dict[tuple[str | None, str | None], str] = {}
         self._tokens: dict[str, ApiToken] = {}
+        self._token_digests: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}
         self._by_digest: dict[str, str] = {}
         bus.on_event(self._follow)
@@ -42,6 +43,11 @@ class Identities:
             return token.actor(None)
         user = self._actors.get(token.user)
         return token.actor(user) if user else None
+
+    def token(self, token_id: str) -> Actor | None:
+        """Whoever has the token of that id."""
+        digest = self._token_digests.get(token_id)
+        return self.by_token(digest) if digest else None
 
     def by_session(self, digest: str) -> tuple[Session, Actor] | None:
         """Whose session that is, by the digest of its secret."""
@@ -73,6 +79,7 @@ class Identities:
             },
             user=user_id,
             name=claims.mail or claims.subject[:200],
+            until=claims.expires_at,
         )
 
     # --- following ----------------------------------------------------------------------------------------------------
@@ -91,8 +98,9 @@ class Identities:
         self._put_tokens(tokens)
         self._put_sessions(sessions)
 
-    async def changed(self, user_id: str | None) -> None:
+    async def changed(self, user_id: str | None, *, revoked: bool = False) -> None:
         """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open."""
+        before = self._actors.get(user_id or "")
         async with self._store.look() as tx:
             user = await tx.people.user(user_id) if user_id else None
             members = await tx.people.members(user=user.id) if user else ()
@@ -112,10 +120,20 @@ class Identities:
             others = [each for each in self._sessions.values() if each.user != user_id]
             self._put_sessions([*others, *sessions])
         self._put_tokens(tokens)
-        self._bus.publish(PeopleChanged(tenant="", user=user_id))
+        both = [actor for actor in (before, self._actors.get(user_id or "")) if actor is not None]
+        self._bus.publish(
+            PeopleChanged(
+                tenant="",
+                user=user_id,
+                revoked=revoked,
+                tenants=frozenset(name for actor in both for name in actor.tenants),
+                everywhere=user_id is None or any(actor.role is not None for actor in both),
+            )
+        )
 
     def _put_tokens(self, tokens: Iterable[ApiToken]) -> None:
         self._tokens = {token.digest: token for token in tokens}
+        self._token_digests = {token.id: digest for digest, token in self._tokens.items()}
 
     def _put_sessions(self, sessions: Iterable[Session]) -> None:
         self._sessions = {session.id: session for session in sessions}

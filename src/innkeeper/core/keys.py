@@ -72,7 +72,7 @@ class Keys:
                 raise UnknownKey(f"{tenant[:60]} has no key {key_id[:60]!r}.")
             await tx.drop_key(tenant, key_id)
             await tx.audit(_entry(self._clock.now(), actor, "key.revoke", keys.pop(key_id)))
-        self._bus.publish(KeysChanged(tenant=tenant, keys=tuple(keys.values())))
+        self._bus.publish(KeysChanged(tenant=tenant, keys=tuple(keys.values()), revoked=True))
 
 
 def checked_label(name: str) -> str:

@@ -50,7 +50,7 @@ class Members:
             await tx.audit(
                 entry(actor, "member.put", at=now, of=there, before=was, after={"role": role}, detail=detail)
             )
-        await self._identities.changed(user.id)
+        await self._identities.changed(user.id, revoked=before is not None)
         return member, user
 
     async def drop(self, tenant: str, who: str, *, actor: Actor) -> None:
@@ -63,7 +63,7 @@ class Members:
             await tx.people.drop_member(user.id, tenant)
             was, detail = {"role": members[user.id].role}, {"user": user.id, "mail": user.mail}
             await tx.audit(entry(actor, "member.drop", at=self._clock.now(), of=there, before=was, detail=detail))
-        await self._identities.changed(user.id)
+        await self._identities.changed(user.id, revoked=True)
 
 
 async def _tenant(tx: Transaction, name: str) -> Tenant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from innkeeper.core.envelopes import Envelopes
 from innkeeper.core.identities import Identities
 from innkeeper.core.members import Members
 from innkeeper.core.signing_in import SigningIn
@@ -22,3 +23,4 @@ class Reception:
     tokens: ApiTokens
     signing_in: SigningIn
     tickets: Tickets
+    envelopes: Envelopes

@@ -72,14 +72,14 @@ class SigningIn:
     async def with_password(self, mail: str, password: str, *, visitor: Visitor) -> tuple[Session, str]:
         """A session and its secret; SignInFailed whatever is wrong, after the same work; TooManyAttempts."""
         account = mail.strip().lower()[:254]
-        self._attempts.check(account=account, address=visitor.address)
+        self._attempts.begin(account=account, address=visitor.address)
         async with self._store.look() as tx:
             user = await tx.people.user_by_mail(account)
         right = await self._passwords.verify(password, user.password if user else None)
         if user is None or not right or user.disabled:
-            self._attempts.failed(account=account, address=visitor.address)
             why = "unknown" if user is None else "disabled" if right else "password"
             await self._refused(why, visitor, account if MAIL.fullmatch(account) else None)
+        self._attempts.succeeded(account=account, address=visitor.address)
         if self._passwords.outdated(user.password or ""):
             user = replace(user, password=await self._passwords.hash(password))
         return await self._begin(user, SignInMethod.PASSWORD, visitor)
@@ -101,10 +101,10 @@ class SigningIn:
 
     async def check_own(self, user: User, password: str) -> None:
         """Raise SignInFailed where that isn't the user's password; guessing is held up like signing in."""
-        self._attempts.check(account=user.mail, address=None)
+        self._attempts.begin(account=user.mail, address=None)
         if not await self._passwords.verify(password, user.password):
-            self._attempts.failed(account=user.mail, address=None)
             raise SignInFailed("own password")
+        self._attempts.succeeded(account=user.mail, address=None)
 
     async def sessions(self, *, user: str | None = None) -> Sequence[Session]:
         """Those that aren't over: all, or a user's own."""
@@ -123,7 +123,7 @@ class SigningIn:
             session = sessions[session_id]
             detail = {"session": session.id, "user": session.user}
             await tx.audit(entry(actor, "session.end", at=self._clock.now(), detail=detail))
-        await self._identities.changed(session.user)
+        await self._identities.changed(session.user, revoked=True)
 
     async def _begin(self, user: User, method: SignInMethod, visitor: Visitor) -> tuple[Session, str]:
         now, secret = self._clock.now(), new_secret("s")

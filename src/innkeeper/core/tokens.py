@@ -94,7 +94,7 @@ class ApiTokens:
                 raise UnknownToken(f"There is no token {token_id[:60]!r}.")
             await tx.people.drop_token(token.id)
             await tx.audit(entry(actor, "token.revoke", at=self._clock.now(), before=told(token)))
-        await self._identities.changed(token.user)
+        await self._identities.changed(token.user, revoked=True)
 
 
 def told(token: ApiToken) -> dict[str, object]:

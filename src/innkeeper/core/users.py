@@ -75,7 +75,7 @@ class Users:
             detail = {"user": user.id, "password": "password" in fields}
             line = entry(actor, "user.change", at=self._clock.now(), before=before, after=after, detail=detail)
             await tx.audit(line)
-        await self._identities.changed(user.id)
+        await self._identities.changed(user.id, revoked=True)
         return changed
 
     async def delete(self, who: str, *, actor: Actor) -> None:
@@ -85,7 +85,7 @@ class Users:
             await _not_the_last_admin(tx, user)
             await tx.people.drop_user(user.id)
             await tx.audit(entry(actor, "user.delete", at=self._clock.now(), before=told(user)))
-        await self._identities.changed(user.id)
+        await self._identities.changed(user.id, revoked=True)
 
     async def _hashed(self, password: str, mail: str) -> str:
         self._passwords.check(password, mail=mail)

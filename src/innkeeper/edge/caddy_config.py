@@ -66,6 +66,11 @@ class EdgePlan:
     """The largest body of such a message."""
 
     @property
+    def ports(self) -> list[int]:
+        """Where clients come in."""
+        return [self.port]
+
+    @property
     def gate_socket(self) -> Path:
         """Where the gate listens."""
         return self.run / "gate.sock"
@@ -220,6 +225,10 @@ _SITE = Template("""\
 			header_up X-Forwarded-Destination {header.Sec-Fetch-Dest}{header.Upgrade}
 			header_up Authorization {header.Authorization}
 			header_up Accept {header.Accept}
+			header_up Cookie {header.Cookie}
+			header_up Origin {header.Origin}
+			header_up X-Forwarded-Site {header.Sec-Fetch-Site}
+			header_up X-Forwarded-Client "{remote_host}:{remote_port} {http.request.proto}"
 			lb_try_duration ${patience_s}s
 			lb_try_interval ${look_every_ms}ms
 			lb_retries $looks
@@ -240,6 +249,7 @@ _SITE = Template("""\
 						header_up -Via
 						$forged
 						header_down Set-Cookie "(?i);\\s*Domain=[^;]*" ""
+						header_down Set-Cookie "(?i)^\\s*__Host-innkeeper.*" ""
 						stream_close_delay 24h
 						transport http {
 							dial_timeout 5s

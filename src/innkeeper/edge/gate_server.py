@@ -49,8 +49,8 @@ class _Connection(asyncio.Protocol):
     """One of Caddy's connections; it asks on it again and again, one request at a time."""
 
     __slots__ = (
-        "_accept", "_authorization", "_connections", "_destination", "_gate", "_held", "_host", "_method", "_parser",
-        "_transport", "_uri",
+        "_accept", "_authorization", "_client", "_connections", "_cookies", "_destination", "_gate", "_held", "_host",
+        "_method", "_origin", "_parser", "_site", "_transport", "_uri",
     )  # fmt: skip
     _transport: asyncio.Transport
 
@@ -89,6 +89,7 @@ class _Connection(asyncio.Protocol):
 
     def _clear(self) -> None:
         self._host = self._authorization = self._accept = self._destination = b""
+        self._cookies = self._origin = self._site = self._client = b""
         self._method, self._uri = b"GET", b"/"
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -105,6 +106,14 @@ class _Connection(asyncio.Protocol):
                 self._uri = value
             case b"x-forwarded-destination":
                 self._destination = value
+            case b"cookie":
+                self._cookies = value
+            case b"origin":
+                self._origin = value
+            case b"x-forwarded-site":
+                self._site = value
+            case b"x-forwarded-client":
+                self._client = value
 
     def on_message_complete(self) -> None:
         if self._held is not None:
@@ -112,7 +121,18 @@ class _Connection(asyncio.Protocol):
             return
         try:
             answer = self._gate.ask(
-                Ask(self._host, self._authorization, self._accept, self._method, self._uri, self._destination)
+                Ask(
+                    self._host,
+                    self._authorization,
+                    self._accept,
+                    self._method,
+                    self._uri,
+                    self._destination,
+                    self._cookies,
+                    self._origin,
+                    self._site,
+                    self._client,
+                )
             )
         except Exception:  # whatever it is, the client gets an answer and the log the trace
             answer = self._gate.fault()
