@@ -15,7 +15,6 @@ from aiodocker.containers import DockerContainer
 
 from innkeeper.agents import AGENTS
 from innkeeper.core.events import utc_now
-from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
 from innkeeper.core.ports import Agent
 from innkeeper.core.seating import Seating
@@ -130,7 +129,7 @@ async def engine_floor(data: Path, env: Mapping[str, str]) -> AsyncIterator[Engi
             runtime=runtime,
             units=units,
             tokens=Keyring.open(data),
-            hosting=Hosting(domain=settings.domain, port=settings.edge_port),
+            hosting=settings.hosting,
             compose=render_compose,
             broker_port=settings.broker_port,
             model=MODEL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from innkeeper.agents import AGENTS
@@ -61,18 +61,24 @@ def doctor_host(
         data=settings.data,
         engine=engine_at(settings.docker_socket),
         ports=(
-            Port(number=settings.edge_port, purpose="the edge", setting="INNKEEPER_EDGE_PORT"),
+            *_edge_ports(settings),
             Port(number=settings.api_port, purpose="the API", setting="INNKEEPER_API"),
             Port(number=settings.broker_port, purpose="the broker", setting="INNKEEPER_BROKER_PORT"),
         ),
         tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
         isolation=None if directory is None else _isolation(directory, runtime),
         missing_rungs=missing_rungs,
-        caddy=find_binary() if settings.edge else None,
+        caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
         ntp_synchronised=kernel_synchronised,
     )
+
+
+def _edge_ports(settings: Settings) -> Iterator[Port]:
+    yield Port(number=settings.http_port, purpose="the edge", setting="INNKEEPER_EDGE_PORT")
+    if settings.has_tls:
+        yield Port(number=settings.edge_https_port, purpose="the edge's HTTPS", setting="INNKEEPER_EDGE_HTTPS_PORT")
 
 
 def _facts(tenant: Tenant) -> TenantFacts:

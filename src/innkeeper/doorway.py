@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -62,7 +62,7 @@ async def doorway(
 
 
 def _severing(
-    ports: list[int],
+    ports: Collection[int],
     pid: Callable[[], int | None],
     door: Door,
     callers: Callers,

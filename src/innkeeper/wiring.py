@@ -27,7 +27,6 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
-from innkeeper.core.hosting import Hosting
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
 from innkeeper.core.policy import presets_from
@@ -39,8 +38,9 @@ from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.doorway import Doorway, doorway
 from innkeeper.edge.prober import HttpProber
+from innkeeper.edge.sockets import bind_private
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
-from innkeeper.frontage import edge_plan
+from innkeeper.frontage import edge_plan, names_of
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
@@ -105,6 +105,10 @@ class House:
             supervisor.add("caddy", self.doorway.caddy.watch)
             self.doorway.severing.start(supervisor)
 
+    def doors(self) -> list[socket.socket]:
+        """Where the API listens for those who come through the edge."""
+        return [bind_private(edge_plan(self.settings).console_socket, backlog=1024)] if self.doorway else []
+
     def on_loop_restart(self, name: str) -> None:
         """A loop fell."""
         telemetry.loop_restarts.labels(loop=name.rstrip("-0123456789")).inc()
@@ -144,7 +148,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         runtime = make_runtime(settings)
         stack.push_async_callback(runtime.close)
         units = FolderUnits(settings.data / "tenants")
-        hosting = Hosting(domain=settings.domain, port=settings.edge_port)
+        hosting = settings.hosting
         directory = Directory(store=store, bus=bus, hosting=hosting)
         await directory.load()
         people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
@@ -267,6 +271,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             directory=directory,
             entrance=seating.entrance,
             hosting=hosting,
+            names=names_of(settings, directory),
             bus=bus,
             dormitory=beds,
             memory=memory,

@@ -19,6 +19,7 @@ from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.hosts import Premises
+from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.tenant import Spec
 from innkeeper.host.doctor.finding import Finding, Status
@@ -99,6 +100,18 @@ class Surveyed:
         return {} if self.seen is None else {each: self.seen(each) for each in instance_ids}
 
 
+class Zone:
+    """What resolves to where, and what was looked up."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, set[str]] = {HOSTING.console_host: {"192.0.2.10", "2001:db8::10"}}
+        self.asked: list[str] = []
+
+    async def addresses(self, host: str) -> frozenset[str]:
+        self.asked.append(host)
+        return frozenset(self.records.get(host, ()))
+
+
 @dataclass
 class Bench:
     """The pieces, where tests can reach them."""
@@ -112,6 +125,7 @@ class Bench:
     findings: list[Finding]
     parts: list[Part]
     admin_token: str
+    zone: Zone
 
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         """A client of the app in this process; as the admin unless a token is given."""
@@ -137,7 +151,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     agent = ServedAgent()
     house = House(agent=agent)
     admin_token = new_secret("a")
-    builds, survey = Builds(), Surveyed()
+    builds, survey, zone = Builds(), Surveyed(), Zone()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
     parts = [Part(name="memory", up=True, version="1"), Part(name="caddy", up=False, says="not started")]
 
@@ -171,6 +185,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         directory=house.directory,
         entrance=house.seating.entrance,
         hosting=HOSTING,
+        names=Names(directory=house.directory, hosting=HOSTING, resolve=zone.addresses),
         bus=house.bus,
         dormitory=house.dormitory,
         memory=house.memory,
@@ -197,4 +212,5 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
             findings=findings,
             parts=parts,
             admin_token=admin_token,
+            zone=zone,
         )

@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from innkeeper.api.callers import address_of, request_id_of
 from innkeeper.api.console_session import check_own_page, signed_in
 from innkeeper.api.deps import Inn, TheInn
+from innkeeper.api.visitors import address_of, request_id_of
 from innkeeper.core.access import Action, Actor, allow
 from innkeeper.core.errors import Forbidden, Unauthenticated
 

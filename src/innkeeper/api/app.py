@@ -14,8 +14,10 @@ from innkeeper.api import (
     chat,
     console,
     doctor,
+    edge_ask,
     events,
     health,
+    hostnames,
     inbox,
     keys,
     logs,
@@ -55,6 +57,7 @@ _GUARDED = (
     users,
     tokens,
     oneself,
+    hostnames,
     inbox,
     operations,
     agents,
@@ -115,5 +118,6 @@ def _bare() -> FastAPI:
     app.include_router(health.router)
     app.include_router(console.router)
     app.include_router(page.router)
+    app.include_router(edge_ask.router)
     problems.install(app)
     return app

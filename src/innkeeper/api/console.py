@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from innkeeper.api.callers import address_of, request_id_of
 from innkeeper.api.console_pages import home_page, onward_page, refusal_page, sign_in_page
 from innkeeper.api.console_session import COOKIE, PENDING, check_own_page, set_cookie, signed_in
 from innkeeper.api.deps import Inn, TheInn
+from innkeeper.api.visitors import address_of, request_id_of
 from innkeeper.core.errors import Forbidden, Problem, Unauthenticated
 from innkeeper.core.identity_errors import IdentityProviderAway, SignInFailed
 from innkeeper.core.people import Session

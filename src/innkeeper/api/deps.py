@@ -19,6 +19,7 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
+from innkeeper.core.names import Names
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.reception import Reception
 from innkeeper.core.releases import Releases
@@ -118,6 +119,7 @@ class Inn:
     entrance: Callable[[Tenant], Entrance]
     """How to get in to a tenant's agent, with its own credential: `Seating.entrance`."""
     hosting: Hosting
+    names: Names
     bus: Bus
     dormitory: Dormitory
     memory: HostMemory

@@ -11,9 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from innkeeper import telemetry
 from innkeeper.api.admission import admitted, bearer, needs
-from innkeeper.api.callers import is_local
 from innkeeper.api.deps import TheInn
 from innkeeper.api.schema import Document
+from innkeeper.api.visitors import is_local
 from innkeeper.api.waiting import Stopping
 from innkeeper.core.access import Action
 from innkeeper.core.instance import State

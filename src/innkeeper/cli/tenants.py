@@ -177,6 +177,22 @@ def url(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None
         show.line(tenant["url"])
 
 
+@app.command()
+def hostnames(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> None:
+    """Look whether a tenant's own hostnames point here, as their certificates need."""
+    desk: Desk = ctx.obj
+    found = list(desk.client.items(f"/v1/tenants/{path_part(name)}/hostnames"))
+    if as_json:
+        show.document(found)
+        return
+    rows = [(each["hostname"], _POINTS[each["points_here"]], each["says"]) for each in found]
+    hint = f"{name} has none of its own. Add one: innkeeper tenant update {name} --hostname chat.example.com"
+    show.table(("HOSTNAME", "POINTS HERE", "WHAT TO DO"), rows, empty=hint)
+
+
+_POINTS = {True: "yes", False: "no", None: "-"}
+
+
 def _inbox_path(each: dict[str, Any]) -> str:
     port = f", port {each['port']}" if each["port"] else ""
     return f"{each['path']} (id {each['id']}{port}, said by the {each['by']})"

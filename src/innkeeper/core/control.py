@@ -15,6 +15,7 @@ from innkeeper.core.audit import difference, entry, told
 from innkeeper.core.errors import (
     Conflict,
     Invalid,
+    InvalidName,
     RungMissing,
     TenantExists,
     TenantLeaving,
@@ -24,6 +25,7 @@ from innkeeper.core.errors import (
     UnknownTenant,
 )
 from innkeeper.core.events import Bus, OperationChanged, Subscription, TenantChanged
+from innkeeper.core.hosting import CONSOLE
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
@@ -139,7 +141,10 @@ class Control:
         once: Once | None = None,
     ) -> tuple[Tenant, Operation]:
         """A new tenant, to be provisioned. `adopt` takes over a folder that a former tenant of the name left."""
-        check_name(name)
+        if check_name(name) == CONSOLE:
+            raise InvalidName(
+                f"{CONSOLE}.{self._domain} is the console's own host.", field="name", hint="Choose another name."
+            )
         agent = self.agent(agent_name)
         if wanted is Wanted.GONE:
             raise Invalid("A tenant can't be created gone.", field="wanted")

@@ -22,6 +22,10 @@ class Hosting:
         """The canonical host of the tenant of that name."""
         return f"{name}.{self.domain}"
 
+    def is_under(self, host: str) -> bool:
+        """Whether the host is one of the domain's own."""
+        return host.endswith(f".{self.domain}")
+
     @property
     def console_host(self) -> str:
         """The console's host."""

@@ -20,8 +20,9 @@ import structlog
 from innkeeper.core.errors import EdgeFault, PortTaken
 from innkeeper.edge.caddy_admin import CaddyAdmin
 from innkeeper.edge.caddy_config import EdgePlan, render
-from innkeeper.edge.caddy_launch import find_binary, last_words, launch
+from innkeeper.edge.caddy_launch import check_module, find_binary, last_words, launch
 from innkeeper.edge.listening import who_listens
+from innkeeper.edge.own_files import with_own_files
 from innkeeper.edge.processes import Process
 from innkeeper.edge.sockets import check_length
 
@@ -57,11 +58,12 @@ class Caddy:
 
     async def start(self) -> int:
         """Find Caddy or start it, with the present configuration either way; its pid. Raises EdgeFault, PortTaken."""
-        caddyfile = render(self._plan)
         check_length(self._plan.admin_socket)
         async with self._alone():
+            caddyfile = render(await asyncio.to_thread(with_own_files, self._plan))
             pid = self._admin.pid()
-            await self._refuse_taken_port(pid)
+            for port in self._plan.ports:
+                await self._refuse_taken_port(port, pid)
             if pid is None:
                 return await self._launch(caddyfile)
             if not await self._admin.carries(caddyfile):
@@ -127,9 +129,9 @@ class Caddy:
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
             yield
 
-    async def _refuse_taken_port(self, own_pid: int | None) -> None:
+    async def _refuse_taken_port(self, port: int, own_pid: int | None) -> None:
         # Caddy would share the port with another Caddy of the same user, and each would get half of the requests.
-        host, port = self._plan.host, self._plan.port
+        host = self._plan.host
         found = await asyncio.to_thread(who_listens, host, port)
         for _ in range(20):
             if found is None or found.pid is not None:
@@ -141,7 +143,10 @@ class Caddy:
             raise PortTaken(f"Port {port}, which the edge needs, belongs to {who}.")
 
     async def _launch(self, caddyfile: str) -> int:
-        self._child = launch(self._binary or find_binary(), self._plan, caddyfile)
+        binary = self._binary or find_binary(self._plan.binary)
+        if self._plan.tls is not None and (module := self._plan.tls.dns_module) is not None:
+            await check_module(binary, module)
+        self._child = launch(binary, self._plan, caddyfile)
         pid = self._child.pid
         with Process(pid) as process:
             await self._until_it_serves(process)

