@@ -20,6 +20,7 @@ from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_admin import listener_pid
 from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
+from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
 from innkeeper.host.keepers import Footprint, footprints
@@ -71,6 +72,7 @@ def doctor_host(
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
+        certificates=CertificateShelf(plan).look if settings.edge and plan.tls else None,
         ntp_synchronised=kernel_synchronised,
     )
 

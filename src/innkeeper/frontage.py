@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from innkeeper.core.directory import Directory
+from innkeeper.core.events import Bus
 from innkeeper.core.names import Names
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
+from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.edge.lookup import addresses_of
 from innkeeper.edge.tls import Tls, Way
+from innkeeper.loops.certificates import CertificateWatch
 from innkeeper.settings import Settings
 
 
@@ -20,6 +23,26 @@ def names_of(settings: Settings, directory: Directory) -> Names:
         public=settings.public_addresses,
         check=settings.hostnames_check == "dns",
     )
+
+
+def watch_of(settings: Settings, caddy: Caddy, directory: Directory, bus: Bus) -> CertificateWatch:
+    """Who looks after certificates."""
+    plan = edge_plan(settings)
+    seen = _stamps(plan)
+
+    async def take_up() -> None:
+        nonlocal seen
+        if (now := _stamps(plan)) != seen:
+            await caddy.start()  # finds it, and loads what has changed
+            seen = now
+
+    return CertificateWatch(look=CertificateShelf(plan).look, take_up=take_up, directory=directory, bus=bus)
+
+
+def _stamps(plan: EdgePlan) -> tuple[int, ...]:
+    """When the operator's own files were last changed."""
+    files = [file for file in (plan.tls.cert, plan.tls.key) if file] if plan.tls else []
+    return tuple(file.stat().st_mtime_ns for file in files if file.exists())
 
 
 def edge_of(settings: Settings) -> Caddy:

@@ -27,7 +27,15 @@ from prometheus_client import (
 )
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from innkeeper.core.events import CapacityShort, Event, MemoryMoved, OperationChanged, StepTaken, TenantWoken
+from innkeeper.core.events import (
+    CapacityShort,
+    CertificateFailed,
+    Event,
+    MemoryMoved,
+    OperationChanged,
+    StepTaken,
+    TenantWoken,
+)
 
 # --- redaction --------------------------------------------------------------------------------------------------------
 
@@ -166,6 +174,10 @@ gate_asks = _counter("gate_asks", "Requests that the gate decided on, by outcome
 severed = _counter(
     "severed", "Connections that were ended for what was revoked, by the side of the edge: client or tenant.", "side"
 )
+certificates = _gauge("certificates", "Hosts with TLS by their certificate: valid, expiring or failing.", "state")
+certificate_failures = _counter(
+    "certificate_failures", "Attempts to get or renew a certificate that were seen to fail."
+)
 caddy_up = _gauge("caddy_up", "Whether Caddy answers: 1 or 0.")
 
 inbox_messages = _counter(
@@ -202,6 +214,8 @@ def count_event(event: Event) -> None:
             page_outs.labels(of=of, outcome="done" if paged.skipped is None else "skipped").inc()
         case CapacityShort():
             capacity_short.inc()
+        case CertificateFailed():
+            certificate_failures.inc()
         case OperationChanged(operation=operation) if operation.status.ended:
             operations.labels(kind=operation.kind, status=operation.status).inc()
         case _:

@@ -40,13 +40,14 @@ from innkeeper.doorway import Doorway, doorway
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
-from innkeeper.frontage import edge_plan, names_of
+from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
 from innkeeper.keyring import Keyring, admin_token
+from innkeeper.loops.certificates import CertificateWatch
 from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.housekeeping import Housekeeping
 from innkeeper.loops.queue import KeyedQueue
@@ -89,6 +90,7 @@ class House:
     listeners: BrokerListeners
     queue: KeyedQueue
     doorway: Doorway | None
+    certificates: CertificateWatch | None
     webhooks: Webhooks
     post: PostOffice
 
@@ -100,10 +102,12 @@ class House:
         self.residents.start(supervisor, self.listeners)
         self.webhooks.start(supervisor)
         self.post.start(supervisor)
-        supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self._measure))
+        supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
         if self.doorway is not None:
             supervisor.add("caddy", self.doorway.caddy.watch)
             self.doorway.severing.start(supervisor)
+        if self.certificates is not None:
+            self.certificates.start(supervisor)
 
     def doors(self) -> list[socket.socket]:
         """Where the API listens for those who come through the edge."""
@@ -113,7 +117,8 @@ class House:
         """A loop fell."""
         telemetry.loop_restarts.labels(loop=name.rstrip("-0123456789")).inc()
 
-    async def _measure(self) -> None:
+    async def measure(self) -> None:
+        """Set the gauges."""
         telemetry.queue_depth.set(len(self.queue))
         telemetry.broker_in_flight.set(self.broker.in_flight_in_all)
         telemetry.starts_waiting.set(self.dormitory.turnstile.waiting)
@@ -121,6 +126,9 @@ class House:
         await self._measure_swap()
         if self.doorway is not None:
             telemetry.caddy_up.set((await self.doorway.caddy.status()).running)
+        if self.certificates is not None:
+            for state, number in self.certificates.last.counts(utc_now()).items():
+                telemetry.certificates.labels(state=state).set(number)
         await self.post.measure()
 
     async def _measure_swap(self) -> None:
@@ -319,6 +327,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             listeners=listeners,
             queue=queue,
             doorway=entry,
+            certificates=watch_of(settings, caddy, directory, bus) if caddy and settings.has_tls else None,
             webhooks=Webhooks(
                 store=store,
                 directory=directory,

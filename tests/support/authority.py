@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from string import Template
+from urllib.parse import urlsplit
 
 import httpx2
 from starlette.types import Receive, Scope, Send
@@ -28,6 +29,7 @@ _CADDYFILE = Template("""\
 	admin "unix/$folder/admin.sock"
 	persist_config off
 	skip_install_trust
+	auto_https disable_redirects
 	storage file_system "$folder/storage"
 	log {
 		level INFO
@@ -36,6 +38,7 @@ _CADDYFILE = Template("""\
 }
 https://127.0.0.1:$port {
 	bind 127.0.0.1
+	log
 	tls internal
 	acme_server {
 		lifetime $lifetime
@@ -72,6 +75,11 @@ class Authority:
     def trusting(self) -> ssl.SSLContext:
         """What a client uses that believes this authority and no other."""
         return ssl.create_default_context(cafile=str(self.root))
+
+    @property
+    def orders(self) -> int:
+        """How many certificates it was asked for."""
+        return (self._folder / "log").read_text().count("/new-order")
 
     async def start(self) -> None:
         """Serve."""
@@ -110,7 +118,7 @@ class Authority:
         host = dict(scope["headers"])[b"host"].decode()
         self.challenged.append(host)
         async with httpx2.AsyncClient(trust_env=False, headers={"Host": host}) as client:
-            answer = await client.get(f"http://127.0.0.1:{self.edge_port}{scope['path']}")
+            answer = await client.get(f"http://127.0.0.1:{self.edge_port}{urlsplit(scope['path']).path}")
         await send({"type": "http.response.start", "status": answer.status_code, "headers": []})
         await send({"type": "http.response.body", "body": answer.content})
 

@@ -131,6 +131,15 @@ class CapacityShort(Event):
     problem: Problem = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CertificateFailed(Event):
+    """A host couldn't get a certificate, or have it renewed; `tenant` is empty for the console's."""
+
+    kind: ClassVar[str] = "certificate.failed"
+    host: str
+    says: str
+
+
 class Subscription:
     """One listener's queue; when it lags by more than its size, the oldest events are dropped and counted."""
 
@@ -148,6 +157,10 @@ class Subscription:
     async def get(self) -> Event:
         """The next event, waiting for it."""
         return await self._queue.get()
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return self._queue.empty()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import httpx2
 
+from innkeeper.core.certificates import Certificates
 from innkeeper.core.errors import RuntimeUnavailable
 from innkeeper.core.ladder import Rung
 from innkeeper.host.sever import Ways
@@ -74,6 +75,8 @@ class Host:
     caddy_admin: Path | None = None
     ways_to_sever: Callable[[], Ways] | None = None
     """Tries to end a connection as it would be done to one of Caddy's; None: `serve` isn't meant to run one."""
+    certificates: Callable[[], Certificates] | None = None
+    """Reads what there is of certificates; None: there is no TLS."""
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
     statvfs: Callable[[Path], os.statvfs_result] = os.statvfs
