@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
-PATIENCE_MS = 30_000  # a first turn takes seconds, and this machine may have much else to do
+PATIENCE_MS = 90_000  # a first turn takes seconds, and this machine may have much else to do
 
 
 async def says_hello(page: Page, *, answer: str = "Hello there.") -> None:
