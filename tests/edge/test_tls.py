@@ -6,14 +6,25 @@ import asyncio
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+from innkeeper.core.errors import EdgeFault
 from innkeeper.core.events import CertificateFailed
 from innkeeper.core.hosting import CONSOLE
-from innkeeper.edge.caddy_config import FORGED
+from innkeeper.edge.caddy import Caddy
+from innkeeper.edge.caddy_config import FORGED, EdgePlan, render
+from innkeeper.edge.caddy_launch import launch
 from innkeeper.edge.certificates import CertificateShelf
+from innkeeper.edge.tls import Tls, Way
 from innkeeper.frontage import edge_of, edge_plan
 from tests.edge.inn import DOMAIN, Inn, agent, open_inn
 from tests.support.authority import Authority, authority
@@ -50,7 +61,7 @@ async def port() -> AsyncIterator[int]:
         yield port
 
 
-def inn_of(acme: Authority):  # type: ignore[no-untyped-def]
+def inn_of(acme: Authority) -> AbstractAsyncContextManager[Inn]:
     acme.edge_port = free_port()
     return open_inn(
         edge_port=acme.edge_port, acme_ca=acme.directory, acme_ca_root=acme.root, hsts_s=3600, hostnames_check="off",
@@ -236,3 +247,125 @@ async def test_caddys_own_authority(port: int) -> None:
             await inn.certificate(f"nobody.{DOMAIN}")
         shelf = CertificateShelf(edge_plan(inn.settings)).look()
         assert [each.host for each in shelf.found] == [ALICE]
+
+
+async def test_an_operators_own_files_and_their_renewal(port: int, tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    first = write_pair(cert, key, f"*.{DOMAIN}", lasts=timedelta(days=90))
+    async with open_inn(tls="files", tls_cert=cert, tls_key=key) as inn:
+        await inn.create("alice", port=port)
+        inn.trust = ssl.create_default_context(cadata=cert.read_text())
+        assert (await inn.certificate(ALICE)).serial_number == first
+        with pytest.raises(ssl.SSLError):
+            await inn.certificate("evil.example")
+        assert (await inn.plain(ALICE)).status_code == 308
+
+        async with inn.socket(ALICE) as socket:
+            second = write_pair(cert, key, f"*.{DOMAIN}", lasts=timedelta(hours=1), began=timedelta(days=89))
+            watch = inn.house.certificates
+            assert watch is not None
+            await watch.watch()
+            inn.trust = ssl.create_default_context(cadata=cert.read_text())
+            assert (await inn.certificate(ALICE)).serial_number == second != first
+            await socket.send("still here")
+            assert await socket.recv() == "still here"
+
+        found = {each["name"]: each for each in (await inn.api("GET", "/v1/doctor")).json()["findings"]}
+        assert found["certificates"]["status"] == "warn"
+        assert found["certificates"]["says"].startswith("your own ends at")
+
+        cert.write_text("not a certificate")
+        await watch.watch()  # says so in the log, and serves what it had
+        assert (await inn.certificate(ALICE)).serial_number == second
+
+
+async def test_without_a_control_plane_the_console_says_so(run: Path) -> None:
+    plan = EdgePlan(host="127.0.0.1", port=free_port(), run=run, wake_deadline_s=-9)  # looked for within a second
+    caddy = Caddy(plan)
+    await caddy.start()
+    try:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{plan.port}/v1/status", headers={"Host": plan.console_host})
+    finally:
+        await caddy.stop()
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "gate_away"
+    assert answer.headers["retry-after"] == "5"
+
+
+# --- what can't be ----------------------------------------------------------------------------------------------------
+
+
+def files_plan(run: Path, cert: Path, key: Path) -> EdgePlan:
+    tls = Tls(way=Way.FILES, port=free_port(), cert=cert, key=key)
+    return EdgePlan(host="127.0.0.1", port=free_port(), run=run, wake_deadline_s=1, tls=tls)
+
+
+async def test_files_that_caddy_could_not_use_are_refused_in_words(run: Path, tmp_path: Path) -> None:
+    cert, key, other = tmp_path / "cert.pem", tmp_path / "key.pem", tmp_path / "other.pem"
+    write_pair(cert, other, DOMAIN, lasts=timedelta(days=1))
+    write_pair(cert, key, DOMAIN, lasts=timedelta(days=1))
+
+    with pytest.raises(EdgeFault, match="can't be read: No such file") as refused:
+        await Caddy(files_plan(run, tmp_path / "none.pem", key)).start()
+    assert "INNKEEPER_TLS_CERT" in refused.value.hint
+    with pytest.raises(EdgeFault, match="can't be read: Is a directory"):
+        await Caddy(files_plan(run, cert, tmp_path)).start()
+    with pytest.raises(EdgeFault, match="no certificate with its key: key values mismatch"):
+        await Caddy(files_plan(run, cert, other)).start()
+    key.write_text("nothing")
+    with pytest.raises(EdgeFault, match="no certificate with its key"):
+        await Caddy(files_plan(run, cert, key)).start()
+
+
+async def test_a_module_that_caddy_lacks_is_named(run: Path) -> None:
+    tls = Tls(way=Way.DNS, port=free_port(), dns="cloudflare {env.CF_API_TOKEN}", ask="http://127.0.0.1:1/edge/ask")
+    plan = EdgePlan(host="127.0.0.1", port=free_port(), run=run, wake_deadline_s=1, tls=tls)
+
+    with pytest.raises(EdgeFault, match=r"no module `dns\.providers\.cloudflare`") as refused:
+        await Caddy(plan).start()
+    assert "github.com/caddy-dns/cloudflare" in refused.value.hint
+
+
+async def test_caddy_gets_the_variables_that_the_dns_provider_is_given_by_and_no_others(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CF_API_TOKEN", "for-caddy")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
+    tls = Tls(way=Way.DNS, dns="cloudflare {env.CF_API_TOKEN}")
+    plan = EdgePlan(host="127.0.0.1", port=free_port(), run=run, wake_deadline_s=1, tls=tls)
+    asked = run / "env"
+    program = run / "caddy"
+    program.write_text(f"#!/bin/sh\nenv > {asked}\n")
+    program.chmod(0o700)
+
+    launch(program, plan, render(plan)).wait()
+
+    assert "CF_API_TOKEN=for-caddy" in asked.read_text()
+    assert "canary" not in asked.read_text()
+    assert "for-caddy" not in (run / "Caddyfile").read_text()
+    assert "dns cloudflare {env.CF_API_TOKEN}" in (run / "Caddyfile").read_text()
+
+
+def write_pair(cert: Path, key: Path, host: str, *, lasts: timedelta, began: timedelta = timedelta(hours=1)) -> int:
+    """A certificate that signs itself, and its key; the serial number."""
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")]), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - began)
+        .not_valid_after(now + lasts)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .sign(secret, hashes.SHA256())
+    )
+    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        secret.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return made.serial_number
