@@ -32,6 +32,7 @@ TENANTS_OWN = {
     ("GET", "/v1/tenants/{name}/logs"),
     ("GET", "/v1/tenants/{name}/events"),
     ("GET", "/v1/tenants/{name}/inbox"),
+    ("GET", "/v1/tenants/{name}/hostnames"),
     ("POST", "/v1/tenants/{name}/wake"),
     ("POST", "/v1/tenants/{name}/chat"),
 }

@@ -1,9 +1,11 @@
-"""The configuration is a pure function of the settings; `Caddyfile` beside this file is what it makes of one plan."""
+"""The configuration is a pure function of the settings; the `Caddyfile`s beside this file are what it makes of two."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,37 @@ import pytest
 from innkeeper.core.errors import EdgeFault
 from innkeeper.core.policy import DEADLINE_MAX_S
 from innkeeper.edge.caddy_config import EdgePlan, render
+from innkeeper.edge.caddy_launch import find_binary
+from innkeeper.edge.tls import Tls, Way
 
 PLAN = EdgePlan(host="0.0.0.0", port=8080, run=Path("/var/lib/innkeeper/run"), wake_deadline_s=30)
-EXPECTED = Path(__file__).with_name("Caddyfile")
+TLS = Tls(
+    way=Way.DNS,
+    ask="http://127.0.0.1:8700/edge/ask",
+    hsts_s=3600,
+    dns="cloudflare {env.CF_API_TOKEN}",
+    email="me@example.com",
+)
+WITH_TLS = replace(PLAN, port=80, tls=TLS, console_host="console.example.com", wildcard="*.example.com")
 
 
-def test_it_is_as_expected() -> None:
+@pytest.mark.parametrize(("name", "plan"), [("Caddyfile", PLAN), ("Caddyfile.tls", WITH_TLS)])
+def test_it_is_as_expected(name: str, plan: EdgePlan) -> None:
+    expected = Path(__file__).with_name(name)
     if os.environ.get("UPDATE_SNAPSHOTS"):
-        EXPECTED.write_text(render(PLAN))
-    assert render(PLAN) == EXPECTED.read_text()
+        expected.write_text(render(plan))
+    assert render(plan) == expected.read_text()
+
+
+@pytest.mark.parametrize("way", Way)
+def test_its_form_is_caddys_own(way: Way, tmp_path: Path) -> None:
+    tls = replace(
+        TLS, way=way, directory="https://ca.example.com/dir", root=Path("/root.pem"), cert=Path("/c"), key=Path("/k")
+    )
+    file = tmp_path / "Caddyfile"
+    file.write_text(render(replace(WITH_TLS, tls=tls)))
+
+    assert subprocess.run([find_binary(), "fmt", "--diff", file], capture_output=True).returncode == 0
 
 
 @pytest.mark.parametrize("folder", ['a"b', "a{b", "a\\b", "a\nb", "a`b"])

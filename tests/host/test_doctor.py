@@ -6,18 +6,20 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from innkeeper.core.certificates import Certificate, CertificateFailure, Certificates
 from innkeeper.core.errors import DiskFull, RuntimeUnavailable
 from innkeeper.core.ladder import Rung
 from innkeeper.host import doctor
 from innkeeper.host.doctor import (
     bridge_netfilter,
     caddy,
+    certificates,
     cgroups,
     clock,
     disk,
@@ -28,6 +30,7 @@ from innkeeper.host.doctor import (
     ladder,
     listening,
     memory,
+    names,
     ports,
     revocation,
     swap,
@@ -425,3 +428,49 @@ async def test_ways_to_sever_are_tried_for_real(paper: Paper) -> None:
     found = await revocation.check(paper.host(ways_to_sever=lambda: ways(os.getpid())))
     assert found.status is Status.OK
     assert (await revocation.check(paper.host())).status is Status.SKIP
+
+
+# --- names and certificates -------------------------------------------------------------------------------------------
+
+RECENT = datetime.fromtimestamp(RECENT_S, UTC)
+DAY = timedelta(days=1)
+
+
+def lasts(host: str, days: float, *, is_own: bool = False) -> Certificate:
+    expires_at = RECENT + days * DAY
+    return Certificate(host=host, begins_at=expires_at - 90 * DAY, expires_at=expires_at, is_own=is_own)
+
+
+FAILED = CertificateFailure(host="alice.example.com", at=RECENT, says="connection refused")
+
+
+@pytest.mark.parametrize(
+    ("there", "status", "says"),
+    [
+        (Certificates(), Status.OK, "0 there"),
+        (Certificates(found=(lasts("alice.example.com", 60), lasts("bob.example.com", 1))), Status.OK, "2 there, 1 of"),
+        (Certificates(failures=(FAILED,)), Status.FAIL, "1 can't be got or renewed, last that of alice.example.com"),
+        (Certificates(found=(lasts("alice.example.com", 9),), failures=(FAILED,)), Status.WARN, "1 can't be got"),
+        (Certificates(found=(lasts("alice.example.com", -1),), failures=(FAILED,)), Status.FAIL, "1 can't be got"),
+        (Certificates(found=(lasts("*.example.com", 60, is_own=True),)), Status.OK, "1 there"),
+        (Certificates(found=(lasts("*.example.com", 9, is_own=True),)), Status.WARN, "your own ends at 2027-01-10"),
+        (Certificates(found=(lasts("*.example.com", -1, is_own=True),)), Status.FAIL, "your own ends at 2026-12-31"),
+    ],
+)
+async def test_certificates(paper: Paper, there: Certificates, status: Status, says: str) -> None:
+    found = await certificates.check(paper.host(certificates=lambda: there))
+
+    assert found.status is status
+    assert found.says.startswith(says)
+    assert bool(found.fix) is (status is not Status.OK)
+
+
+async def test_without_tls_there_are_none(paper: Paper) -> None:
+    assert (await certificates.check(paper.host())).status is Status.SKIP
+
+
+async def test_a_tenant_called_like_the_console(paper: Paper) -> None:
+    assert (await names.check(paper.host(tenants=(tenant(),)))).status is Status.OK
+    found = await names.check(paper.host(tenants=(tenant(), tenant("console"))))
+    assert found.status is Status.FAIL
+    assert (await names.check(paper.host(tenants=None))).status is Status.SKIP

@@ -176,7 +176,7 @@ def _servers(plan: EdgePlan) -> str:
     at = ipaddress.ip_address(plan.host.strip("[]"))
     shown = f"[{at}]" if at.version == 6 else str(at)
     secure = _SERVERS.substitute(at=f"{shown}:{plan.tls.port} ", protocols="h1 h2 h3")
-    return secure + "\n" + _SERVERS.substitute(at="", protocols="h1")
+    return secure + "\n\t" + _SERVERS.substitute(at="", protocols="h1")
 
 
 def _sites(plan: EdgePlan) -> str:
