@@ -48,7 +48,7 @@ class MasterKey:
 
 
 class Keyring:
-    """Derives credentials of tenants, and encrypts for them: the core's `Tokens` and `Seals`.
+    """Derives credentials of tenants, ties the trail, and encrypts for them: the core's `Tokens`, `Seals` and `Links`.
 
     Of several keys the newest counts; the older ones still open what was sealed with them.
     """
@@ -57,6 +57,7 @@ class Keyring:
         self._newest = max(keys, key=lambda key: key.created_at)
         self._oldest = min(keys, key=lambda key: key.created_at)
         self._keys = {key.id.encode(): key for key in keys}
+        self._audit_key = _key(self._oldest, "audit")
 
     @classmethod
     def open(cls, data: Path) -> Keyring:
@@ -104,6 +105,10 @@ class Keyring:
     def fingerprint(self, tenant_id: str, content: bytes) -> str:
         """A keyed hash: without the keyring nobody can try what the content may have been. A new key changes none."""
         return _text(hmac.digest(_key(self._oldest, "fingerprint", tenant_id), content, hashlib.sha256))
+
+    def link(self, previous: str, row: bytes) -> str:
+        """Ties a row of the audit trail to the one before it. A new key leaves the chain as it is."""
+        return _text(hmac.digest(self._audit_key, previous.encode() + b"\n" + row, hashlib.sha256))
 
     def _derive(self, purpose: str, tenant_id: str, epoch: int) -> str:
         return _text(_key(self._newest, purpose, tenant_id, epoch))

@@ -14,6 +14,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.tenant import Wanted
 from innkeeper.store.memory import MemoryStore
 from tests.support.house import HOSTING, House
+from tests.support.links import LINKS
 
 
 class EventfulStore(MemoryStore):
@@ -32,7 +33,7 @@ class EventfulStore(MemoryStore):
 
 @pytest.fixture
 async def store() -> EventfulStore:
-    return EventfulStore()
+    return EventfulStore(links=LINKS)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from innkeeper.keyring import Keyring
 from innkeeper.store.memory import MemoryStore
 from tests.edge.house import KEY, Stage, raw, tenant
 from tests.support.house import TurnedClock
+from tests.support.links import LINKS
 
 HOOKS = (InboxPath(path="/hooks"), InboxPath(path="/telegram", id="json:update_id", port=8787))
 LIMIT = 1 << 20
@@ -34,7 +35,7 @@ class Desk:
 
     def __init__(self, edge: Stage, keyring: Keyring, *, limits: InboxLimits) -> None:
         self.edge = edge
-        self.store = MemoryStore()
+        self.store = MemoryStore(links=LINKS)
         self.keyring = keyring
         self.counted: list[Accepted] = []
         self.waiting: list[Lane] = []

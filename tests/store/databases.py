@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from innkeeper.core.ports import Store
 from innkeeper.store.memory import MemoryStore
 from innkeeper.store.sql import SqlStore
+from tests.support.links import LINKS
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
 DATABASES = ["sqlite", POSTGRES]
@@ -25,10 +26,10 @@ DRIVERS = ["memory", *DATABASES]
 async def opened(driver: str, folder: Path) -> AsyncIterator[Store]:
     """An empty store of that kind."""
     if driver == "memory":
-        yield MemoryStore()
+        yield MemoryStore(links=LINKS)
         return
     async with database(driver, folder) as url:
-        store = await SqlStore.open(url)
+        store = await SqlStore.open(url, links=LINKS)
         yield store
         await store.close()
 

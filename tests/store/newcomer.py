@@ -9,12 +9,13 @@ import sys
 from innkeeper.core.errors import Problem
 from innkeeper.store.sql import SqlStore
 from tests.store.examples import tenant
+from tests.support.links import LINKS
 
 
 async def join(me: str) -> None:
     """Open the store when told to, then try to take the name `same` and a name of one's own."""
     sys.stdin.readline()
-    store = await SqlStore.open(os.environ["STORE_URL"])
+    store = await SqlStore.open(os.environ["STORE_URL"], links=LINKS)
     for name in ("same", f"own-{me}"):
         try:
             async with store.begin() as write:
@@ -28,7 +29,7 @@ async def join(me: str) -> None:
 
 async def linger() -> None:
     """Stay in the middle of a transaction until killed."""
-    store = await SqlStore.open(os.environ["STORE_URL"])
+    store = await SqlStore.open(os.environ["STORE_URL"], links=LINKS)
     async with store.begin() as write:
         await write.add_tenant(tenant("half"))
         print("inside", flush=True)  # noqa: T201

@@ -15,6 +15,7 @@ from innkeeper.store import engines
 from innkeeper.store.sql import SqlStore
 from tests.store.databases import postgres_url, sqlite_url
 from tests.store.examples import entry, tenant
+from tests.support.links import LINKS
 
 
 def modes_in(folder: Path) -> dict[str, int]:
@@ -24,7 +25,7 @@ def modes_in(folder: Path) -> dict[str, int]:
 async def test_the_file_and_its_companions_are_private(tmp_path: Path) -> None:
     file = tmp_path / "innkeeper.db"
     file.touch(mode=0o644)
-    store = await SqlStore.open(sqlite_url(tmp_path))
+    store = await SqlStore.open(sqlite_url(tmp_path), links=LINKS)
     async with store.begin() as write:
         await write.add_tenant(tenant("a"))
     assert modes_in(tmp_path) == dict.fromkeys(["innkeeper.db", "innkeeper.db-wal", "innkeeper.db-shm"], 0o600)
@@ -33,18 +34,18 @@ async def test_the_file_and_its_companions_are_private(tmp_path: Path) -> None:
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="No such file"):
-        await SqlStore.open(sqlite_url(tmp_path / "absent"))
+        await SqlStore.open(sqlite_url(tmp_path / "absent"), links=LINKS)
 
 
 async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "innkeeper.db").write_bytes(b"something else entirely" * 100)
     with pytest.raises(StoreUnavailable, match="not a database"):
-        await SqlStore.open(sqlite_url(tmp_path))
+        await SqlStore.open(sqlite_url(tmp_path), links=LINKS)
 
 
 async def test_a_file_that_another_program_keeps_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_BUSY_TIMEOUT_S", 0)
-    store = await SqlStore.open(sqlite_url(tmp_path))
+    store = await SqlStore.open(sqlite_url(tmp_path), links=LINKS)
     other = sqlite3.connect(tmp_path / "innkeeper.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="locked"):
@@ -67,7 +68,7 @@ async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return found
 
     monkeypatch.setattr("innkeeper.store.sql.connect", connect_to_a_small_disk)
-    store = await SqlStore.open(sqlite_url(tmp_path))
+    store = await SqlStore.open(sqlite_url(tmp_path), links=LINKS)
 
     async def write_much() -> None:
         async with store.begin() as write:
@@ -85,7 +86,7 @@ async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.postgres
 async def test_a_server_that_drops_every_connection() -> None:
     async with postgres_url() as url:
-        store = await SqlStore.open(url)
+        store = await SqlStore.open(url, links=LINKS)
 
         async def write_while_it_does() -> None:
             async with store.begin() as write:
@@ -114,5 +115,5 @@ async def drop_connections(url: str) -> None:
 
 async def test_no_server_at_all() -> None:
     with pytest.raises(StoreUnavailable) as failure:
-        await SqlStore.open("postgresql+psycopg://someone:hunter2@127.0.0.1:1/nothing")
+        await SqlStore.open("postgresql+psycopg://someone:hunter2@127.0.0.1:1/nothing", links=LINKS)
     assert "hunter2" not in f"{failure.value.message} {failure.value.__cause__!r}"

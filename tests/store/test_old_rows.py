@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from innkeeper.store.sql import SqlStore
 from tests.store.databases import sqlite_url
 from tests.store.examples import tenant
+from tests.support.links import LINKS
 
 
 async def test_a_tenant_of_before_there_were_inboxes(tmp_path: Path) -> None:
     url = sqlite_url(tmp_path)
-    store = await SqlStore.open(url)
+    store = await SqlStore.open(url, links=LINKS)
     async with store.begin() as write:
         await write.add_tenant(tenant("a"))
     engine = create_async_engine(url)

@@ -15,6 +15,7 @@ import pytest
 from innkeeper.store.sql import SqlStore
 from tests.store.databases import DATABASES, database
 from tests.store.examples import elaborate_seen, tenant
+from tests.support.links import LINKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +51,7 @@ async def test_processes_that_start_at_once_share_a_new_database(url: str) -> No
         "own-1 added": 1,
         "own-2 added": 1,
     }
-    store = await SqlStore.open(url)
+    store = await SqlStore.open(url, links=LINKS)
     async with store.look() as read:
         assert sorted(t.slot for t in await read.tenants()) == [0, 1, 2, 3]
     await store.close()
@@ -62,7 +63,7 @@ async def test_a_process_killed_in_mid_transaction_leaves_nothing_and_blocks_nob
     assert await process.stdout.readline() == b"inside\n"
     process.kill()
     await process.wait()
-    store = await SqlStore.open(url)
+    store = await SqlStore.open(url, links=LINKS)
     async with store.begin() as write:
         assert await write.tenants() == []
         await write.add_tenant(tenant("half"))
@@ -71,7 +72,7 @@ async def test_a_process_killed_in_mid_transaction_leaves_nothing_and_blocks_nob
 
 async def test_of_25_claimers_one_wins(url: str) -> None:
     async with AsyncExitStack() as stack:
-        stores = [await SqlStore.open(url) for _ in range(25)]
+        stores = [await SqlStore.open(url, links=LINKS) for _ in range(25)]
         for store in stores:
             stack.push_async_callback(store.close)
         async with stores[0].begin() as write:

@@ -15,6 +15,7 @@ from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
 from innkeeper.core.ports import LEASE_AT_MOST, Clock, Lease
 from innkeeper.core.tenant import Seen
+from innkeeper.core.trail import Ends, Links
 from innkeeper.store import rules
 from innkeeper.store.memory_tables import Tables
 from innkeeper.store.memory_transaction import MemoryTransaction
@@ -30,21 +31,22 @@ class _WallClock:
 class MemoryStore:
     """The core's `Store`, gone when the process ends."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, links: Links) -> None:
         self._clock = clock or _WallClock()
-        self._tables = Tables()
+        self._links = links
+        self._tables = Tables(ends=[Ends().sealed(links)])
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def begin(self, *, synced: bool = False) -> AsyncIterator[MemoryTransaction]:
         """A transaction that commits when the block ends well; writers wait for each other. No disk is to be synced."""
         async with self._tables_in_turn() as tables:
-            yield MemoryTransaction(tables)
+            yield MemoryTransaction(tables, self._links)
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[MemoryTransaction]:
         """One moment of everything, to read."""
-        yield MemoryTransaction(self._tables.copy())
+        yield MemoryTransaction(self._tables.copy(), self._links)
 
     async def claim(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
         """The lease of a tenant, if it is free."""
@@ -76,7 +78,7 @@ class MemoryStore:
         """Write what was seen; nothing is written once the lease is another's."""
         async with self._tables_in_turn() as tables:
             _check_held(tables, lease)
-            transaction = MemoryTransaction(tables)
+            transaction = MemoryTransaction(tables, self._links)
             await transaction.reset_seen(lease.tenant, seen)
             for operation in operations:
                 await transaction.put_operation(operation)
@@ -89,7 +91,7 @@ class MemoryStore:
             _check_held(tables, lease)
             if tables.tenants[lease.tenant].id != tenant_id:
                 raise rules.stale(lease)
-            transaction = MemoryTransaction(tables)
+            transaction = MemoryTransaction(tables, self._links)
             await transaction.drop_tenant(lease.tenant, tenant_id)
             for operation in operations:
                 await transaction.put_operation(operation)

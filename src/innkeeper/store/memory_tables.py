@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from innkeeper.core.access import TenantKey
-from innkeeper.core.audit import Entry
 from innkeeper.core.messages import Message
 from innkeeper.core.operations import Operation
 from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.trail import Ends, Line
 
 
 @dataclass(kw_only=True)
@@ -32,7 +32,9 @@ class Tables:
     sessions: dict[str, Session] = field(default_factory=dict)
     tickets: dict[str, Ticket] = field(default_factory=dict)
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
-    trail: dict[int, Entry] = field(default_factory=dict)
+    trail: dict[int, Line] = field(default_factory=dict)
+    ends: list[Ends] = field(default_factory=list)
+    """One, or none before the first line."""
     messages: dict[int, tuple[Message, bytes | None]] = field(default_factory=dict)
     """By number, in their order, with their payloads."""
     last_number: list[int] = field(default_factory=lambda: [0])

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import cast
 
 from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
@@ -15,19 +14,22 @@ from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
-from innkeeper.store import rules
+from innkeeper.core.trail import Links, Sought
+from innkeeper.store import rows, rules
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_tables import Tables
+from innkeeper.store.memory_trail import MemoryChain
 
 
 class MemoryTransaction:
     """The core's `Transaction` on a copy of the tables."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, links: Links) -> None:
         self._tables = tables
         self.messages = MemoryMessages(tables)
         self.people = MemoryPeople(tables)
+        self.chain = MemoryChain(tables, links)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -163,23 +165,16 @@ class MemoryTransaction:
         return rules.by_version(r for r in self._tables.releases.values() if agent in (None, r.agent))
 
     async def audit(self, entry: Entry) -> None:
-        self._tables.trail[len(self._tables.trail) + 1] = entry
+        await self.chain.append(entry)
 
     async def trail(
         self, *, tenant: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Entry]]:
-        found = [
-            (number, entry)
-            for number, entry in self._tables.trail.items()
-            if number > after and tenant in (None, entry.tenant)
-        ]
-        return found[:limit]
+        lines = await self.chain.lines(Sought(tenant=tenant), after=after, limit=limit)
+        return [(line.number, rows.entry_of(line)) for line in lines]
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
-        for entry in reversed(self._tables.trail.values()):
-            if entry.action == rules.ERASED and operation_id in cast("list[str]", entry.detail.get("operations", [])):
-                return entry
-        return None
+        return await self.chain.erasure_by(operation_id)
 
     async def drop_operations(self, tenant_id: str) -> None:
         """Drop all operations of a tenant that is gone for good."""
@@ -187,5 +182,4 @@ class MemoryTransaction:
             del self._tables.operations[operation.id]
 
     async def was_deleted(self, tenant_id: str) -> bool:
-        trail = self._tables.trail.values()
-        return any(entry.tenant_id == tenant_id and entry.action == rules.ERASED for entry in trail)
+        return await self.chain.was_deleted(tenant_id)

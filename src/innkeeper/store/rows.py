@@ -22,6 +22,7 @@ from innkeeper.core.past import NOTHING, Past
 from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, Spec, Tenant, Wanted
+from innkeeper.core.trail import COLUMNS, Line
 from innkeeper.store import tables
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -254,11 +255,11 @@ def entry_values(entry: Entry) -> dict[str, object]:
     return {**vars(entry), "at": stamp(entry.at), "kind": entry.kind.value, "detail": _json(entry.detail), **changed}
 
 
-def entry_of(row: AnyRow) -> tuple[int, Entry]:
-    """A line of the trail, with its number, from its whole row."""
-    fields = {name: value for name, value in row._mapping.items() if name not in ("number", "link")}
+def entry_of(line: Line) -> Entry:
+    """What a line of the trail says, as it was written."""
+    fields: dict[str, Any] = dict(zip(COLUMNS, line.texts, strict=True))
     told = {name: json.loads(fields[name]) for name in ("detail", "before", "after") if fields[name] is not None}
-    return row.number, Entry(**fields | told | {"at": moment(row.at), "kind": ActorKind(row.kind)})
+    return Entry(**fields | told | {"at": moment(fields["at"]), "kind": ActorKind(fields["kind"])})
 
 
 def _stamp_or_none(moment: datetime | None) -> str | None:

@@ -18,6 +18,11 @@ def by_version(releases: Iterable[Release]) -> list[Release]:
     return sorted(releases, key=lambda release: (release.agent, version_key(release.version)))
 
 
+def after_all_of(prefix: str) -> str:
+    """The first text that comes after all those that begin so."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
 def name_taken(name: str) -> TenantExists:
     """A second tenant of that name."""
     return TenantExists(f"There is a tenant {name} already.")

@@ -16,6 +16,7 @@ from innkeeper.core.operations import Operation, Status
 from innkeeper.core.past import Past
 from innkeeper.core.ports import Lease
 from innkeeper.core.tenant import Seen
+from innkeeper.core.trail import Links
 from innkeeper.store import lease as leases
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.engines import Engines, connect
@@ -29,20 +30,35 @@ _ENDED = [status.value for status in Status if status.ended]
 class SqlStore:
     """The core's `Store` for one control plane or several, on the same database."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, links: Links) -> None:
         self._engines = engines
+        self._links = links
 
     @classmethod
-    async def open(cls, url: str) -> SqlStore:
-        """Connect and bring the tables up to date; several processes may do so at once."""
+    async def open(cls, url: str, *, links: Links) -> SqlStore:
+        """Connect and bring the tables up to date; several processes may do so at once. `links` ties the trail."""
         engines = connect(url)
+        store = cls(engines, links)
         try:
             with translated(engines.place):
                 await migrate(engines)
+            await store._begin_chain()
         except BaseException:
             await engines.dispose()
             raise
-        return cls(engines)
+        return store
+
+    @classmethod
+    def as_it_is(cls, url: str, *, links: Links) -> SqlStore:
+        """To look at alone: nothing is brought up to date."""
+        return cls(connect(url), links)
+
+    async def _begin_chain(self) -> None:
+        async with self.look() as tx:
+            if await tx.chain.ends() is not None:
+                return
+        async with self.begin() as tx:
+            await tx.chain.begun()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -53,13 +69,13 @@ class SqlStore:
         """A transaction that commits when the block ends well, to the disk if `synced`; writers wait for each other."""
         async with self._connected(self._engines.synced if synced else self._engines.writes) as connection:
             await self._engines.wait_for_turn(connection)
-            yield SqlTransaction(connection)
+            yield SqlTransaction(connection, self._links)
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[SqlTransaction]:
         """One moment of everything, to read."""
         async with self._connected(self._engines.reads) as connection:
-            yield SqlTransaction(connection)
+            yield SqlTransaction(connection, self._links)
 
     async def claim(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
         """The lease of a tenant, if it is free."""
@@ -89,7 +105,7 @@ class SqlStore:
             if not written.rowcount:
                 raise rules.stale(lease)
             for operation in operations:
-                await SqlTransaction(connection).put_operation(operation)
+                await SqlTransaction(connection, self._links).put_operation(operation)
 
     async def erase(
         self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool

@@ -242,3 +242,15 @@ audit = Table(
     Column("link", EXACT),  # ties the row to the one before it; null: from before there was a chain
     Index("ix_audit_tenant", "tenant", "number"),
 )
+
+audit_ends = Table(
+    "audit_ends",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("began", Integer, nullable=False),
+    Column("cut", Integer, nullable=False),
+    Column("cut_link", EXACT, nullable=False),
+    Column("last", Integer, nullable=False),
+    Column("last_link", EXACT, nullable=False),
+    Column("seal", EXACT, nullable=False),
+)

@@ -14,9 +14,11 @@ from innkeeper.core.operations import Operation, Status
 from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
+from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.messages import SqlMessages
 from innkeeper.store.people import SqlPeople
+from innkeeper.store.trail import SqlChain
 
 T = TypeVar("T")
 _Query = Select[*tuple[Any, ...]]
@@ -26,10 +28,11 @@ _OPEN = [status.value for status in Status if not status.ended]
 class SqlTransaction:
     """One transaction. Writers wait for each other, so what it has read stays true until it ends."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, links: Links) -> None:
         self._connection = connection
         self.messages = SqlMessages(connection)
         self.people = SqlPeople(connection)
+        self.chain = SqlChain(connection, links)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -175,33 +178,23 @@ class SqlTransaction:
     # --- the trail ----------------------------------------------------------------------------------------------
 
     async def audit(self, entry: Entry) -> None:
-        await self._add(tables.audit, rows.entry_values(entry))
+        await self.chain.append(entry)
 
     async def trail(
         self, *, tenant: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Entry]]:
-        table = tables.audit
-        query = select(table).where(table.c.number > after).order_by(table.c.number).limit(limit)
-        if tenant is not None:
-            query = query.where(table.c.tenant == tenant)
-        return await self._many(query, rows.entry_of)
+        lines = await self.chain.lines(Sought(tenant=tenant), after=after, limit=limit)
+        return [(line.number, rows.entry_of(line)) for line in lines]
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
-        column = tables.audit.c
-        named = column.detail.contains(f'"{operation_id}"', autoescape=True)
-        query = select(tables.audit).where(column.action == rules.ERASED, named).order_by(column.number.desc()).limit(1)
-        numbered = await self._one(query, rows.entry_of)
-        return numbered and numbered[1]
+        return await self.chain.erasure_by(operation_id)
 
     async def drop_operations(self, tenant_id: str) -> None:
         """Drop all operations of a tenant that is gone for good."""
         await self._connection.execute(delete(tables.operations).where(tables.operations.c.tenant_id == tenant_id))
 
     async def was_deleted(self, tenant_id: str) -> bool:
-        column = tables.audit.c
-        return await self._there(
-            select(column.number).where(column.tenant_id == tenant_id, column.action == rules.ERASED)
-        )
+        return await self.chain.was_deleted(tenant_id)
 
     # --- SQL ----------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.people import People
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
+from innkeeper.core.trail import Chain
 
 LEASE_FOR = timedelta(seconds=30)
 LEASE_AT_MOST = 4 * LEASE_FOR
@@ -56,6 +57,11 @@ class Transaction(Protocol):
     @property
     def people(self) -> People:
         """Users and their credentials."""
+        ...
+
+    @property
+    def chain(self) -> Chain:
+        """The trail, as it stands."""
         ...
 
     async def tenant(self, name: str) -> Tenant | None: ...
@@ -112,7 +118,10 @@ class Transaction(Protocol):
     async def put_release(self, release: Release) -> None: ...
     async def releases(self, agent: str | None = None) -> Sequence[Release]: ...
 
-    async def audit(self, entry: Entry) -> None: ...
+    async def audit(self, entry: Entry) -> None:
+        """Write the entry down as the trail's next line, tied to the last; only in `Store.begin`."""
+        ...
+
     async def trail(
         self, *, tenant: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[tuple[int, Entry]]:

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("link", EXACT),
     ):
         op.add_column("audit", column)
+    _ends_of_the_trail()
     # Until now there were the admin, keys and the control plane itself.
     op.execute("UPDATE audit SET kind = 'admin' WHERE actor = 'admin'")
     op.execute("UPDATE audit SET kind = 'key' WHERE actor LIKE 'key\\_%' ESCAPE '\\'")
@@ -123,3 +124,18 @@ def _sessions() -> None:
         _of("tickets", "id", "session", "sessions"),
     )
     op.create_index("ix_tickets_session", "tickets", ["session"])
+
+
+def _ends_of_the_trail() -> None:
+    """Its lines are tied together when the store is opened: that takes the keyring."""
+    op.create_table(
+        "audit_ends",
+        sa.Column("id", sa.Integer(), nullable=False, autoincrement=False),
+        sa.Column("began", sa.Integer(), nullable=False),
+        sa.Column("cut", sa.Integer(), nullable=False),
+        sa.Column("cut_link", EXACT, nullable=False),
+        sa.Column("last", sa.Integer(), nullable=False),
+        sa.Column("last_link", EXACT, nullable=False),
+        sa.Column("seal", EXACT, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_ends"),
+    )
