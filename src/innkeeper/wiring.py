@@ -32,6 +32,7 @@ from innkeeper.core.keys import Keys
 from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
+from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
@@ -151,7 +152,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         bus.on_event(telemetry.count_event)
         keyring = Keyring.open(settings.data)
         admin_digest = digest(admin_token(settings.data))
-        store: Store = await SqlStore.open(settings.store_url)
+        store: Store = await SqlStore.open(settings.store_url, links=keyring)
         stack.push_async_callback(store.close)
         runtime = make_runtime(settings)
         stack.push_async_callback(runtime.close)
@@ -161,6 +162,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         await directory.load()
         people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
 
+        records = Records(store=store, links=keyring, clock=clock)
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
             store=store,
@@ -272,6 +274,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             people=people,
             provider=provider,
             inbox=post.inbox,
+            records=records,
             releases=releases,
             store=store,
             runtime=runtime,

@@ -178,6 +178,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        records=house.records,
         releases=house.releases,
         store=house.store,
         runtime=house.runtime,

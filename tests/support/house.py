@@ -23,6 +23,7 @@ from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, MemoryNow, Moves, Probe, Seat, Store
 from innkeeper.core.reconcile import Nap, Reconciler
+from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
@@ -34,6 +35,7 @@ from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
 from tests.support.courier import MemoryCourier
+from tests.support.links import LINKS
 from tests.support.people import PlainSeals, PlainTokens, QuickPasswords, plain_reception
 
 LIMITS = InboxLimits(messages=50, bytes=1 << 20)
@@ -215,7 +217,7 @@ class House:
     agent: PlainAgent = field(default_factory=PlainAgent)
 
     def __post_init__(self) -> None:
-        self.store: Store = MemoryStore(self.clock)
+        self.store: Store = MemoryStore(self.clock, links=LINKS)
         self.runtime = MemoryRuntime(now=self.clock.now)
         self.happened: list[Event] = []
         self.wire = StillWire()
@@ -231,6 +233,7 @@ class House:
         self.bus = Bus()
         self.bus.on_event(self.happened.append)
         agents = {"plain": self.agent}
+        self.records = Records(store=self.store, links=LINKS, clock=self.clock)
         self.releases = Releases(store=self.store, runtime=self.runtime, clock=self.clock)
         self.control = Control(
             store=self.store,

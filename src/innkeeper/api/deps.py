@@ -22,6 +22,7 @@ from innkeeper.core.keys import Keys
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.reception import Reception
+from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
 from innkeeper.loops.dormitory import Dormitory
@@ -111,6 +112,7 @@ class Inn:
     provider: SignIn | None
     """Where people can sign in beside the console itself."""
     inbox: Inbox
+    records: Records
     releases: Releases
     store: Store
     runtime: Runtime

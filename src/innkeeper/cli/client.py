@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import httpx2
 
@@ -67,8 +72,47 @@ class Client:
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
 
+    def download(self, path: str, params: Params | None = None, *, to: Path | None) -> int:
+        """What stands at `path`, into a file that is there when it is whole, or to standard output; in bytes."""
+        size = 0
+        try:
+            with (
+                self._http.stream("GET", path, params=_given(params), timeout=_PATIENT) as response,
+                _written(response, to) as file,
+            ):
+                for chunk in response.iter_bytes():
+                    size += file.write(chunk)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        return size
+
     def _unreachable(self, error: httpx2.HTTPError) -> Stop:
         return unreachable(self._api, str(error) or type(error).__name__)
+
+
+@contextmanager
+def _written(response: httpx2.Response, to: Path | None) -> Iterator[BinaryIO]:
+    """Where an answer goes: nowhere if it is a refusal."""
+    if response.is_error:
+        response.read()
+        raise _refusal(response)
+    if to is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=to.absolute().parent, prefix=f".{to.name}.", delete=False) as file:
+            part = Path(file.name)  # of mode 0600, and it stays so
+            try:
+                yield cast("BinaryIO", file)
+                file.flush()
+                os.fsync(file.fileno())
+                part.replace(to)
+            except BaseException:
+                part.unlink()
+                raise
+    except OSError as error:
+        raise failed("unwritable", f"{to} can't be written: {error.strerror}.") from error
 
 
 def _given(params: Params | None) -> dict[str, str | int | float | bool | list[str]]:

@@ -35,6 +35,7 @@ CODES: Mapping[str, str] = {
     "unreadable_token": "The admin token in the data directory can't be read.",
     "broke_off": "A stream ended before its last event.",
     "not_measured": "A simulation needs a cost that hasn't been measured on this host, and that wasn't given.",
+    "unwritable": "The file that a result should go to can't be written.",
     "interrupted": "You stopped waiting; what was asked for goes on.",
 }
 """The codes of problems that arise in the command line itself; all others are the API's."""

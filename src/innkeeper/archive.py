@@ -1,0 +1,63 @@
+"""The part of the composition root that checks the trail while no control plane runs, and copies of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+
+from innkeeper.api.audit_documents import fault_document, verdict_document
+from innkeeper.core.checking import Head, Verdict
+from innkeeper.core.copies import check_copies
+from innkeeper.core.errors import StoreUnavailable
+from innkeeper.core.events import utc_now
+from innkeeper.core.records import Records, head_of
+from innkeeper.keyring import Keyring, KeyringFault
+from innkeeper.settings import Settings
+from innkeeper.store.sql import SqlStore
+
+
+class _WallClock:
+    """The time of day."""
+
+    def now(self) -> datetime:
+        return utc_now()
+
+
+def check_offline(settings: Settings, head: str | None, *, tell: Callable[[int, int], object]) -> dict[str, Any]:
+    """The verdict on the trail in the database, as the API would tell it; nothing is written."""
+    url = make_url(settings.store_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        raise StoreUnavailable(f"There is no database {url.database}.", hint="Say where with INNKEEPER_DATA.")
+    keyring, noted = _keyring(settings), None if head is None else head_of(head)
+    return verdict_document(asyncio.run(_verify(settings, keyring, noted, tell))).model_dump(mode="json")
+
+
+async def _verify(
+    settings: Settings, keyring: Keyring, head: Head | None, tell: Callable[[int, int], object]
+) -> Verdict:
+    store = SqlStore.as_it_is(settings.store_url, links=keyring)
+    try:
+        return await Records(store=store, links=keyring, clock=_WallClock()).verify(head=head, tell=tell)
+    finally:
+        await store.close()
+
+
+def check_file(settings: Settings, copies: Iterable[Any]) -> dict[str, Any]:
+    """The verdict on the lines of an export."""
+    verdict = check_copies(copies, _keyring(settings))
+    faults = [fault_document(fault).model_dump(mode="json") for fault in verdict.faults]
+    head = None if verdict.last is None or not verdict.ok else f"{verdict.last}:{verdict.link}"
+    return {"ok": verdict.ok, "rows": verdict.rows, "first": verdict.first, "last": verdict.last, "head": head,
+            "gaps": verdict.gaps, "faults": faults, "more": verdict.more}  # fmt: skip
+
+
+def _keyring(settings: Settings) -> Keyring:
+    """The one that is there: a new one could check nothing."""
+    if not (settings.data / "keyring").exists():
+        raise KeyringFault(f"There is no keyring in {settings.data}.", hint="Say where it is with INNKEEPER_DATA.")
+    return Keyring.open(settings.data)
