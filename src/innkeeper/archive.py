@@ -1,24 +1,58 @@
-"""The part of the composition root that checks the trail while no control plane runs, and copies of it."""
+"""The part of the composition root that looks after the trail: while a control plane runs, and while none does."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import make_url
 
+from innkeeper import telemetry
 from innkeeper.api.audit_documents import fault_document, verdict_document
 from innkeeper.core.checking import Head, Verdict
 from innkeeper.core.copies import check_copies
-from innkeeper.core.errors import StoreUnavailable
+from innkeeper.core.denials import Denials
+from innkeeper.core.directory import Directory
+from innkeeper.core.errors import Problem, StoreUnavailable
 from innkeeper.core.events import utc_now
+from innkeeper.core.ports import Clock, Store
 from innkeeper.core.records import Records, head_of
 from innkeeper.keyring import Keyring, KeyringFault
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """What a control plane has of the trail."""
+
+    records: Records
+    denials: Denials
+    clock: Clock
+    kept: timedelta | None
+    """How long lines are kept; None: for ever."""
+
+    async def cut(self) -> int:
+        """Take off what has been kept for long enough; how many lines."""
+        return 0 if self.kept is None else await self.records.prune(before=self.clock.now() - self.kept)
+
+
+@asynccontextmanager
+async def archive_of(
+    settings: Settings, store: Store, keyring: Keyring, directory: Directory, clock: Clock
+) -> AsyncIterator[Archive]:
+    """What is still to be written at the end is written then."""
+    denials = Denials(store=store, directory=directory, clock=clock, count=telemetry.count_denial)
+    records = Records(store=store, links=keyring, clock=clock)
+    kept = timedelta(days=settings.audit_kept_days) if settings.audit_kept_days else None
+    yield Archive(records=records, denials=denials, clock=clock, kept=kept)
+    with suppress(Problem):  # nobody is left to hear of it
+        await denials.write()
 
 
 class _WallClock:

@@ -95,7 +95,7 @@ class Settings(SignInSettings, BaseSettings):
             "inbox_answer_s",
         ),
         "Signing in": tuple(SignInSettings.model_fields),
-        "Loops": ("tick_s", "workers", "operations_kept_h"),
+        "Loops": ("tick_s", "workers", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),
     }
 
@@ -284,6 +284,10 @@ class Settings(SignInSettings, BaseSettings):
     operations_kept_h: int = Field(default=168, ge=1)
     """How long ended operations and idempotency keys are kept, in hours."""
 
+    audit_kept_days: int = Field(default=400, ge=0)
+    """How long the lines of the audit trail are kept, in days; what is left can be checked as before. 0: for ever. More
+    than a year, so that what an auditor asks for once a year is there. At least as long as operations are kept."""
+
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """The least severe log line written: `debug`, `info`, `warning` or `error`."""
 
@@ -361,6 +365,12 @@ class Settings(SignInSettings, BaseSettings):
         if last in RESERVED:
             return f"names under .{last} aren't public"
         return None
+
+    @model_validator(mode="after")
+    def _trail_outlives_operations(self) -> Settings:
+        if 0 < self.audit_kept_days * 24 < self.operations_kept_h:
+            raise ValueError("audit_kept_days must be as long as operations_kept_h at least: the trail tells of them")
+        return self
 
     @model_validator(mode="after")
     def _absolute_data(self) -> Settings:

@@ -27,6 +27,7 @@ from prometheus_client import (
 )
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from innkeeper.core.denials import Denial
 from innkeeper.core.events import (
     CapacityShort,
     CertificateFailed,
@@ -195,8 +196,18 @@ broker_calls = _counter(
 broker_tokens = _counter("broker_tokens", "Tokens that the providers counted, by direction.", "provider", "direction")
 broker_in_flight = _gauge("broker_in_flight", "Model calls that are under way.")
 
+access_denied = _counter(
+    "access_denied", "Requests to the API that were denied, by reason: missing, credential, permission or sign_in.",
+    "reason",
+)  # fmt: skip
+
 api_requests = _counter("api_requests", "Requests to the API, by route and status.", "method", "route", "status")
 api_request = _seconds("api_request", "How long the API took to begin its answer.", "route")
+
+
+def count_denial(denial: Denial) -> None:
+    """Count one refusal; to be given to `Denials`."""
+    access_denied.labels(reason=denial).inc()
 
 
 def count_event(event: Event) -> None:

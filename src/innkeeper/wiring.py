@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import BuildImage, BuiltImage, Finding, Inn
+from innkeeper.archive import archive_of
 from innkeeper.broker.app import Broker
 from innkeeper.broker.choice import upstream_from
 from innkeeper.broker.counting import CountingMeter
@@ -32,7 +33,6 @@ from innkeeper.core.keys import Keys
 from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
-from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
@@ -103,6 +103,7 @@ class House:
         self.residents.start(supervisor, self.listeners)
         self.webhooks.start(supervisor)
         self.post.start(supervisor)
+        supervisor.add("denials", self.inn.denials.keep_writing)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
         if self.doorway is not None:
             supervisor.add("caddy", self.doorway.caddy.watch)
@@ -162,7 +163,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         await directory.load()
         people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
 
-        records = Records(store=store, links=keyring, clock=clock)
+        archive = await stack.enter_async_context(archive_of(settings, store, keyring, directory, clock))
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
             store=store,
@@ -274,7 +275,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             people=people,
             provider=provider,
             inbox=post.inbox,
-            records=records,
+            records=archive.records,
+            denials=archive.denials,
             releases=releases,
             store=store,
             runtime=runtime,
@@ -324,6 +326,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 operations_kept=timedelta(hours=settings.operations_kept_h),
                 take_pasts=beds.chronicle.take,
                 messages_kept=timedelta(days=settings.inbox_kept_days),
+                cut_trail=archive.cut,
             ),
             residents=residents,
             broker=broker,

@@ -179,6 +179,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         provider=None,
         inbox=house.inbox,
         records=house.records,
+        denials=house.denials,
         releases=house.releases,
         store=house.store,
         runtime=house.runtime,

@@ -161,3 +161,43 @@ async def test_a_large_export_comes_whole(api: httpx2.AsyncClient, bench: Bench)
     lines = (await api.get("/v1/audit/export?actor=usr_1")).text.splitlines()
     assert len(lines) == 1200
     assert check_copies(map(json.loads, lines), LINKS).ok
+
+
+async def test_a_look_into_a_tenants_own_is_told(api: httpx2.AsyncClient, bench: Bench) -> None:
+    await bench.tenant()
+    _, key = await bench.key()
+    async with bench.client(key) as member:
+        for path in ("logs", "inbox"):
+            assert (await member.get(f"/v1/tenants/alice/{path}")).status_code == 200
+            assert (await api.get(f"/v1/tenants/alice/{path}")).status_code == 200
+        await api.post("/v1/tenants/alice/chat", json={"message": CANARY})
+    await api.get("/v1/tenants/alice")  # how it is isn't what it says
+    looks = (await api.get("/v1/audit?action=tenant.looked&tenant=alice")).json()["items"]
+    assert [(look["actor"], look["detail"]["what"]) for look in looks] == [
+        ("admin", "log"),
+        ("admin", "inbox"),
+        ("admin", "chat"),
+    ]
+    assert CANARY not in json.dumps(looks)
+
+
+async def test_denied_access_is_told_without_what_was_shown(api: httpx2.AsyncClient, bench: Bench) -> None:
+    await bench.tenant()
+    key_id, key = await bench.key()
+    wrong = new_secret("k")
+    for secret, path in ((wrong, "tenants/alice"), (wrong, "tenants/nobody"), (key, "audit"), ("", "tenants/alice")):
+        async with bench.client(secret) as client:
+            denied = await client.get(f"/v1/{path}")
+            assert denied.status_code in (401, 403)
+            if secret == key:
+                request = denied.headers["x-request-id"]
+    await bench.inn.denials.write()
+    lines = (await api.get("/v1/audit?action=access.denied")).json()["items"]
+    assert [(line["actor"], line["kind"], line["tenant"]) for line in lines] == [
+        ("unknown", "unknown", "alice"),
+        ("unknown", "unknown", None),
+        (key_id, "key", None),
+    ]
+    assert lines[2]["detail"] == {"reason": "permission", "action": "tenant.trail"}
+    assert (lines[2]["request"], lines[2]["address"]) == (request, "127.0.0.1")
+    assert wrong not in json.dumps(lines)

@@ -12,10 +12,13 @@ import pytest
 from innkeeper.core.access import ADMIN
 from innkeeper.core.audit import entry
 from innkeeper.core.events import utc_now
+from innkeeper.core.records import Records
+from innkeeper.core.trail import Sought
 from innkeeper.keyring import Keyring
 from innkeeper.store.sql import SqlStore
 from tests.api.bench import Bench
 from tests.cli.conftest import Run
+from tests.support.house import TurnedClock
 
 
 async def test_the_trail_is_listed_by_what_is_sought(inn: Run, bench: Bench) -> None:
@@ -85,10 +88,6 @@ async def test_a_check_while_no_control_plane_runs(closed: Path, run: Run) -> No
 
 
 async def test_a_copy_is_checked_with_the_keyring(closed: Path, run: Run, tmp_path: Path) -> None:
-    from innkeeper.core.records import Records
-    from innkeeper.core.trail import Sought
-    from tests.support.house import TurnedClock
-
     keyring = Keyring.open(closed)
     store = SqlStore.as_it_is(f"sqlite+aiosqlite:///{closed / 'innkeeper.db'}", links=keyring)
     records = Records(store=store, links=keyring, clock=TurnedClock())

@@ -72,12 +72,12 @@ async def test_a_member_signs_in_and_uses_openclaw_until_they_are_no_member(inn:
         assert "__Host-innkeeper" not in await page.evaluate("document.cookie")
 
         (open_socket,) = [socket for socket in sockets if not socket.is_closed()]
-        closed = asyncio.get_running_loop().create_future()
-        open_socket.on("close", lambda _: closed.done() or closed.set_result(None))
+        closed = asyncio.Event()
+        open_socket.on("close", lambda _: closed.set())
         async with inn.api() as api:
             assert (await api.delete(f"/v1/tenants/oc/members/{ANN}")).status_code == 204
         async with asyncio.timeout(10):
-            await closed
+            await closed.wait()
         answer = await page.goto(f"http://oc.localhost:{inn.edge_port}/")
         assert answer is not None
         assert answer.status == 403

@@ -13,6 +13,7 @@ from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.deliveries import Deliveries
+from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.hosting import Hosting
@@ -260,6 +261,7 @@ class House:
         self.passwords = QuickPasswords()
         self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)
         self.identities = self.people.identities
+        self.denials = Denials(store=self.store, directory=self.directory, clock=self.clock)
         self.activator = Activator(directory=self.directory, rouse=self.rungs.rouse, hold_limit=100)
         self.queue = KeyedQueue(longest_delay_s=10)
         self.dormitory = Dormitory(

@@ -13,6 +13,7 @@ from innkeeper.api.console_session import check_own_page, signed_in
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.visitors import address_of, request_id_of
 from innkeeper.core.access import Action, Actor, allow
+from innkeeper.core.denials import Denial, looks_like
 from innkeeper.core.errors import Forbidden, Unauthenticated
 
 bearer = HTTPBearer(
@@ -91,18 +92,27 @@ async def admitted_with_x_auth_token(
 
 
 async def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
-    actor, again = await _who(request, inn, token)
     action, of = request.scope["endpoint"].needs
     tenant = await of(request, inn)
+    asked: dict[str, Any] = {"action": action, "tenant": tenant}
+    came: dict[str, Any] = {"address": address_of(request), "request": request_id_of(request)}
+    try:
+        actor, again = await _who(request, inn, token)
+    except Unauthenticated:
+        if token is None:
+            inn.denials.note(Denial.MISSING)
+        else:
+            inn.denials.note(Denial.CREDENTIAL, **asked, **came, credential=looks_like(token))
+        raise
     if not allow(actor, action, tenant):
+        inn.denials.note(Denial.PERMISSION, actor=actor, **asked, **came)
         raise Forbidden("This credential isn't for that.", hint=f"It would need `{action}`; see the access reference.")
 
     def is_still_welcome() -> bool:
         now = again()
         return now is not None and now.id == actor.id and allow(now, action, tenant)
 
-    asked = replace(actor, address=address_of(request), request=request_id_of(request))
-    return Guest(actor=asked, is_still_welcome=is_still_welcome)
+    return Guest(actor=replace(actor, **came), is_still_welcome=is_still_welcome)
 
 
 async def _who(request: Request, inn: Inn, token: str | None) -> tuple[Actor, Callable[[], Actor | None]]:

@@ -19,6 +19,7 @@ from innkeeper.api.tenants import Name
 from innkeeper.api.waiting import until_over
 from innkeeper.core.access import Action
 from innkeeper.core.errors import Conflict, Kind, Problem, TenantNotReady
+from innkeeper.core.records import Look
 from innkeeper.core.tenant import Tenant
 
 ANSWER_MAX = 4 << 20
@@ -82,6 +83,7 @@ async def chat(name: Name, body: Chat, request: Request, inn: TheInn, guest: The
     model = inn.control.agent(tenant.spec.agent).chat_model(tenant.spec)
     if model is None:
         raise NoChat(f"The agent `{tenant.spec.agent}` has no chat endpoint.")
+    await inn.records.looked(guest.actor, tenant, Look.CHAT)
     upstream = await until_over(inn.door.enter(tenant), request=request, inn=inn)
     inn.door.touched(tenant)
     asked = {"messages": body.turns(), "stream": True} | ({"model": model} if model else {})

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from innkeeper.api.measured import Measured
 from innkeeper.core.control import Control
+from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
@@ -113,6 +114,7 @@ class Inn:
     """Where people can sign in beside the console itself."""
     inbox: Inbox
     records: Records
+    denials: Denials
     releases: Releases
     store: Store
     runtime: Runtime

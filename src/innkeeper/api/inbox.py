@@ -15,6 +15,7 @@ from innkeeper.api.schema import Document, ItemsOf
 from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
 from innkeeper.core.messages import Message, MessageState
+from innkeeper.core.records import Look
 
 router = APIRouter(prefix="/tenants/{name}/inbox", tags=["inbox"])
 
@@ -58,10 +59,12 @@ class ReplayedDocument(Document):
 async def index(
     name: Name,
     inn: TheInn,
+    guest: TheGuest,
     page: Page,
     state: Annotated[list[MessageState] | None, Query(description="Only those in this state; may be repeated.")] = None,
 ) -> MessagePage:
     """The messages in the order of their coming."""
+    await inn.records.looked(guest.actor, await inn.control.tenant(name), Look.INBOX)
     read = await inn.inbox.page(name, states=state or (), after=number_in(page.after), limit=page.take)
     found, more = page.cut(read)
     items = [message_document(message) for message in found]

@@ -13,6 +13,7 @@ from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
 from innkeeper.core.instance import Instance
+from innkeeper.core.records import Look
 from innkeeper.telemetry import redact
 
 TAIL, TAIL_MAX = 200, 100_000
@@ -33,7 +34,7 @@ async def logs(
     ] = None,
 ) -> EventStream:
     """Events `line` with `at`, `stream` and `text`, then one `end`. Credentials that look like one are blotted out."""
-    await inn.control.tenant(name)
+    await inn.records.looked(guest.actor, await inn.control.tenant(name), Look.LOG)
     instance = await inn.runtime.get(name)
     lines = _lines(instance, inn, follow=follow, tail=tail, since=_aware(since))
     return EventStream(lines, guest=guest, stopping=inn.stopping)

@@ -88,6 +88,7 @@ class ActorKind(StrEnum):
     KEY = "key"  # a tenant's key
     ISSUED = "issued"  # a JWT from an outside issuer
     SYSTEM = "system"  # the control plane itself
+    UNKNOWN = "unknown"  # none that holds: whoever was denied access
 
 
 _ON_TENANT: Mapping[TenantRole, frozenset[Action]] = {

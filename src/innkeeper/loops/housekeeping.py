@@ -26,6 +26,10 @@ PRUNE_AFTER_S = 0.5
 """After a tenant went, so that many that go at once are one look."""
 
 
+async def _nothing_to_cut() -> int:
+    return 0
+
+
 class Housekeeping:
     """Keeps house."""
 
@@ -40,6 +44,7 @@ class Housekeeping:
         operations_kept: timedelta,
         messages_kept: timedelta,
         take_pasts: Callable[[], Mapping[str, Past]] = dict,
+        cut_trail: Callable[[], Awaitable[int]] = _nothing_to_cut,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -48,6 +53,7 @@ class Housekeeping:
         self._operations_kept = operations_kept
         self._take_pasts = take_pasts
         self._messages_kept = messages_kept
+        self._cut_trail = cut_trail
         self._prunes = KeyedQueue()
         bus.on_event(self._follow)
 
@@ -56,6 +62,7 @@ class Housekeeping:
         supervisor.add("activity", lambda: every(ACTIVITY_EVERY_S, _tolerant(self.save_activity)))
         supervisor.add("repair", lambda: every(REPAIR_EVERY_S, _tolerant(self._directory.load)))
         supervisor.add("forget", lambda: every(FORGET_EVERY_S, _tolerant(self.forget)))
+        supervisor.add("trail", lambda: every(FORGET_EVERY_S, _tolerant(self.cut_trail)))
         supervisor.add("prune", self._prune_forever)
 
     async def save_activity(self) -> None:
@@ -73,6 +80,11 @@ class Housekeeping:
             dropped += await tx.messages.forget(before=now - self._messages_kept, keep=DELIVERED_KEPT)
         if dropped:
             log.info("forgotten", rows=dropped)
+
+    async def cut_trail(self) -> None:
+        """Take off the trail's beginning what has been kept for long enough."""
+        if cut := await self._cut_trail():
+            log.info("trail cut", lines=cut)
 
     async def prune(self) -> None:
         """Remove the networks that no tenant needs any more."""
