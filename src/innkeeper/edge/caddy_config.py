@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -16,9 +16,10 @@ from innkeeper.core.errors import EdgeFault, Invalid, Problem
 from innkeeper.core.hosting import CONSOLE
 from innkeeper.core.policy import DEADLINE_MAX_S
 from innkeeper.edge.answers import CARRIED
+from innkeeper.edge.caddy_sites import ports, servers, sites
 from innkeeper.edge.problems import GateAway, TenantUnreachable
 from innkeeper.edge.quoted import quoted
-from innkeeper.edge.tls import Tls, Way
+from innkeeper.edge.tls import Tls
 from innkeeper.problems import document
 
 STAND_IN_CLIENT = "192.0.2.1"
@@ -132,9 +133,9 @@ def render(plan: EdgePlan) -> str:
         storage=quoted(plan.storage),
         gate=quoted(f"unix/{plan.gate_socket}"),
         host=_address(plan.host),
-        ports="\n\t".join(_ports(plan)),
-        servers=_servers(plan),
-        sites=_sites(plan),
+        ports="\n\t".join(ports(plan)),
+        servers=servers(plan),
+        sites=sites(plan),
         console=quoted(f"unix/{plan.console_socket}"),
         console_host=plan.console_host,
         redirect=REDIRECT,
@@ -160,36 +161,6 @@ def render(plan: EdgePlan) -> str:
         gate_away=_body(GateAway("The control plane doesn't answer."), 503),
         unreachable=_body(TenantUnreachable("The tenant broke off, or could not be reached."), 502),
     )
-
-
-def _ports(plan: EdgePlan) -> Iterator[str]:
-    if plan.tls is None:
-        yield "auto_https off"
-        return
-    yield from (f"http_port {plan.port}", f"https_port {plan.tls.port}")
-    yield from plan.tls.global_lines()
-
-
-def _servers(plan: EdgePlan) -> str:
-    if plan.tls is None:
-        return _SERVERS.substitute(at="", protocols="h1")
-    at = ipaddress.ip_address(plan.host.strip("[]"))
-    shown = f"[{at}]" if at.version == 6 else str(at)
-    secure = _SERVERS.substitute(at=f"{shown}:{plan.tls.port} ", protocols="h1 h2 h3")
-    return secure + "\n\t" + _SERVERS.substitute(at="", protocols="h1")
-
-
-def _sites(plan: EdgePlan) -> str:
-    """The public's ways in. Custom hostnames come to the same door as those of the domain: the gate knows which are
-    whose."""
-    if (tls := plan.tls) is None:
-        return _PUBLIC.substitute(at=f"http://:{plan.port}", tls="")
-    sites = [(f"https://:{tls.port}", tls.lines())]
-    if tls.way is Way.DNS:
-        sites.insert(0, (f"https://{plan.wildcard}:{tls.port}", tls.lines(wildcard=True)))
-    hsts = [f'header >Strict-Transport-Security "max-age={tls.hsts_s}"'] if tls.hsts_s else []
-    public = (_PUBLIC.substitute(at=at, tls="".join(f"\t{line}\n" for line in (*lines, *hsts))) for at, lines in sites)
-    return "\n".join([*public, _REDIRECT.substitute(port=plan.port)])
 
 
 def _address(host: str) -> str:
@@ -414,28 +385,5 @@ http:// {
 			keepalive off
 		}
 	}
-}
-""")
-
-_SERVERS = Template("""\
-servers $at{
-		protocols $protocols
-		max_header_size 64KB
-		timeouts {
-			read_header 15s
-			idle 5m
-		}
-	}""")
-
-_PUBLIC = Template("""\
-$at {
-$tls	import console
-	import tenants
-}
-""")
-
-_REDIRECT = Template("""\
-http://:$port {
-	import redirects
 }
 """)
