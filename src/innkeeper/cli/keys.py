@@ -8,6 +8,7 @@ import typer
 
 from innkeeper.cli import show
 from innkeeper.cli.desk import Desk
+from innkeeper.cli.expiry import Expires, expires_at
 from innkeeper.cli.options import Json, TenantArgument, Yes
 from innkeeper.cli.paths import path_part
 
@@ -19,11 +20,13 @@ def create(
     ctx: typer.Context,
     tenant: TenantArgument,
     label: Annotated[str, typer.Option("--name", help="What it is for.")] = "default",
+    expires: Expires = None,
     as_json: Json = False,
 ) -> None:
     """Create a key and print it: this once, for it is kept nowhere."""
     desk: Desk = ctx.obj
-    key = desk.client.send("POST", f"/v1/tenants/{path_part(tenant)}/keys", body={"name": label})
+    body = {"name": label, "expires_at": expires_at(expires)}
+    key = desk.client.send("POST", f"/v1/tenants/{path_part(tenant)}/keys", body=body)
     if as_json:
         show.document(key)
         return
@@ -39,8 +42,8 @@ def index(ctx: typer.Context, tenant: TenantArgument, as_json: Json = False) -> 
     if as_json:
         show.document(found)
         return
-    rows = [(key["id"], key["name"], key["hint"], key["created_at"]) for key in found]
-    show.table(("ID", "NAME", "BEGINS", "CREATED"), rows, empty=f"{tenant} has no keys.")
+    rows = [(key["id"], key["name"], key["hint"], key["created_at"], key["expires_at"] or "never") for key in found]
+    show.table(("ID", "NAME", "BEGINS", "CREATED", "EXPIRES"), rows, empty=f"{tenant} has no keys.")
 
 
 @app.command()

@@ -17,13 +17,17 @@ from innkeeper.cli import (
     host,
     inbox,
     keys,
+    members,
     operations,
     reference_command,
     serve,
+    sessions,
     show,
     status,
     talk,
     tenants,
+    tokens,
+    users,
     version,
 )
 from innkeeper.cli.desk import Desk
@@ -57,10 +61,15 @@ app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(capacity.capacity)
 app.command()(version.version)
+app.command()(sessions.whoami)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
+app.add_typer(users.app, name="user")
+app.add_typer(members.app, name="member")
+app.add_typer(tokens.app, name="token")
+app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
