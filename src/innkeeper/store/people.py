@@ -111,7 +111,7 @@ class SqlPeople:
     async def drop_expired(self, now: datetime) -> int:
         over = stamp(now)
         dropped = 0
-        for table in (tables.tokens, tables.sessions, tables.tickets, tables.keys):
+        for table in (tables.tokens, tables.tickets, tables.sessions, tables.keys):  # a session takes its tickets along
             dropped += await self._drop(table, table.c.expires_at <= over)
         return dropped
 
