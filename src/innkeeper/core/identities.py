@@ -6,14 +6,16 @@ revoked; `load` repairs what another control plane changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 from innkeeper.core.access import Actor, ActorKind, Role, TenantRole
 from innkeeper.core.events import Bus, Event, PeopleChanged, TenantGone
 from innkeeper.core.identity import Claims
 from innkeeper.core.people import ApiToken, Session, User
-from innkeeper.core.ports import Clock, Store
+from innkeeper.core.ports import Clock, Store, Transaction
 
 
 class Identities:
@@ -30,6 +32,9 @@ class Identities:
         self._token_digests: dict[str, str] = {}
         self._sessions: dict[str, Session] = {}
         self._by_digest: dict[str, str] = {}
+        self._turn = asyncio.Lock()
+        self._gone: set[str] = set()
+        """Tenants that went since the last reading began."""
         bus.on_event(self._follow)
 
     # --- telling ------------------------------------------------------------------------------------------------------
@@ -86,40 +91,34 @@ class Identities:
 
     async def load(self) -> None:
         """Read everything anew."""
-        async with self._store.look() as tx:
+        async with self._reading() as tx:
             users = await tx.people.users()
+            members, tokens = await tx.people.members(), await tx.people.tokens()
+            sessions = await tx.people.sessions()
             tenants: dict[str, dict[str, TenantRole]] = {}
-            for member in await tx.people.members():
-                tenants.setdefault(member.user, {})[member.tenant] = member.role
-            tokens, sessions = await tx.people.tokens(), await tx.people.sessions()
-        self._users = {user.id: user for user in users}
-        self._by_subject = {(user.issuer, user.subject): user.id for user in users if user.issuer}
-        self._actors = {user.id: _actor(user, tenants.get(user.id, {})) for user in users if not user.disabled}
-        self._put_tokens(tokens)
-        self._put_sessions(sessions)
+            for member in members:
+                if member.tenant not in self._gone:
+                    tenants.setdefault(member.user, {})[member.tenant] = member.role
+            self._users = {user.id: user for user in users}
+            self._by_subject = {(user.issuer, user.subject): user.id for user in users if user.issuer}
+            self._actors = {user.id: _actor(user, tenants.get(user.id, {})) for user in users if not user.disabled}
+            self._put_tokens(tokens)
+            self._put_sessions(sessions)
 
     async def changed(self, user_id: str | None, *, revoked: bool = False) -> None:
         """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open."""
-        before = self._actors.get(user_id or "")
-        async with self._store.look() as tx:
+        async with self._reading() as tx:
             user = await tx.people.user(user_id) if user_id else None
             members = await tx.people.members(user=user.id) if user else ()
             tokens = await tx.people.tokens()
             sessions = await tx.people.sessions(user=user_id) if user_id else ()
-        if user_id is not None:
-            was = self._users.pop(user_id, None)
-            self._actors.pop(user_id, None)
-            if was is not None:
-                self._by_subject.pop((was.issuer, was.subject), None)
-            if user is not None:
-                self._users[user.id] = user
-                if user.issuer:
-                    self._by_subject[user.issuer, user.subject] = user.id
-                if not user.disabled:
-                    self._actors[user.id] = _actor(user, {each.tenant: each.role for each in members})
-            others = [each for each in self._sessions.values() if each.user != user_id]
-            self._put_sessions([*others, *sessions])
-        self._put_tokens(tokens)
+            before = self._actors.get(user_id or "")
+            if user_id is not None:
+                tenants = {each.tenant: each.role for each in members if each.tenant not in self._gone}
+                self._put_user(user_id, user, tenants)
+                others = [each for each in self._sessions.values() if each.user != user_id]
+                self._put_sessions([*others, *sessions])
+            self._put_tokens(tokens)
         both = [actor for actor in (before, self._actors.get(user_id or "")) if actor is not None]
         self._bus.publish(
             PeopleChanged(
@@ -131,8 +130,29 @@ class Identities:
             )
         )
 
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Transaction]:
+        """What the store holds, to be taken over within the block. One at a time: whoever looked last is the last to
+        write, so that nothing that was revoked meanwhile comes back by an older look."""
+        async with self._turn:
+            self._gone.clear()
+            async with self._store.look() as tx:
+                yield tx
+
+    def _put_user(self, user_id: str, user: User | None, tenants: dict[str, TenantRole]) -> None:
+        was = self._users.pop(user_id, None)
+        self._actors.pop(user_id, None)
+        if was is not None:
+            self._by_subject.pop((was.issuer, was.subject), None)
+        if user is not None:
+            self._users[user.id] = user
+            if user.issuer:
+                self._by_subject[user.issuer, user.subject] = user.id
+            if not user.disabled:
+                self._actors[user.id] = _actor(user, tenants)
+
     def _put_tokens(self, tokens: Iterable[ApiToken]) -> None:
-        self._tokens = {token.digest: token for token in tokens}
+        self._tokens = {token.digest: token for token in tokens if token.tenant not in self._gone}
         self._token_digests = {token.id: digest for digest, token in self._tokens.items()}
 
     def _put_sessions(self, sessions: Iterable[Session]) -> None:
@@ -142,6 +162,7 @@ class Identities:
     def _follow(self, event: Event) -> None:
         match event:
             case TenantGone(tenant=name):
+                self._gone.add(name)
                 self._put_tokens([token for token in self._tokens.values() if token.tenant != name])
                 for user_id, actor in self._actors.items():
                     if name in actor.tenants:
