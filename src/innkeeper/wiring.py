@@ -321,6 +321,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 store=store,
                 runtime=runtime,
                 directory=directory,
+                identities=people.identities,
                 bus=bus,
                 clock=clock,
                 operations_kept=timedelta(hours=settings.operations_kept_h),

@@ -90,6 +90,7 @@ async def test_what_was_measured_is_written_down_and_read_again() -> None:
         store=house.store,
         runtime=house.runtime,
         directory=house.directory,
+        identities=house.identities,
         bus=house.bus,
         clock=house.clock,
         operations_kept=timedelta(days=1),

@@ -1,4 +1,5 @@
-"""The slow chores: activity written down, old operations forgotten, unused networks removed, the directory repaired."""
+"""The slow chores: activity written down, what has had its time forgotten, unused networks removed, and what is known
+of tenants and people read anew."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import structlog
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, TenantGone
+from innkeeper.core.identities import Identities
 from innkeeper.core.past import Past
 from innkeeper.core.ports import Clock, Runtime, Store
 from innkeeper.loops.queue import KeyedQueue
@@ -39,6 +41,7 @@ class Housekeeping:
         store: Store,
         runtime: Runtime,
         directory: Directory,
+        identities: Identities,
         bus: Bus,
         clock: Clock,
         operations_kept: timedelta,
@@ -49,6 +52,7 @@ class Housekeeping:
         self._store = store
         self._runtime = runtime
         self._directory = directory
+        self._identities = identities
         self._clock = clock
         self._operations_kept = operations_kept
         self._take_pasts = take_pasts
@@ -60,7 +64,7 @@ class Housekeeping:
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loops to the supervisor."""
         supervisor.add("activity", lambda: every(ACTIVITY_EVERY_S, _tolerant(self.save_activity)))
-        supervisor.add("repair", lambda: every(REPAIR_EVERY_S, _tolerant(self._directory.load)))
+        supervisor.add("repair", lambda: every(REPAIR_EVERY_S, _tolerant(self.repair)))
         supervisor.add("forget", lambda: every(FORGET_EVERY_S, _tolerant(self.forget)))
         supervisor.add("trail", lambda: every(FORGET_EVERY_S, _tolerant(self.cut_trail)))
         supervisor.add("prune", self._prune_forever)
@@ -72,12 +76,18 @@ class Housekeeping:
         if pasts := self._take_pasts():
             await self._store.remember(pasts)
 
+    async def repair(self) -> None:
+        """Read anew what another control plane may have changed."""
+        await self._directory.load()
+        await self._identities.load()
+
     async def forget(self) -> None:
-        """Drop operations, idempotency keys and ids of delivered messages that have had their time."""
+        """Drop operations, idempotency keys, ids of delivered messages and credentials that have had their time."""
         now = self._clock.now()
         dropped = await self._store.forget(before=now - self._operations_kept)
         async with self._store.begin() as tx:
             dropped += await tx.messages.forget(before=now - self._messages_kept, keep=DELIVERED_KEPT)
+            dropped += await tx.people.drop_expired(now)
         if dropped:
             log.info("forgotten", rows=dropped)
 
