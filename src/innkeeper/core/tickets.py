@@ -7,6 +7,7 @@ gives it a cookie of its own, which names the session and is worth nothing at an
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from functools import lru_cache
 
@@ -19,6 +20,7 @@ from innkeeper.core.tenant import Tenant
 
 TICKET_LASTS = timedelta(minutes=1)
 PATH_MAX = 2000
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class Tickets:
@@ -31,7 +33,9 @@ class Tickets:
         self._seal = lru_cache(maxsize=65536)(tokens.door_seal)
 
     async def issue(self, session: Session, tenant: Tenant, *, host: str, path: str, binding: str) -> str:
-        """A ticket's secret; `binding` is the digest of what the browser got at the door."""
+        """A ticket's secret; `binding` is the digest of what the browser got at the door, or else TicketRefused."""
+        if not _DIGEST.fullmatch(binding):
+            raise TicketRefused("This browser hasn't been at that door.")
         secret = new_secret("e")
         ticket = Ticket(
             digest=digest(secret),

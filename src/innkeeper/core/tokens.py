@@ -15,7 +15,8 @@ from innkeeper.core.keys import check_expiry, checked_label
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.people import ApiToken
 from innkeeper.core.people_errors import UnknownToken
-from innkeeper.core.ports import Clock, Store
+from innkeeper.core.ports import Clock, Store, Transaction
+from innkeeper.core.tenant import NAME
 
 TOKENS_MAX = 1000
 """Of one user, or of all services together."""
@@ -56,7 +57,7 @@ class ApiTokens:
         async with self._store.begin() as tx:
             if (before := await begun_before(tx, actor, once)) is not None:
                 raise KeyMadeBefore(f"This request made the token {before} before.")
-            if wish.tenant is not None and await tx.tenant(wish.tenant) is None:
+            if wish.tenant is not None and not await _is_there(tx, wish.tenant):
                 raise UnknownTenant(f"There is no tenant {wish.tenant[:60]!r}.", field="tenant")
             if sum(each.user == user for each in await tx.people.tokens()) >= TOKENS_MAX:
                 raise Conflict(f"There are {TOKENS_MAX} tokens already.", hint="Revoke some.")
@@ -109,6 +110,10 @@ def told(token: ApiToken) -> dict[str, object]:
         "scopes": sorted(token.scopes),
         "expires_at": token.expires_at,
     }
+
+
+async def _is_there(tx: Transaction, tenant: str) -> bool:
+    return NAME.fullmatch(tenant) is not None and await tx.tenant(tenant) is not None
 
 
 def _check(wish: TokenWish, actor: Actor) -> None:

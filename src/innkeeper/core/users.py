@@ -16,7 +16,9 @@ from innkeeper.core.people import User
 from innkeeper.core.people_errors import LastAdmin, UnknownUser
 from innkeeper.core.ports import Clock, Passwords, Store, Transaction
 
-MAIL = re.compile(r"[^\s@<>\"'`\\]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?")
+MAIL = re.compile(r"[^\s@<>\"'`\\\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}@[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?")
+"""Without what no database keeps: PostgreSQL's texts have no NUL, and half a character is no text at all."""
+_ID = re.compile(r"[a-z0-9_]{1,60}")
 
 
 class Users:
@@ -102,8 +104,12 @@ def checked_mail(mail: str) -> str:
 
 async def found(tx: Transaction, who: str) -> User:
     """The user of that id or mail, or UnknownUser."""
-    by_mail = "@" in who
-    user = await (tx.people.user_by_mail(who.strip().lower()) if by_mail else tx.people.user(who))
+    mail = who.strip().lower()
+    user = None  # also for what can be neither, which never reaches the store
+    if MAIL.fullmatch(mail):
+        user = await tx.people.user_by_mail(mail)
+    elif _ID.fullmatch(who):
+        user = await tx.people.user(who)
     if user is None:
         raise UnknownUser(f"There is no user {who[:80]!r}.")
     return user
