@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from innkeeper.core.access import Actor, ActorKind, Role, digest, new_secret
 from innkeeper.core.attempts import Attempts
-from innkeeper.core.audit import entry
+from innkeeper.core.audit import difference, entry
 from innkeeper.core.identities import Identities
 from innkeeper.core.identity import Identity
 from innkeeper.core.identity_errors import SignInFailed
@@ -17,7 +17,7 @@ from innkeeper.core.ids import new_id
 from innkeeper.core.people import Session, SignInMethod, User
 from innkeeper.core.people_errors import UnknownSession
 from innkeeper.core.ports import Clock, Passwords, Store, Transaction
-from innkeeper.core.users import MAIL, is_last_admin
+from innkeeper.core.users import MAIL, is_last_admin, told
 
 SESSIONS_MAX = 50
 """Of one user; the oldest gives way."""
@@ -74,30 +74,37 @@ class SigningIn:
         account = mail.strip().lower()[:254]
         self._attempts.begin(account=account, address=visitor.address)
         async with self._store.look() as tx:
-            user = await tx.people.user_by_mail(account)
+            user = await tx.people.user_by_mail(account) if MAIL.fullmatch(account) else None
         right = await self._passwords.verify(password, user.password if user else None)
         if user is None or not right or user.disabled:
             why = "unknown" if user is None else "disabled" if right else "password"
             await self._refused(why, visitor, account if MAIL.fullmatch(account) else None)
         self._attempts.succeeded(account=account, address=visitor.address)
+        fields: dict[str, Any] = {}
         if self._passwords.outdated(user.password or ""):
-            user = replace(user, password=await self._passwords.hash(password))
-        return await self._begin(user, SignInMethod.PASSWORD, visitor)
+            fields["password"] = await self._passwords.hash(password)
+        return await self._begin(user, SignInMethod.PASSWORD, visitor, fields)
 
     async def with_identity(self, identity: Identity, *, visitor: Visitor) -> tuple[Session, str]:
         """The same for whom the identity provider names; SignInFailed for those who have no account and get none."""
+        mail = _mail(identity)
         async with self._store.look() as tx:
             user = await tx.people.user_by_subject(identity.issuer, identity.subject)
-            by_mail = await tx.people.user_by_mail(identity.mail.lower()) if identity.mail else None
-        if user is None:
-            user = await self._known_by_mail(identity, by_mail, visitor) or await self._signed_up(identity, visitor)
-        elif identity.mail_verified and identity.mail and by_mail is None and MAIL.fullmatch(identity.mail.lower()):
-            user = replace(user, mail=identity.mail.lower())  # it changed there; who they are didn't
+            by_mail = await tx.people.user_by_mail(mail) if mail else None
+        fields: dict[str, Any] = {}
+        if user is not None:
+            if identity.mail_verified and mail and by_mail is None:
+                fields["mail"] = mail  # it changed there; who they are didn't
+        elif by_mail is not None:
+            user = await self._known_by_mail(identity, by_mail, visitor)
+            fields = {"issuer": identity.issuer, "subject": identity.subject, "name": user.name or _name(identity)}
+        else:
+            user = await self._signed_up(identity, visitor)
         if user.disabled:
             await self._refused("disabled", visitor, user.mail)
         if self._sign_up.gives_roles:
-            user = replace(user, role=Role(identity.role) if identity.role else None)
-        return await self._begin(user, SignInMethod.OIDC, visitor)
+            fields["role"] = Role(identity.role) if identity.role else None
+        return await self._begin(user, SignInMethod.OIDC, visitor, fields)
 
     async def check_own(self, user: User, password: str) -> None:
         """Raise SignInFailed where that isn't the user's password; guessing is held up like signing in."""
@@ -125,7 +132,11 @@ class SigningIn:
             await tx.audit(entry(actor, "session.end", at=self._clock.now(), detail=detail))
         await self._identities.changed(session.user, revoked=True)
 
-    async def _begin(self, user: User, method: SignInMethod, visitor: Visitor) -> tuple[Session, str]:
+    async def _begin(
+        self, user: User, method: SignInMethod, visitor: Visitor, fields: Mapping[str, Any]
+    ) -> tuple[Session, str]:
+        """A session for `user` as they were looked at, who changes in these fields and in nothing else: to look at
+        them and to check a password took its time, and an admin may have changed them meanwhile."""
         now, secret = self._clock.now(), new_secret("s")
         session = Session(
             id=new_id("ses"),
@@ -139,39 +150,40 @@ class SigningIn:
         )
         async with self._store.begin() as tx:
             present = await tx.people.user(user.id)
-            if present is None or present.disabled:
-                raise SignInFailed("gone meanwhile")
-            if user.role is not Role.ADMIN and await is_last_admin(tx, present):
-                user = replace(user, role=Role.ADMIN)  # no provider takes that away
-            if user != present:
-                await tx.people.put_user(user)
-            for old in (await tx.people.sessions(user=user.id))[: -SESSIONS_MAX + 1]:
+            if present is None or present.disabled or _ways_in(present) != _ways_in(user):
+                raise SignInFailed("changed meanwhile")
+            changed = replace(present, **fields)
+            if changed.role is not Role.ADMIN and await is_last_admin(tx, present):
+                changed = replace(changed, role=Role.ADMIN)  # no provider takes that away
+            if changed != present:
+                await tx.people.put_user(changed)
+            too_many = (await tx.people.sessions(user=user.id))[: -SESSIONS_MAX + 1]
+            for old in too_many:
                 await tx.people.drop_session(old.id)
             await tx.people.add_session(session)
+            before, after = difference(told(present), told(changed))
             line = entry(
                 visitor.actor(ActorKind.USER, user.id),
                 "session.begin",
                 at=now,
-                before={"role": present.role, "mail": present.mail} if user != present else None,
-                after={"role": user.role, "mail": user.mail} if user != present else None,
+                before=before or None,
+                after=after or None,
                 detail={"session": session.id, "method": method, "browser": session.browser},
             )
             await tx.audit(line)
-        await self._identities.changed(user.id)
+        await self._identities.changed(user.id, revoked=bool(too_many) or changed.role is not present.role)
         return session, secret
 
-    async def _known_by_mail(self, identity: Identity, user: User | None, visitor: Visitor) -> User | None:
+    async def _known_by_mail(self, identity: Identity, user: User, visitor: Visitor) -> User:
         """Whom an admin has made for that mail, to sign in there for the first time; never one with another way in."""
-        if user is None:
-            return None
         if not identity.mail_verified or user.password is not None or user.subject is not None:
             await self._refused("mail of another account", visitor, user.mail)
-        return replace(user, issuer=identity.issuer, subject=identity.subject, name=user.name or _name(identity))
+        return user
 
     async def _signed_up(self, identity: Identity, visitor: Visitor) -> User:
-        mail = (identity.mail or "").lower()
-        if not MAIL.fullmatch(mail) or not self._sign_up.welcomes(identity):
-            await self._refused("no account", visitor, mail if MAIL.fullmatch(mail) else None)
+        mail = _mail(identity)
+        if mail is None or not self._sign_up.welcomes(identity):
+            await self._refused("no account", visitor, mail)
         now = self._clock.now()
         user = User(
             id=new_id("usr"),
@@ -198,6 +210,16 @@ class SigningIn:
         await tx.audit(
             entry(visitor.actor(ActorKind.USER, "nobody"), "session.refused", at=self._clock.now(), detail=detail)
         )
+
+
+def _ways_in(user: User) -> tuple[str | None, ...]:
+    """What somebody has proved who they are by."""
+    return user.password, user.issuer, user.subject
+
+
+def _mail(identity: Identity) -> str | None:
+    mail = (identity.mail or "").lower()
+    return mail if MAIL.fullmatch(mail) else None
 
 
 def _name(identity: Identity) -> str:
