@@ -19,6 +19,7 @@ from innkeeper.core.signing_in import Visitor
 from innkeeper.core.tokens import TokenWish
 from innkeeper.store.memory import MemoryStore
 from tests.support.house import House
+from tests.support.links import LINKS
 
 VISITOR = Visitor(address="192.0.2.7", browser="Firefox/200")
 PASSWORD = "correct horse battery"
@@ -28,7 +29,7 @@ class SlowStore(MemoryStore):
     """Its next look may take its time after it has seen what it sees."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(links=LINKS)
         self.holds_up: asyncio.Event | None = None
         self.has_looked = asyncio.Event()
 

@@ -19,6 +19,7 @@ from innkeeper.core.people_errors import UnknownSession
 from innkeeper.core.signing_in import SESSIONS_MAX, SignUp, Visitor
 from innkeeper.store.memory import MemoryStore
 from tests.support.house import TurnedClock
+from tests.support.links import LINKS
 from tests.support.people import QuickPasswords, plain_reception
 
 ISSUER = "https://id.example"
@@ -48,7 +49,7 @@ class Desk:
     """The reception of a test."""
 
     sign_up: SignUp | None = None
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(links=LINKS))
     clock: TurnedClock = field(default_factory=TurnedClock)
     passwords: SlowPasswords = field(default_factory=SlowPasswords)
     happened: list[Event] = field(default_factory=list)
