@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, KeysChanged, PeopleChanged, TenantChanged, TenantGone
 from innkeeper.core.hosting import Hosting
+from innkeeper.core.lookout import Lookout
 from innkeeper.core.revocations import Revocations
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_admin import listener_pid
@@ -35,7 +36,15 @@ class Doorway:
 
 @asynccontextmanager
 async def doorway(
-    settings: Settings, *, door: Door, hosting: Hosting, post: PostOffice, residents: Residents, bus: Bus
+    settings: Settings,
+    *,
+    door: Door,
+    hosting: Hosting,
+    post: PostOffice,
+    residents: Residents,
+    lookout: Lookout,
+    bus: Bus,
+    lately: bool,
 ) -> AsyncIterator[Doorway]:
     """Gate and inbox listen before Caddy asks; Caddy outlives us and asks again when we are back."""
     counts = {outcome: telemetry.gate_asks.labels(outcome=outcome).inc for outcome in Outcome}
@@ -45,11 +54,14 @@ async def doorway(
         inbox=plan.inbox_socket,
         console=hosting.console_origin,
         callers=callers,
+        lookout=lookout,
         count=lambda outcome: counts[outcome](),
     )
     caddy = edge_of(settings)
     server = GateServer(gate, path=plan.gate_socket)
-    severing = _severing(plan.ports, lambda: listener_pid(plan.admin_socket), door, callers, residents, bus)
+    revocations = Revocations(bus=bus, lately=lately)
+    connections = EdgeConnections(ports=plan.ports, pid=lambda: listener_pid(plan.admin_socket))
+    severing = _severing(connections, door, callers, residents, revocations, bus)
     with suppress(Problem):  # it says so itself when it looks
         await severing.remember()
     async with post.listening():
@@ -62,18 +74,18 @@ async def doorway(
 
 
 def _severing(
-    ports: Collection[int],
-    pid: Callable[[], int | None],
+    connections: EdgeConnections,
     door: Door,
     callers: Callers,
     residents: Residents,
+    revocations: Revocations,
     bus: Bus,
 ) -> Severing:
     severing = Severing(
         callers=callers,
-        connections=EdgeConnections(ports=ports, pid=pid),
+        connections=connections,
         still=door.still,
-        lost=Revocations(bus=bus).lost,
+        lost=revocations.lost,
         address=residents.address_of,
         tenant_at=residents.name_at,
         on_severed=lambda side, count: telemetry.severed.labels(side=side).inc(count),

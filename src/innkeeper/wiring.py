@@ -30,10 +30,12 @@ from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
+from innkeeper.core.lookout import Lookout
 from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
+from innkeeper.core.revocations import revoked_lately
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
@@ -266,7 +268,16 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             bus=bus,
             clock=clock,
         )
-        opened = doorway(settings, door=door, hosting=hosting, post=post, residents=residents, bus=bus)
+        opened = doorway(
+            settings,
+            door=door,
+            hosting=hosting,
+            post=post,
+            residents=residents,
+            lookout=Lookout(denials=archive.denials, clock=clock),
+            bus=bus,
+            lately=await revoked_lately(store, clock),
+        )
         entry = await stack.enter_async_context(opened) if settings.edge else None
         caddy = entry.caddy if entry else None
         inn = Inn(

@@ -132,9 +132,9 @@ async def test_the_loop_writes_them_by_itself() -> None:
 @pytest.mark.parametrize(
     ("credential", "kind"),
     [
-        (new_secret("k"), "key"),
-        (new_secret("t"), "token"),
-        (new_secret("a"), "admin"),
+        ("k", "key"),
+        ("t", "token"),
+        ("a", "admin"),
         ("ik_", "other"),
         ("ik_z_x", "other"),
         ("eyJhbGciOiJub25lIn0.e30.", "jwt"),
@@ -143,7 +143,8 @@ async def test_the_loop_writes_them_by_itself() -> None:
     ],
 )
 def test_of_a_credential_only_its_sort_is_told(credential: str, kind: str) -> None:
-    assert looks_like(credential) == kind
+    # A fresh secret where one letter names its sort: a test has no secret in its name.
+    assert looks_like(new_secret(credential) if len(credential) == 1 else credential) == kind
 
 
 async def test_one_of_the_house_who_looks_at_a_tenants_own_is_told_of_once_a_minute() -> None:

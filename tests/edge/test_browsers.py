@@ -13,11 +13,13 @@ import pytest
 
 from innkeeper.core.access import Actor, ActorKind, TenantRole, digest, new_secret
 from innkeeper.core.callers import Callers, Pass
+from innkeeper.core.lookout import Lookout
 from innkeeper.core.people import Session, SignInMethod
 from innkeeper.core.tenant import Access
 from innkeeper.edge.browsers import is_foreign, is_own_origin, parted
 from innkeeper.edge.gate import Ask, Gate, Outcome
-from tests.edge.house import AGENT_TOKEN, KEY, ToldDoor, tenant
+from tests.edge.house import AGENT_TOKEN, KEY, OTHER_KEY, ToldDoor, tenant
+from tests.support.house import House
 
 HOST = b"alice.localhost:8080"
 CONSOLE = "http://console.localhost:8080"
@@ -223,3 +225,35 @@ def test_what_an_older_browser_sends_is_judged_by_its_origin() -> None:
     assert not foreign(b"GET", b"")
     assert is_own_origin(b"https://ALICE.localhost:8080", HOST)
     assert not is_own_origin(b"alice.localhost:8080", HOST)
+
+
+# --- what the trail is told -------------------------------------------------------------------------------------------
+
+
+async def test_the_trail_is_told_of_who_was_denied_and_of_operators_who_come_in() -> None:
+    house = House()
+    await house.create("alice")
+    lookout = Lookout(denials=house.denials, clock=house.clock)
+    door = ToldDoor()
+    door.lead("alice", "10.0.0.1:80")
+    gate = Gate(door, inbox=Path("/i"), lookout=lookout)
+
+    def asks(bearer: str) -> None:
+        gate.ask(Ask(host=HOST, authorization=f"Bearer {bearer}".encode(), client=b"192.0.2.7:4711 HTTP/1.1"))
+
+    for bearer in ("ik_a_admin", "ik_a_admin", KEY, OTHER_KEY, "ik_k_nobodys"):
+        asks(bearer)
+    gate.ask(Ask(host=HOST))
+    await house.denials.write()
+    async with house.store.look() as tx:
+        lines = [line for _, line in await tx.trail() if line.action in ("tenant.entered", "access.denied")]
+    assert [(line.action, line.actor, line.tenant, line.address) for line in lines] == [
+        ("tenant.entered", "admin", "alice", "192.0.2.7"),
+        ("access.denied", "k2", "alice", "192.0.2.7"),
+        ("access.denied", "unknown", "alice", "192.0.2.7"),
+    ]
+    house.clock.turn(3601)
+    asks("ik_a_admin")
+    await house.denials.write()
+    async with house.store.look() as tx:
+        assert (await tx.trail())[-1][1].action == "tenant.entered"

@@ -103,6 +103,12 @@ class Denials:
             )
         )
 
+    def add(self, line: Entry) -> None:
+        """Have another line written with the next batch; never waits."""
+        if len(self._waiting) < WAITING_MAX:
+            self._waiting.append(line)
+            self._noted.set()
+
     async def write(self) -> None:
         """Write down what waits; it goes on waiting where the store doesn't answer."""
         self._turn_to(self._clock.now())

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from innkeeper.core.events import Bus, Event, KeysChanged, PeopleChanged
+from innkeeper.core.ports import Clock, Store
+from innkeeper.core.trail import Sought
+
+LATELY = timedelta(minutes=2)
+"""What was revoked so shortly before our start, the process before us may not have carried out."""
+REVOKING = ("key.revoke", "member.drop", "token.revoke", "session.end", "user.change", "user.delete")
 
 
 class Revocations:
     """Remembers them for as long as we run."""
 
-    def __init__(self, *, bus: Bus) -> None:
+    def __init__(self, *, bus: Bus, lately: bool = False) -> None:
         self._tenants: set[str] = set()
-        self._everywhere = False
+        self._everywhere = lately
         bus.on_event(self._follow)
 
     def lost(self, tenant: str) -> bool:
@@ -24,3 +32,13 @@ class Revocations:
             case PeopleChanged(revoked=True, tenants=names, everywhere=everywhere):
                 self._tenants |= names
                 self._everywhere |= everywhere
+
+
+async def revoked_lately(store: Store, clock: Clock) -> bool:
+    """Whether the trail tells of anything that was revoked just before we started."""
+    since = clock.now() - LATELY
+    async with store.look() as tx:
+        for action in REVOKING:
+            if await tx.chain.lines(Sought(action=action, since=since), limit=1, newest_first=True):
+                return True
+    return False

@@ -87,6 +87,7 @@ class SigningIn:
 
     async def with_identity(self, identity: Identity, *, visitor: Visitor) -> tuple[Session, str]:
         """The same for whom the identity provider names; SignInFailed for those who have no account and get none."""
+        self._attempts.begin(account=None, address=visitor.address)
         mail = _mail(identity)
         async with self._store.look() as tx:
             user = await tx.people.user_by_subject(identity.issuer, identity.subject)
@@ -104,6 +105,7 @@ class SigningIn:
             await self._refused("disabled", visitor, user.mail)
         if self._sign_up.gives_roles:
             fields["role"] = Role(identity.role) if identity.role else None
+        self._attempts.succeeded(account=None, address=visitor.address)
         return await self._begin(user, SignInMethod.OIDC, visitor, fields)
 
     async def check_own(self, user: User, password: str) -> None:

@@ -29,6 +29,7 @@ from innkeeper.core.errors import (
     Unauthenticated,
     UnknownTenant,
 )
+from innkeeper.core.lookout import Lookout
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.passes import pass_of
 from innkeeper.core.people import Session
@@ -105,12 +106,14 @@ class Gate:
         inbox: Path,
         console: str = "",
         callers: Callers | None = None,
+        lookout: Lookout | None = None,
         count: Callable[[Outcome], object] = lambda _: None,
     ) -> None:
         self._door = door
         self._console = console
         self._callers = Callers() if callers is None else callers
         self._inbox = f"unix/{inbox}"
+        self._lookout = lookout
         self._count = count
 
     def ask(self, ask: Ask) -> bytes | Awaitable[bytes]:
@@ -164,6 +167,8 @@ class Gate:
         )
         if onward.by is not None:
             self._note(ask.client, onward.by)
+        if actor is not None and actor.role is not None and self._lookout is not None:
+            self._lookout.entered(actor, tenant, address=_address(ask.client))
         upstream = door.upstream(tenant)
         if upstream is None:
             return self._not_at_once(ask, tenant, onward)
@@ -183,6 +188,9 @@ class Gate:
         if actor is None and ask.opens_page and tenant.spec.access is Access.GUARDED and self._console:
             self._count(Outcome.SENT_TO_SIGN_IN)
             return sent_to_sign_in(self._console, host=ask.host, uri=ask.uri, knock=knock_of(knock))
+        if self._lookout is not None:
+            bearer = _bearer(ask.authorization)
+            self._lookout.denied(actor, tenant, bearer=bearer, address=_address(ask.client))
         return self._refuse(_not_admitted(actor, tenant), ask.accept)
 
     async def _enter(self, ask: Ask, tenant: Tenant, knock: bytes) -> bytes:
@@ -276,6 +284,11 @@ class Gate:
 def _bearer(authorization: bytes) -> str:
     scheme, _, bearer = authorization.partition(b" ")
     return bearer.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
+
+
+def _address(client: bytes) -> str | None:
+    """Of `192.0.2.7:4711 HTTP/1.1` the first part."""
+    return client.partition(b" ")[0].rpartition(b":")[0].decode("ascii", "replace").strip("[]") or None
 
 
 @lru_cache(maxsize=4096)
