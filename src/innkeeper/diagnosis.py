@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from innkeeper.agents import AGENTS
@@ -15,6 +16,7 @@ from innkeeper.core.errors import Problem
 from innkeeper.core.hosts import Premises
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
+from innkeeper.core.records import Records
 from innkeeper.core.tenant import Tenant
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_admin import listener_pid
@@ -22,7 +24,7 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
-from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, engine_at
+from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, Trail, engine_at
 from innkeeper.host.keepers import Footprint, footprints
 from innkeeper.host.premises import premises
 from innkeeper.host.sever import ways
@@ -56,6 +58,7 @@ def doctor_host(
     directory: Directory | None = None,
     runtime: Runtime | None = None,
     missing_rungs: Mapping[Rung, str] | None = None,
+    records: Records | None = None,
 ) -> Host:
     """This host as the doctor looks at it; without what only a control plane that runs can tell."""
     return Host(
@@ -69,6 +72,7 @@ def doctor_host(
         tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
         isolation=None if directory is None else _isolation(directory, runtime),
         missing_rungs=missing_rungs,
+        trail=None if records is None else partial(_trail, records),
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
@@ -81,6 +85,15 @@ def _edge_ports(settings: Settings) -> Iterator[Port]:
     yield Port(number=settings.http_port, purpose="the edge", setting="INNKEEPER_EDGE_PORT")
     if settings.has_tls:
         yield Port(number=settings.edge_https_port, purpose="the edge's HTTPS", setting="INNKEEPER_EDGE_HTTPS_PORT")
+
+
+async def _trail(records: Records) -> Trail:
+    fault, checked = await records.glance(), records.checked
+    if fault is None and checked is not None and not checked.verdict.ok:
+        first = checked.verdict.faults[0]
+        where = "" if first.number is None else f"number {first.number}: "
+        fault = f"the check at {checked.at:%Y-%m-%d %H:%M} UTC has found {where}{first.says}"
+    return Trail(fault=fault, checked=None if checked is None else checked.at)
 
 
 def _facts(tenant: Tenant) -> TenantFacts:

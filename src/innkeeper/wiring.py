@@ -305,7 +305,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             build_image=image_maker(settings),
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(
-                doctor_host(settings, edge_plan(settings), directory, runtime, control.offer.missing)
+                doctor_host(settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records)
             ),
             parts=lambda: parts(runtime, caddy, listeners),
         )

@@ -76,8 +76,7 @@ async def test_from_many_addresses_they_are_few_as_well() -> None:
 
 
 async def test_no_credential_at_all_is_counted_alone() -> None:
-    house = House()
-    counted: list[Denial] = []
+    house, counted = House(), list[Denial]()
     denials = Denials(store=house.store, directory=house.directory, clock=house.clock, count=counted.append)
     denials.note(Denial.MISSING, address="192.0.2.7")
     await denials.write()

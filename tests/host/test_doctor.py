@@ -17,6 +17,7 @@ from innkeeper.core.errors import DiskFull, RuntimeUnavailable
 from innkeeper.core.ladder import Rung
 from innkeeper.host import doctor
 from innkeeper.host.doctor import (
+    audit,
     bridge_netfilter,
     caddy,
     certificates,
@@ -36,7 +37,7 @@ from innkeeper.host.doctor import (
     swap,
 )
 from innkeeper.host.doctor.finding import Finding, Status
-from innkeeper.host.doctor.host import Engine, Host, Isolation, Port, TenantFacts, engine_at
+from innkeeper.host.doctor.host import Engine, Host, Isolation, Port, TenantFacts, Trail, engine_at
 from innkeeper.host.sever import Ways, ways
 
 RECENT_S = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
@@ -255,6 +256,23 @@ async def test_ladder(paper: Paper) -> None:
     assert (found.status, found.says) == (Status.OK, "idle tenants can be paused, paged, stopped")
     found = await ladder.check(paper.host(missing_rungs=missing | {Rung.PAGED: "the host has no swap"}))
     assert (found.status, found.says) == (Status.WARN, "idle tenants skip `paged`: the host has no swap")
+
+
+@pytest.mark.parametrize(
+    ("trail", "status", "says"),
+    [
+        (Trail(fault=None), Status.OK, "not checked whole since the start"),
+        (Trail(fault=None, checked=datetime(2026, 11, 20, 12, 30, tzinfo=UTC)), Status.OK, "at 2026-11-20 12:30 UTC"),
+        (Trail(fault="the last line is number 7, and number 9 was written"), Status.FAIL, "number 9 was written"),
+    ],
+)
+async def test_audit(paper: Paper, trail: Trail, status: Status, says: str) -> None:
+    async def told() -> Trail:
+        return trail
+
+    assert (await audit.check(paper.host())).status is Status.SKIP
+    found = await audit.check(paper.host(trail=told))
+    assert (found.status, says in found.says) == (status, True)
 
 
 @pytest.mark.parametrize(("allowed", "status"), [("128", Status.OK), ("4", Status.WARN), (None, Status.SKIP)])

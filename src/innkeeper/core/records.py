@@ -18,7 +18,7 @@ from innkeeper.core.ports import Clock, Store
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Ends, Line, Links, Sought
 
-PAGE = 500
+PAGE = 250
 """So many lines are checked between two turns of others, the gate above all: some milliseconds."""
 CUT_AT_ONCE = 1000
 CUT_NOT_BEFORE = timedelta(days=1)

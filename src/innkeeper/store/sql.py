@@ -69,7 +69,9 @@ class SqlStore:
         """A transaction that commits when the block ends well, to the disk if `synced`; writers wait for each other."""
         async with self._connected(self._engines.synced if synced else self._engines.writes) as connection:
             await self._engines.wait_for_turn(connection)
-            yield SqlTransaction(connection, self._links)
+            transaction = SqlTransaction(connection, self._links)
+            yield transaction
+            await transaction.chain.settle()
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[SqlTransaction]:

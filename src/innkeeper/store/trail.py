@@ -23,6 +23,7 @@ class SqlChain:
         self._connection = connection
         self._links = links
         self._ends: Ends | None = None
+        self._moved = False
 
     async def append(self, entry: Entry) -> None:
         """Tie the entry to the last line: its number is the next, so that a gap is a line that was taken away."""
@@ -31,9 +32,17 @@ class SqlChain:
         values = rows.entry_values(entry)
         link = Line(number, _texts(values), None).link_after(ends.last_link, self._links)
         await self._connection.execute(insert(tables.audit).values(number=number, link=link, **values))
-        self._ends = await self._put(ends.moved(self._links, last=number, last_link=link))
+        self._ends, self._moved = ends.moved(self._links, last=number, last_link=link), True
+
+    async def settle(self) -> None:
+        """Write down where the chain ends now: once for all that a transaction adds, as the last that it does."""
+        if self._ends is not None and self._moved:
+            change = update(tables.audit_ends).where(tables.audit_ends.c.id == 1).values(**vars(self._ends))
+            await self._connection.execute(change)
 
     async def ends(self) -> Ends | None:
+        if self._ends is not None:
+            return self._ends
         row = (await self._connection.execute(select(*_ENDS).where(tables.audit_ends.c.id == 1))).first()
         return None if row is None else Ends(**row._mapping)
 
@@ -84,7 +93,8 @@ class SqlChain:
     async def cut(self, last: Line) -> None:
         ends = await self.begun()
         await self._connection.execute(delete(tables.audit).where(_column.number <= last.number))
-        self._ends = await self._put(ends.moved(self._links, cut=last.number, cut_link=last.link or BEGINNING))
+        self._ends = ends.moved(self._links, cut=last.number, cut_link=last.link or BEGINNING)
+        self._moved = True
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         """The last entry `tenant.erased` that names this operation."""
@@ -97,11 +107,6 @@ class SqlChain:
         """Whether the trail says so."""
         query = select(_column.number).where(_column.tenant_id == tenant_id, _column.action == rules.ERASED)
         return (await self._connection.execute(query.limit(1))).first() is not None
-
-    async def _put(self, ends: Ends) -> Ends:
-        change = update(tables.audit_ends).where(tables.audit_ends.c.id == 1).values(**vars(ends))
-        await self._connection.execute(change)
-        return ends
 
     def _lines(self) -> Select[Any]:
         columns: list[ColumnElement[Any]] = [_column[name] for name in (*COLUMNS, "link")]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from innkeeper.core.errors import Problem, RuntimeUnavailable
 from innkeeper.host.doctor import (
+    audit,
     bridge_netfilter,
     caddy,
     certificates,
@@ -48,6 +49,7 @@ CHECKS: tuple[Check, ...] = (
     listening.check,
     isolation.check,
     revocation.check,
+    audit.check,
 )
 
 DEADLINE_S = 20.0

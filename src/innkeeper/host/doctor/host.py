@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,6 +60,16 @@ class IsolationProbe(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Trail:
+    """How the audit trail stands."""
+
+    fault: str | None
+    """What is wrong with it, as far as is known."""
+    checked: datetime | None = None
+    """When it was last checked whole, in UTC; None: not by this process."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """One machine, as the checks see it."""
 
@@ -70,6 +81,8 @@ class Host:
     isolation: IsolationProbe | None = None
     missing_rungs: Mapping[Rung, str] | None = None
     """What of the ladder can't be had here, each with the reason; None: nobody has tried."""
+    trail: Callable[[], Awaitable[Trail]] | None = None
+    """None: no control plane runs."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None
