@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 from innkeeper import telemetry
 from innkeeper.api.audit_documents import fault_document, verdict_document
@@ -77,6 +78,10 @@ async def _verify(
     store = SqlStore.as_it_is(settings.store_url, links=keyring)
     try:
         return await Records(store=store, links=keyring, clock=_WallClock()).verify(head=head, tell=tell)
+    except DBAPIError as error:
+        raise StoreUnavailable(
+            "The trail in the database can't be read by this version.", hint="Start the control plane once, then again."
+        ) from error
     finally:
         await store.close()
 

@@ -201,3 +201,30 @@ async def test_denied_access_is_told_without_what_was_shown(api: httpx2.AsyncCli
     assert lines[2]["detail"] == {"reason": "permission", "action": "tenant.trail"}
     assert (lines[2]["request"], lines[2]["address"]) == (request, "127.0.0.1")
     assert wrong not in json.dumps(lines)
+
+
+async def test_every_change_is_a_line(api: httpx2.AsyncClient, bench: Bench) -> None:
+    async def did(method: str, path: str, body: Any = None) -> dict[str, Any]:
+        answer = await api.request(method, f"/v1{path}", json=body)
+        assert answer.is_success, answer.text
+        done: dict[str, Any] = answer.json() if answer.content and "json" in answer.headers["content-type"] else {}
+        request = answer.headers["x-request-id"]
+        lines = (await api.get(f"/v1/audit?request={request}")).json()["items"]
+        assert [(line["actor"], line["address"]) for line in lines] == [("admin", "127.0.0.1")], path
+        actions.append(lines[0]["action"])
+        return done
+
+    actions: list[str] = []
+    await did("POST", "/tenants?wait=20", {"name": "alice", "agent": "plain"})
+    await did("PATCH", "/tenants/alice?wait=20", {"access": "open"})
+    await did("POST", "/tenants/alice/sleep?wait=20", {"tier": "pause"})
+    await did("POST", "/tenants/alice/wake?wait=20")
+    await did("POST", "/tenants/alice/restart?wait=20")
+    key = await did("POST", "/tenants/alice/keys", {"name": "phone"})
+    await did("DELETE", f"/tenants/alice/keys/{key['id']}")
+    await did("POST", "/releases/build", {"agent": "plain"})
+    await did("DELETE", "/tenants/alice?wait=20")
+    assert actions == [
+        "tenant.create", "tenant.update", "tenant.sleep", "tenant.wake", "tenant.restart", "key.create", "key.revoke",
+        "release.record", "tenant.delete",
+    ]  # fmt: skip

@@ -105,6 +105,13 @@ async def test_a_copy_is_checked_with_the_keyring(closed: Path, run: Run, tmp_pa
     assert (await run("audit", "verify", "--file", str(file), "--offline")).code == 2
 
 
+async def test_a_database_of_another_version_is_told_of(closed: Path, run: Run) -> None:
+    with sqlite3.connect(closed / "innkeeper.db") as database:
+        database.execute("DROP TABLE audit_ends")
+    said = await run("audit", "verify", "--offline")
+    assert (said.code, "by this version" in said.err) == (1, True)
+
+
 async def test_nothing_is_made_where_nothing_is(run: Run, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(exist_ok=True)
     before = sorted(each.name for each in (tmp_path / "data").iterdir())

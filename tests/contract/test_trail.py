@@ -188,6 +188,8 @@ async def test_filters_and_both_orders(archive: Archive) -> None:
     assert await found(action="tenant") == []
     assert await found(since=NOON + timedelta(hours=1), until=NOON + timedelta(hours=3)) == [2, 3]
     async with archive.store.look() as tx:
+        assert await tx.chain.lines(after=10**18 - 1) == []
+        assert len(await tx.chain.lines(after=10**18 - 1, newest_first=True)) == 6
         newest = await tx.chain.lines(limit=2, newest_first=True)
         assert [line.number for line in newest] == [6, 5]
         await archive.write(1)  # of a list that goes back in time, the next page is what it would have been
@@ -404,6 +406,8 @@ async def test_evidence_isnt_cut_off(database_archive: Archive) -> None:
     await database_archive.write(100, at=hourly)
     await database_archive.tamper("UPDATE audit SET actor = 'nobody' WHERE number = 20")
     assert await database_archive.records.prune(before=NOON + timedelta(days=9)) == 0
+    assert database_archive.records.checked is not None
+    assert not database_archive.records.checked.verdict.ok  # for the doctor to tell
     assert await database_archive.faults() == [(20, FaultKind.CHANGED)]
 
 

@@ -156,6 +156,7 @@ class Records:
             checker = Checker(self._links, ends)
             checker.take(old)
             if checker.faulty:
+                self.checked = Checked(at=self._clock.now(), verdict=checker.end(None))
                 return 0
             await tx.chain.cut(old[-1])
             detail = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, LargeBinary, Select, cast, delete, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, LargeBinary, Select, cast, delete, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from innkeeper.core.audit import Entry
@@ -79,10 +79,10 @@ class SqlChain:
         query = self._lines().where(*_where(sought)).limit(limit)
         if newest_first:
             query = query.order_by(_column.number.desc())
-            query = query if after is None else query.where(_column.number < after)
+            query = query if after is None else query.where(_column.number < literal(after, BigInteger))
         else:
             query = query.order_by(_column.number)
-            query = query if after is None else query.where(_column.number > after)
+            query = query if after is None else query.where(_column.number > literal(after, BigInteger))
         return await self._read(query)
 
     async def links(self, numbers: Sequence[int]) -> Mapping[int, str | None]:
