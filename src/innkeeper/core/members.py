@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from innkeeper.core.access import Actor, TenantRole
+from innkeeper.core.access import Action, Actor, TenantRole, allow
 from innkeeper.core.audit import entry
 from innkeeper.core.errors import Conflict, UnknownTenant
 from innkeeper.core.identities import Identities
 from innkeeper.core.people import Member, User
-from innkeeper.core.people_errors import UnknownMember
+from innkeeper.core.people_errors import UnknownMember, UnknownUser
 from innkeeper.core.ports import Clock, Store, Transaction
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.users import found
@@ -33,11 +33,14 @@ class Members:
             return [(each, user) for each in members if (user := await tx.people.user(each.user))]
 
     async def put(self, tenant: str, who: str, role: TenantRole, *, actor: Actor) -> tuple[Member, User]:
-        """Make a user a member, or another sort of one; said again it changes nothing."""
+        """Make a user a member, or another sort of one; said again it changes nothing. Those who may not look at users
+        name a new member by mail, as they know them: by an id they would learn whose it is."""
         async with self._store.begin() as tx:
             there, user = await _tenant(tx, tenant), await found(tx, who)
             members = {each.user: each for each in await tx.people.members(tenant=tenant)}
             before = members.get(user.id)
+            if before is None and who == user.id and not allow(actor, Action.USERS, None):
+                raise UnknownUser(f"There is no user {who[:80]!r}.", hint="Name a new member by their mail address.")
             if before is not None and before.role is role:
                 return before, user
             if before is None and len(members) >= MEMBERS_MAX:
@@ -59,7 +62,7 @@ class Members:
             there, user = await _tenant(tx, tenant), await found(tx, who)
             members = {each.user: each for each in await tx.people.members(tenant=tenant)}
             if user.id not in members:
-                raise UnknownMember(f"{user.mail} is no member of {tenant}.")
+                raise UnknownMember(f"{who[:80]!r} is no member of {tenant}.")
             await tx.people.drop_member(user.id, tenant)
             was, detail = {"role": members[user.id].role}, {"user": user.id, "mail": user.mail}
             await tx.audit(entry(actor, "member.drop", at=self._clock.now(), of=there, before=was, detail=detail))
