@@ -49,6 +49,15 @@ def test_those_who_try_at_once_count_before_they_have_failed() -> None:
     assert let == ADDRESS_FAILURES
 
 
+def test_a_network_of_ipv6_is_one_place() -> None:
+    attempts = Attempts(clock=Time())
+    for number in range(ADDRESS_FAILURES):
+        attempts.begin(account=None, address=f"2001:db8::{number:x}")
+    with pytest.raises(TooManyAttempts):
+        attempts.begin(account=None, address="2001:db8::ffff:1")
+    attempts.begin(account=None, address="2001:db8:0:1::1")
+
+
 def test_memory_is_bounded() -> None:
     attempts = Attempts(clock=Time())
     for number in range(2 * BUCKETS):

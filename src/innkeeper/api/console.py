@@ -17,6 +17,7 @@ from innkeeper.core.identity_errors import IdentityProviderAway, SignInFailed
 from innkeeper.core.people import Session
 from innkeeper.core.people_errors import TooManyAttempts
 from innkeeper.core.signing_in import Visitor
+from innkeeper.core.tenant import Access
 from innkeeper.core.tickets import path_within
 from innkeeper.problems import status_of, title_of
 
@@ -126,6 +127,8 @@ async def enter(request: Request, inn: TheInn, host: Then, to: Then = "/", knock
     try:
         if tenant is None or not inn.door.admits(actor, tenant):
             raise Forbidden(f"{actor.name} may not enter {name[:100]}.", hint="Its owner can make you a member.")
+        if tenant.spec.access is not Access.GUARDED:  # its gate takes no tickets: the tenant itself would get to see it
+            return RedirectResponse(inn.hosting.origin(name) + path_within(to), 303)
         ticket = await inn.people.tickets.issue(session, tenant, host=name, path=to, binding=knock)
     except Problem as problem:
         return _refused(problem)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import ip_network
 
 from innkeeper.core.people_errors import TooManyAttempts
 
@@ -57,4 +58,9 @@ class Attempts:
 
 def _buckets(account: str | None, address: str | None) -> list[tuple[str, int]]:
     found = [(f"account {account}", FAILURES)] if account is not None else []
-    return found + ([(f"address {address}", ADDRESS_FAILURES)] if address is not None else [])
+    return found + ([(f"address {_place(address)}", ADDRESS_FAILURES)] if address is not None else [])
+
+
+def _place(address: str) -> str:
+    """Whoever has one IPv6 address has the whole /64 (RFC 4291, 2.5.4)."""
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address

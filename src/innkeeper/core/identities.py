@@ -54,6 +54,10 @@ class Identities:
         digest = self._token_digests.get(token_id)
         return self.by_token(digest) if digest else None
 
+    def is_active(self, user_id: str) -> bool:
+        """Whether there is that user, and they aren't disabled."""
+        return user_id in self._actors
+
     def by_session(self, digest: str) -> tuple[Session, Actor] | None:
         """Whose session that is, by the digest of its secret."""
         return self.session(self._by_digest.get(digest, ""))

@@ -15,7 +15,9 @@ def pass_of(actor: Actor, tenant: str, session: Session | None = None) -> Pass:
     """What the actor came in by: a browser's session, or their credential."""
     if session is not None:
         return Pass(f"session:{session.id}", tenant)
-    return Pass(f"{actor.kind}:{actor.id}" if actor.until is None else f"until:{actor.until:.0f}", tenant)
+    if actor.until is not None:
+        return Pass(f"until:{actor.until:.0f}:{actor.user or ''}", tenant)
+    return Pass(f"{actor.kind}:{actor.id}", tenant)
 
 
 class Passes:
@@ -41,7 +43,8 @@ class Passes:
                     for key in self._directory.keys_of(tenant.name)
                 )
             case "until":
-                return float(which) > self._clock.now().timestamp()
+                until, _, user = which.partition(":")
+                return float(until) > self._clock.now().timestamp() and (not user or self._identities.is_active(user))
             case "token":
                 return self._may(self._identities.token(which), tenant.name)
             case "session":
