@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from innkeeper.api.app import openapi
+from innkeeper.api.app import needed, openapi
 from innkeeper.cli.exits import CODES, ExitCode
 from innkeeper.cli.reference import pages
 from innkeeper.cli.reference.cli_page import commands
 from innkeeper.cli.reference.errors_page import problems
 from innkeeper.cli.reference.metrics_page import metrics
 from innkeeper.cli.reference.settings_page import variable
+from innkeeper.core.access import Action, Role, TenantRole
 from innkeeper.settings import Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs/reference"
@@ -87,3 +88,13 @@ def test_every_path_and_every_document_is_there() -> None:
     for name, schema in described["components"]["schemas"].items():
         assert f"\n## {name}\n" in PAGES["api.md"]
         assert schema.get("description"), name
+
+
+def test_every_role_action_and_guarded_route_is_there() -> None:
+    page = PAGES["access.md"]
+    for word in (*Role, *TenantRole, *Action):
+        assert f"| `{word}` | {word.says} |" in page
+    routes = {f"{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods}
+    assert routes - set(needed()) == {"GET /health", "GET /ready", "GET /metrics"}
+    for route, action in needed().items():
+        assert f"| `{route}` | `{action}` |" in page

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from innkeeper.api import (
     agents,
@@ -38,6 +40,7 @@ from innkeeper.api.admission import admitted, all_declared
 from innkeeper.api.deps import Inn
 from innkeeper.api.requests import V1, Requests
 from innkeeper.api.schema import ProblemDocument
+from innkeeper.core.access import Action
 from innkeeper.problems import MEDIA_TYPE
 
 ABOUT = (
@@ -97,6 +100,18 @@ def create_app(inn: Inn) -> FastAPI:
 def openapi() -> dict[str, Any]:
     """The API's description, which is the same for every house."""
     return _bare().openapi()
+
+
+def needed() -> Mapping[str, Action]:
+    """What each route that isn't open asks for, by method and path."""
+    routers = [*((V1, module.router) for module in _GUARDED), ("", seeds.router)]
+    return {
+        f"{method} {prefix}{route.path}": route.endpoint.needs[0]  # type: ignore[attr-defined]
+        for prefix, router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods or ())
+    }
 
 
 def _bare() -> FastAPI:

@@ -9,25 +9,39 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 KEY_PREFIX = "ik_"
 """Every credential that we hand out begins so, and secret scanners can find it."""
 
 
-class Role(StrEnum):
+class _Told(StrEnum):
+    """Words that say what they mean, for the reference."""
+
+    says: str
+
+    def __new__(cls, value: str, says: str = "") -> Self:
+        """A word with its meaning."""
+        word = str.__new__(cls, value)
+        word._value_ = value
+        word.says = says
+        return word
+
+
+class Role(_Told):
     """What somebody may do on the whole platform."""
 
-    ADMIN = "admin"  # everything, users and roles included
-    OPERATOR = "operator"  # runs tenants and the host; neither users nor the audit trail
-    AUDITOR = "auditor"  # sees how everything stands and the trail; changes nothing, and sees no tenant's data
+    ADMIN = "admin", "everything, users and roles included"
+    OPERATOR = "operator", "runs tenants and the host; neither users nor the audit trail"
+    AUDITOR = "auditor", "sees how everything stands and the trail; changes nothing, and sees no tenant's data"
 
 
-class TenantRole(StrEnum):
+class TenantRole(_Told):
     """What somebody is to one tenant."""
 
-    OWNER = "owner"  # uses it, and says who else may
-    MEMBER = "member"  # uses it
-    VIEWER = "viewer"  # sees how it is, and nothing of what it says
+    OWNER = "owner", "uses it, and says who else may"
+    MEMBER = "member", "uses it"
+    VIEWER = "viewer", "sees how it is, and nothing of what it says"
 
 
 class Scope(StrEnum):
@@ -47,36 +61,38 @@ class Action(StrEnum):
     """Everything that is ever asked for; each belongs to one scope."""
 
     scope: Scope
+    says: str
 
-    def __new__(cls, value: str, scope: Scope) -> Action:
-        """An action with its scope."""
+    def __new__(cls, value: str, scope: Scope, says: str) -> Self:
+        """An action with its scope and what it is."""
         action = str.__new__(cls, value)
         action._value_ = value
         action.scope = scope
+        action.says = says
         return action
 
     # with a tenant
-    LOOK = "tenant.look", Scope.READ  # how it is: state, figures, events
-    ENTER = "tenant.enter", Scope.USE  # its agent, through the gate or by chat
-    WAKE = "tenant.wake", Scope.USE
-    READ = "tenant.read", Scope.USE  # what it wrote and was sent: logs, messages
-    STEER = "tenant.steer", Scope.OPERATE  # sleep, restart, replay messages
-    ADMIT = "tenant.admit", Scope.MANAGE  # its keys and members
-    TRAIL = "tenant.trail", Scope.AUDIT
-    CHANGE = "tenant.change", Scope.OPERATE  # its spec: what it may use and costs
-    CREATE = "tenant.create", Scope.OPERATE
-    DELETE = "tenant.delete", Scope.OPERATE
+    LOOK = "tenant.look", Scope.READ, "see how it is: state, figures, events"
+    ENTER = "tenant.enter", Scope.USE, "use its agent, through the gate or by chat"
+    WAKE = "tenant.wake", Scope.USE, "wake it"
+    READ = "tenant.read", Scope.USE, "see what it wrote and was sent: logs, messages"
+    STEER = "tenant.steer", Scope.OPERATE, "put it to sleep, restart it, replay messages"
+    ADMIT = "tenant.admit", Scope.MANAGE, "its keys and members"
+    TRAIL = "tenant.trail", Scope.AUDIT, "the audit trail, as far as it concerns it"
+    CHANGE = "tenant.change", Scope.OPERATE, "its spec: what it may use and costs"
+    CREATE = "tenant.create", Scope.OPERATE, "create one"
+    DELETE = "tenant.delete", Scope.OPERATE, "delete it"
 
     # with the house
-    HOUSE = "house.look", Scope.READ
-    BUILD = "house.build", Scope.OPERATE
-    HOUSE_TRAIL = "house.trail", Scope.AUDIT
-    USERS = "house.users", Scope.READ
-    MANAGE = "house.manage", Scope.MANAGE  # users, roles, anybody's tokens
+    HOUSE = "house.look", Scope.READ, "see the host, releases, operations and capacity"
+    BUILD = "house.build", Scope.OPERATE, "build images"
+    HOUSE_TRAIL = "house.trail", Scope.AUDIT, "the whole audit trail"
+    USERS = "house.users", Scope.READ, "see who has an account"
+    MANAGE = "house.manage", Scope.MANAGE, "users, roles, anybody's tokens and sessions"
 
     # with oneself
-    SELF = "self.look", Scope.READ  # who one is, and the tenants that one may look at
-    SELF_CHANGE = "self.change", Scope.MANAGE  # one's own password, sessions and tokens
+    SELF = "self.look", Scope.READ, "who one is, and the tenants that one may look at"
+    SELF_CHANGE = "self.change", Scope.MANAGE, "one's own password, sessions and tokens"
 
 
 class ActorKind(StrEnum):
