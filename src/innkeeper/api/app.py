@@ -44,8 +44,9 @@ from innkeeper.core.access import Action
 from innkeeper.problems import MEDIA_TYPE
 
 ABOUT = (
-    "An AI agent for every customer. Everything under /v1 wants `Authorization: Bearer TOKEN`: the admin token, or a "
-    "tenant's own API key for looking at that tenant, waking it and chatting with it. Errors are problem documents "
+    "An AI agent for every customer. Everything under /v1 wants `Authorization: Bearer TOKEN`: the admin token, an "
+    "API token, a JWT of the issuer that the settings name, or a tenant's own key; or a session of the console's. What "
+    "each may is in the reference of access. Errors are problem documents "
     "with a stable `code`. Long work answers 202 with an operation; `?wait=SECONDS` waits for its end. Whatever "
     "changes a tenant takes an `Idempotency-Key`. Lists come in pages (`limit`, `cursor`)."
 )
