@@ -155,6 +155,17 @@ async def test_another_doors_cookie_is_nobodys(post: Post) -> None:
     assert (status, headers["location"][0][: len(CONSOLE)]) == (303, CONSOLE)
 
 
+async def test_a_credential_goes_before_the_cookie_and_an_agents_own_leaves_it_be(post: Post) -> None:
+    post.door.hosts["alice.localhost"] = tenant("alice", access=Access.GUARDED)
+    with_cookie = PAGE._replace(cookies=HELD)
+
+    status, _, _ = await post.ask(with_cookie._replace(authorization=f"Bearer {OTHER_KEY}".encode()))
+    assert status == 403, "somebody, but nobody here"
+    status, headers, _ = await post.ask(with_cookie._replace(authorization=b"Bearer an-agents-own"))
+    assert (status, headers["x-upstream-x-forwarded-user"]) == (204, ["ann@example.com"])
+    assert headers["x-upstream-authorization"] == [f"Bearer {AGENT_TOKEN}"]
+
+
 async def test_who_is_no_member_any_more_is_refused_and_not_sent_round_in_circles(post: Post) -> None:
     post.door.held["good"] = SESSION, replace(ANN, tenants={})
     status, headers, body = await post.ask(PAGE._replace(cookies=HELD))

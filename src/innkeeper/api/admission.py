@@ -117,6 +117,8 @@ async def _admit(request: Request, inn: Inn, token: str | None) -> Guest:
 
 async def _who(request: Request, inn: Inn, token: str | None) -> tuple[Actor, Callable[[], Actor | None]]:
     """Whoever has the credential, or is signed in to the console with this browser; and how to ask again."""
+    if len(request.headers.getlist("authorization")) > 1:  # a proxy in front may have looked at the other one
+        raise Unauthenticated("More than one credential came with the request.")
     if token is not None:
         actor = await inn.door.recognise(token)
         if actor is None:

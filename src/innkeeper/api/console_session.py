@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
@@ -19,8 +21,15 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def signed_in(request: HTTPConnection, identities: Identities) -> tuple[Session, Actor] | None:
     """Who is signed in with this browser."""
-    secret = request.cookies.get(COOKIE)
-    return identities.by_session(digest(secret)) if secret else None
+    secrets = [value for name, value in _cookies(request) if name == COOKIE]
+    return identities.by_session(digest(secrets[0])) if len(secrets) == 1 else None
+
+
+def _cookies(request: HTTPConnection) -> Iterator[tuple[str, str]]:
+    """All of them: what comes twice counts for nothing, so it has to be seen that it does."""
+    for part in ";".join(request.headers.getlist("cookie")).split(";"):
+        name, _, value = part.strip().partition("=")
+        yield name, value
 
 
 def check_own_page(request: HTTPConnection, method: str) -> None:
