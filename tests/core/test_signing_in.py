@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -15,9 +17,10 @@ from innkeeper.core.events import Bus, Event, PeopleChanged
 from innkeeper.core.identity import Identity
 from innkeeper.core.identity_errors import SignInFailed
 from innkeeper.core.people import Session, SignInMethod, User
-from innkeeper.core.people_errors import UnknownSession
+from innkeeper.core.people_errors import UnknownSession, UserExists
 from innkeeper.core.signing_in import SESSIONS_MAX, SignUp, Visitor
 from innkeeper.store.memory import MemoryStore
+from innkeeper.store.memory_transaction import MemoryTransaction
 from tests.support.house import TurnedClock
 from tests.support.links import LINKS
 from tests.support.people import QuickPasswords, plain_reception
@@ -42,6 +45,16 @@ class SlowPasswords(QuickPasswords):
 
     def outdated(self, phc: str) -> bool:
         return phc in self.old
+
+
+class Interleaved(MemoryStore):
+    """After each look somebody else has a turn."""
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[MemoryTransaction]:
+        async with super().look() as tx:
+            yield tx
+        await asyncio.sleep(0)
 
 
 @dataclass
@@ -162,6 +175,19 @@ async def test_a_mail_that_nobody_vouches_for_finds_no_account() -> None:
         await desk.enter(mail_verified=False)
     assert (await desk.found(ann)).subject is None
     assert len(await desk.users.all()) == 1
+
+
+async def test_one_who_comes_twice_at_once_for_the_first_time_gets_one_account() -> None:
+    desk = Desk(ANYBODY, store=Interleaved(links=LINKS))
+    came = await asyncio.gather(desk.enter(), desk.enter(), return_exceptions=True)
+    assert [type(each) for each in came if not isinstance(each, Session)] == [UserExists]
+    assert len(await desk.users.all()) == 1
+
+    desk = Desk(store=Interleaved(links=LINKS))
+    ann = await desk.user()
+    came = await asyncio.gather(desk.enter(), desk.enter(subject="2"), return_exceptions=True)
+    assert [type(each) for each in came] == [Session, SignInFailed], "whose it is is decided once"
+    assert (await desk.found(ann)).subject == "1"
 
 
 # --- who gets an account ----------------------------------------------------------------------------------------------

@@ -13,7 +13,11 @@ from innkeeper.cli.exits import wrong_usage
 
 PasswordFile = Annotated[
     str | None,
-    typer.Option("--password-file", metavar="FILE", help="Read the password from this file; `-`: from standard input."),
+    typer.Option(
+        "--password-file",
+        metavar="FILE",
+        help="Read the password from this file; `-`: from standard input, or typed unseen at a terminal.",
+    ),
 ]
 LONGEST_READ = 10_000
 """Characters; far more than any password has."""
