@@ -110,19 +110,17 @@ class Identities:
             self._put_sessions(sessions)
 
     async def changed(self, user_id: str | None, *, revoked: bool = False) -> None:
-        """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open."""
-        async with self._reading() as tx:
-            user = await tx.people.user(user_id) if user_id else None
-            members = await tx.people.members(user=user.id) if user else ()
-            tokens = await tx.people.tokens()
-            sessions = await tx.people.sessions(user=user_id) if user_id else ()
-            before = self._actors.get(user_id or "")
-            if user_id is not None:
-                tenants = {each.tenant: each.role for each in members if each.tenant not in self._gone}
-                self._put_user(user_id, user, tenants)
-                others = [each for each in self._sessions.values() if each.user != user_id]
-                self._put_sessions([*others, *sessions])
-            self._put_tokens(tokens)
+        """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open. Where
+        the store can't say what is left after a revocation, nothing is, until it is read again."""
+        before = self._actors.get(user_id or "")
+        try:
+            await self._read_anew(user_id)
+        except BaseException:
+            if revoked and user_id is not None:
+                self._actors.pop(user_id, None)
+            elif revoked:
+                self._put_tokens([token for token in self._tokens.values() if token.user is not None])
+            raise
         both = [actor for actor in (before, self._actors.get(user_id or "")) if actor is not None]
         self._bus.publish(
             PeopleChanged(
@@ -133,6 +131,19 @@ class Identities:
                 everywhere=user_id is None or any(actor.role is not None for actor in both),
             )
         )
+
+    async def _read_anew(self, user_id: str | None) -> None:
+        async with self._reading() as tx:
+            user = await tx.people.user(user_id) if user_id else None
+            members = await tx.people.members(user=user.id) if user else ()
+            tokens = await tx.people.tokens()
+            sessions = await tx.people.sessions(user=user_id) if user_id else ()
+            if user_id is not None:
+                tenants = {each.tenant: each.role for each in members if each.tenant not in self._gone}
+                self._put_user(user_id, user, tenants)
+                others = [each for each in self._sessions.values() if each.user != user_id]
+                self._put_sessions([*others, *sessions])
+            self._put_tokens(tokens)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Transaction]:
