@@ -383,3 +383,52 @@ async def test_caddys_log_holds_no_secret(edge: Stage) -> None:
     assert "aborting with incomplete response" in lines
     for secret in ("canary", KEY, AGENT_TOKEN):
         assert secret not in lines
+
+
+@pytest.mark.parametrize("asked", ["h2c", "h2c, websocket", "something"])
+async def test_nobody_leaves_http_but_for_a_websocket(edge: Stage, asked: str) -> None:
+    """Whoever came by a public path would otherwise talk to the agent behind the gate's back from then on."""
+    heads: list[bytes] = []
+
+    async def switch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    edge.door.hosts["alice.localhost"] = tenant("alice", public_paths=("/open",))
+    async with await asyncio.start_server(switch, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        edge.door.lead("alice", f"{host}:{port}")
+        lines = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {asked}\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"
+        request = f"GET /open HTTP/1.1\r\nHost: alice.localhost\r\n{lines}\r\n\r\n"
+        assert (await raw(("127.0.0.1", edge.port), request.encode()))[0] == 200
+    assert len(heads) == 1
+    assert b"upgrade" not in heads[0]
+
+
+async def test_a_client_cant_have_the_gates_own_headers_dropped(edge: Stage) -> None:
+    """A proxy drops what `Connection` names (RFC 9110, 7.6.1)."""
+    edge.door.lead("alice", edge.agent_url, user="innkeeper")
+    named = {"Connection": "keep-alive, X-Forwarded-User, Authorization, X-Forwarded-For, Cookie"}
+
+    seen = headers_seen(await edge.client.get("/", headers={**ALICE, **named, "Cookie": "a=1"}))
+
+    assert seen["x-forwarded-user"] == "k1"
+    assert seen["authorization"] == f"Bearer {AGENT_TOKEN}"
+    assert (seen["cookie"], "x-forwarded-for" in seen) == ("a=1", True)
+
+
+async def test_a_tenant_sets_no_cookie_for_its_neighbours_however_it_writes_that(edge: Stage) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        cookies = b"Set-Cookie: a=1; Domain =localhost; Path=/\r\nSet-Cookie: b=1;\tdOmain\t= .localhost\r\n"
+        clear = b'Clear-Site-Data: "cookies"\r\n'
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n" + cookies + clear + b"\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        edge.door.lead("alice", f"{host}:{port}")
+        got = await edge.client.get("/", headers=ALICE)
+    assert [each.lower().find("domain") for each in got.headers.get_list("set-cookie")] == [-1, -1]
+    assert "clear-site-data" not in got.headers, "the browser would sign them out of the console and of all others'"

@@ -254,13 +254,22 @@ _SITE = Template("""\
 			handle_response @pass {
 				route {
 					vars passed yes
+					# Only a WebSocket leaves HTTP: by any other upgrade (h2c) a client would talk to the agent
+					# with nobody looking at its requests. And `Connection` names no header of ours to be dropped.
+					@websocket header_regexp Upgrade (?i)^websocket$$
+					@other not header_regexp Upgrade (?i)^websocket$$
+					request_header @websocket Upgrade websocket
+					request_header @websocket Connection Upgrade
+					request_header @other -Upgrade
+					request_header @other -Connection
 					$carried
 					reverse_proxy {rp.header.X-Upstream} {
 						header_up X-Forwarded-For {vars.client}
 						header_up -Via
 						$forged
-						header_down Set-Cookie "(?i);\\s*Domain=[^;]*" ""
+						header_down Set-Cookie "(?i);\\s*Domain\\s*=[^;]*" ""
 						header_down Set-Cookie "(?i)^\\s*__Host-innkeeper.*" ""
+						header_down -Clear-Site-Data
 						stream_close_delay 24h
 						transport http {
 							dial_timeout 5s
