@@ -192,3 +192,17 @@ async def test_a_mail_in_an_issuers_token_makes_nobody_its_user(house: House) ->
     ann = house.identities.issued(claims(mail="ann@example.com", mail_verified=True))
     assert ann is not None
     assert (ann.user, ann.tenants, ann.role) == (None, {}, None)
+
+
+async def test_a_mail_that_the_issuer_doesnt_vouch_for_is_nobodys_name(house: House) -> None:
+    """Agents are told the name as who has come."""
+
+    def name(**said: Any) -> str:
+        actor = house.identities.issued(claims(**said))
+        assert actor is not None
+        return actor.name
+
+    assert name(mail="bob@example.com", mail_verified=True) == "bob@example.com"
+    assert name(mail="bob@example.com") == "1"
+    await known_there(house)
+    assert name(mail="bob@example.com", mail_verified=True) == "ann@example.com"

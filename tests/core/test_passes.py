@@ -113,6 +113,27 @@ async def test_an_outside_token_is_good_until_it_runs_out_or_its_user_is_disable
     assert not passes(house).still(pass_of(stranger, "alice"))
 
 
+@pytest.mark.parametrize("how", ["dropped", "demoted"])
+@pytest.mark.parametrize("says", [{}, {"alice": "owner"}])
+async def test_an_outside_token_lets_in_no_longer_than_its_users_membership(
+    house: House, how: str, says: dict[str, str]
+) -> None:
+    user = await house.people.users.find("ann@example.com")
+    async with house.store.begin() as tx:
+        await tx.people.put_user(replace(user, issuer="https://i.example", subject="s"))
+    await house.identities.load()
+    until = house.clock.now().timestamp() + 60
+    actor = house.identities.issued(Claims(issuer="https://i.example", subject="s", expires_at=until, tenants=says))
+    assert actor is not None
+    given = pass_of(actor, "alice")
+    assert passes(house).still(given)
+    if how == "dropped":
+        await house.people.members.drop("alice", user.id, actor=ADMIN)
+    else:
+        await house.people.members.put("alice", user.id, TenantRole.VIEWER, actor=ADMIN)
+    assert passes(house).still(given) is (how == "dropped" and bool(says)), "what is said here counts first"
+
+
 async def test_the_admin_stays(house: House) -> None:
     assert passes(house).still(pass_of(ADMIN, "alice"))
     assert not passes(house).still(Pass("nonsense", "alice"))

@@ -143,6 +143,8 @@ class Actor:
     """For people: a mail address, or what a key is called."""
     until: float | None = field(default=None, compare=False)
     """When a credential that isn't ours runs out, in seconds since 1970."""
+    says: Actor | None = field(default=None, compare=False)
+    """Whoever has that credential, without what its user may."""
     address: str | None = field(default=None, compare=False)
     """Where the request came from."""
     request: str | None = field(default=None, compare=False)

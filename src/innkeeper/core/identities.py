@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from innkeeper.core.access import Actor, ActorKind, Role, TenantRole
@@ -54,9 +55,9 @@ class Identities:
         digest = self._token_digests.get(token_id)
         return self.by_token(digest) if digest else None
 
-    def is_active(self, user_id: str) -> bool:
-        """Whether there is that user, and they aren't disabled."""
-        return user_id in self._actors
+    def user(self, user_id: str) -> Actor | None:
+        """What that user may; None where there is none, or they are disabled."""
+        return self._actors.get(user_id)
 
     def by_session(self, digest: str) -> tuple[Session, Actor] | None:
         """Whose session that is, by the digest of its secret."""
@@ -72,24 +73,23 @@ class Identities:
 
     def issued(self, claims: Claims) -> Actor | None:
         """Whom an outside issuer's token stands for: what it says they may, and what the user may who signs in there
-        as the same; None where that user is disabled."""
+        as the same; None where that user is disabled. A mail that the issuer doesn't vouch for is nobody's name."""
         user_id = self._by_subject.get((claims.issuer, claims.subject))
         actor = self._actors.get(user_id) if user_id else None
         if user_id is not None and actor is None:
             return None
-        said = Role(claims.role) if claims.role else None
-        return Actor(
+        said = Actor(
             kind=ActorKind.ISSUED,
             id=f"jwt:{claims.subject[:200]}",
-            role=said or (actor.role if actor else None),
-            tenants={
-                **{name: TenantRole(role) for name, role in claims.tenants.items()},
-                **(actor.tenants if actor else {}),
-            },
-            user=user_id,
-            name=claims.mail or claims.subject[:200],
+            role=Role(claims.role) if claims.role else None,
+            tenants={name: TenantRole(role) for name, role in claims.tenants.items()},
+            name=(claims.mail if claims.mail_verified else None) or claims.subject[:200],
             until=claims.expires_at,
         )
+        if actor is None:
+            return said
+        role, tenants = said.role or actor.role, {**said.tenants, **actor.tenants}
+        return replace(said, role=role, tenants=tenants, user=user_id, name=actor.name, says=said)
 
     # --- following ----------------------------------------------------------------------------------------------------
 

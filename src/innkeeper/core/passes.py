@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from innkeeper.core.access import Action, Actor, allow
 from innkeeper.core.callers import Pass
 from innkeeper.core.directory import Directory
@@ -16,7 +18,7 @@ def pass_of(actor: Actor, tenant: str, session: Session | None = None) -> Pass:
     if session is not None:
         return Pass(f"session:{session.id}", tenant)
     if actor.until is not None:
-        return Pass(f"until:{actor.until:.0f}:{actor.user or ''}", tenant)
+        return Pass(f"until:{actor.until:.0f}:{actor.user or ''}:{_by(actor.says, tenant)}", tenant)
     return Pass(actor.kind + ":" + actor.id, tenant)  # an enum's own formatting takes four times as long
 
 
@@ -43,8 +45,8 @@ class Passes:
                     for key in self._directory.keys_of(tenant.name)
                 )
             case "until":
-                until, _, user = which.partition(":")
-                return float(until) > self._clock.now().timestamp() and (not user or self._identities.is_active(user))
+                until, user, by = which.split(":")
+                return float(until) > self._clock.now().timestamp() and (not user or self._still(user, by, tenant.name))
             case "token":
                 return self._may(self._identities.token(which), tenant.name)
             case "session":
@@ -52,5 +54,19 @@ class Passes:
                 return tenant.spec.access is Access.GUARDED and self._may(found and found[1], tenant.name)
         return False
 
+    def _still(self, user: str, by: str, tenant: str) -> bool:
+        """An outside token's user, or the token itself, unless what is said here counts before what it says."""
+        actor = self._identities.user(user)
+        if actor is None:
+            return False
+        return self._may(actor, tenant) or by == "role" or (by == "tenant" and tenant not in actor.tenants)
+
     def _may(self, actor: Actor | None, tenant: str) -> bool:
         return actor is not None and allow(actor, Action.ENTER, tenant)
+
+
+def _by(says: Actor | None, tenant: str) -> str:
+    """By what an outside token lets in on its own, whatever its user may."""
+    if says is None or not allow(says, Action.ENTER, tenant):
+        return ""
+    return "role" if allow(replace(says, tenants={}), Action.ENTER, tenant) else "tenant"
