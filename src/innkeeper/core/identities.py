@@ -36,6 +36,9 @@ class Identities:
         self._turn = asyncio.Lock()
         self._gone: set[str] = set()
         """Tenants that went since the last reading began."""
+        self._doubted: set[str | None] = set()
+        """Users of whom something was revoked and couldn't be read anew; None: services."""
+        self._behind = False
         bus.on_event(self._follow)
 
     # --- telling ------------------------------------------------------------------------------------------------------
@@ -43,7 +46,7 @@ class Identities:
     def by_token(self, digest: str) -> Actor | None:
         """Whose token that is; None: nobody's, or not any more."""
         token = self._tokens.get(digest)
-        if token is None or _is_over(token.expires_at, self._clock):
+        if token is None or token.user in self._doubted or _is_over(token.expires_at, self._clock):
             return None
         if token.user is None:
             return token.actor(None)
@@ -57,7 +60,7 @@ class Identities:
 
     def user(self, user_id: str) -> Actor | None:
         """What that user may; None where there is none, or they are disabled."""
-        return self._actors.get(user_id)
+        return None if user_id in self._doubted else self._actors.get(user_id)
 
     def by_session(self, digest: str) -> tuple[Session, Actor] | None:
         """Whose session that is, by the digest of its secret."""
@@ -68,14 +71,14 @@ class Identities:
         session = self._sessions.get(session_id)
         if session is None or _is_over(session.expires_at, self._clock):
             return None
-        actor = self._actors.get(session.user)
+        actor = self.user(session.user)
         return (session, actor) if actor else None
 
     def issued(self, claims: Claims) -> Actor | None:
         """Whom an outside issuer's token stands for: what it says they may, and what the user may who signs in there
         as the same; None where that user is disabled. A mail that the issuer doesn't vouch for is nobody's name."""
         user_id = self._by_subject.get((claims.issuer, claims.subject))
-        actor = self._actors.get(user_id) if user_id else None
+        actor = self.user(user_id) if user_id else None
         if user_id is not None and actor is None:
             return None
         said = Actor(
@@ -108,19 +111,42 @@ class Identities:
             self._actors = {user.id: _actor(user, tenants.get(user.id, {})) for user in users if not user.disabled}
             self._put_tokens(tokens)
             self._put_sessions(sessions)
+            self._doubted.clear()
+            self._behind = False
+
+    @property
+    def behind(self) -> bool:
+        """Whether something that was changed couldn't be read anew: it is time to `load`."""
+        return self._behind
 
     async def changed(self, user_id: str | None, *, revoked: bool = False) -> None:
-        """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open. Where
-        the store can't say what is left after a revocation, nothing is, until it is read again."""
-        before = self._actors.get(user_id or "")
+        """Read anew what concerns one user, or the services' tokens; and tell everybody who holds something open.
+
+        Where the store doesn't answer now, and something was revoked, nobody is let in by what is theirs until it does.
+        """
         try:
-            await self._read_anew(user_id)
+            await self._read(user_id, revoked=revoked)
         except BaseException:
-            if revoked and user_id is not None:
-                self._actors.pop(user_id, None)
-            elif revoked:
-                self._put_tokens([token for token in self._tokens.values() if token.user is not None])
+            self._behind = True
+            if revoked:
+                self._doubted.add(user_id)
+                self._bus.publish(PeopleChanged(tenant="", user=user_id, revoked=True, everywhere=True))
             raise
+
+    async def _read(self, user_id: str | None, *, revoked: bool) -> None:
+        async with self._reading() as tx:
+            user = await tx.people.user(user_id) if user_id else None
+            members = await tx.people.members(user=user.id) if user else ()
+            tokens = await tx.people.tokens()
+            sessions = await tx.people.sessions(user=user_id) if user_id else ()
+            before = self._actors.get(user_id or "")
+            if user_id is not None:
+                tenants = {each.tenant: each.role for each in members if each.tenant not in self._gone}
+                self._put_user(user_id, user, tenants)
+                others = [each for each in self._sessions.values() if each.user != user_id]
+                self._put_sessions([*others, *sessions])
+            self._put_tokens(tokens)
+            self._doubted.discard(user_id)
         both = [actor for actor in (before, self._actors.get(user_id or "")) if actor is not None]
         self._bus.publish(
             PeopleChanged(
@@ -131,19 +157,6 @@ class Identities:
                 everywhere=user_id is None or any(actor.role is not None for actor in both),
             )
         )
-
-    async def _read_anew(self, user_id: str | None) -> None:
-        async with self._reading() as tx:
-            user = await tx.people.user(user_id) if user_id else None
-            members = await tx.people.members(user=user.id) if user else ()
-            tokens = await tx.people.tokens()
-            sessions = await tx.people.sessions(user=user_id) if user_id else ()
-            if user_id is not None:
-                tenants = {each.tenant: each.role for each in members if each.tenant not in self._gone}
-                self._put_user(user_id, user, tenants)
-                others = [each for each in self._sessions.values() if each.user != user_id]
-                self._put_sessions([*others, *sessions])
-            self._put_tokens(tokens)
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Transaction]:

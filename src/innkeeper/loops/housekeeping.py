@@ -21,6 +21,7 @@ log = structlog.get_logger("innkeeper.housekeeping")
 
 ACTIVITY_EVERY_S = 15.0
 REPAIR_EVERY_S = 300.0
+CATCH_UP_EVERY_S = 5.0
 FORGET_EVERY_S = 3600.0
 DELIVERED_KEPT = 10_000
 """So many of a tenant's delivered messages are known again at most: some 3 MB."""
@@ -65,6 +66,7 @@ class Housekeeping:
         """Hand the loops to the supervisor."""
         supervisor.add("activity", lambda: every(ACTIVITY_EVERY_S, _tolerant(self.save_activity)))
         supervisor.add("repair", lambda: every(REPAIR_EVERY_S, _tolerant(self.repair)))
+        supervisor.add("catch-up", lambda: every(CATCH_UP_EVERY_S, _tolerant(self.catch_up)))
         supervisor.add("forget", lambda: every(FORGET_EVERY_S, _tolerant(self.forget)))
         supervisor.add("trail", lambda: every(FORGET_EVERY_S, _tolerant(self.cut_trail)))
         supervisor.add("prune", self._prune_forever)
@@ -80,6 +82,11 @@ class Housekeeping:
         """Read anew what another control plane may have changed."""
         await self._directory.load()
         await self._identities.load()
+
+    async def catch_up(self) -> None:
+        """Read people anew as soon as the store answers again, where it didn't after a change."""
+        if self._identities.behind:
+            await self._identities.load()
 
     async def forget(self) -> None:
         """Drop operations, idempotency keys, ids of delivered messages and credentials that have had their time."""
