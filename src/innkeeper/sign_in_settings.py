@@ -40,8 +40,9 @@ class SignInSettings(BaseSettings):
     scope of their own."""
 
     oidc_sign_up: str = "none"
-    """Who gets an account at the first sign-in: `none` (an admin makes the user first), `any`, or those whose verified
-    mail is in one of these domains, separated by commas. At a provider that serves everybody, `any` is everybody."""
+    """Who gets an account at the first sign-in: `none` (an admin makes the user first), `any`, or those whose mail is in
+    one of these domains, separated by commas; always only with a mail that the provider has verified (claim
+    `email_verified`). At a provider that serves everybody, `any` is everybody."""
 
     oidc_role_claim: str | None = None
     """The claim that names the role or the groups of who signs in, dotted if it lies deeper: `groups`,

@@ -13,6 +13,8 @@ import pytest
 
 from innkeeper.core.access import ADMIN, Role, TenantRole, digest
 from innkeeper.core.people_errors import TicketRefused
+from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Access
 from tests.api.bench import Bench, opened
 from tests.api.people import PASSWORD, person
 
@@ -66,6 +68,13 @@ async def test_signing_in_gives_a_session_and_signing_out_ends_it(bench: Bench) 
         assert out.headers["location"] == "/sign-in"
         client.cookies.set(COOKIE, secret)
         assert (await client.get("/v1/me")).status_code == 401
+
+
+async def test_another_customers_open_tenant_is_nobodys_business(bench: Bench) -> None:
+    await bench.house.control.update("bob", SpecPatch(access=Access.OPEN), actor=ADMIN)
+    async with browser(bench) as client:
+        await signed_in(client)
+        assert "bob" not in (await client.get("/")).text
 
 
 @pytest.mark.parametrize(

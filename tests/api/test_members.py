@@ -17,6 +17,8 @@ async def test_an_id_tells_an_owner_nothing_of_a_stranger(bench: Bench) -> None:
         for answer, code in (
             (await client.put(f"{members}/{stranger}"), "unknown_user"),
             (await client.delete(f"{members}/{stranger}"), "unknown_member"),
+            (await client.delete(f"{members}/usr_nobody"), "unknown_member"),
+            (await client.delete(f"{members}/nobody@example.com"), "unknown_member"),
         ):
             judged(answer, 404, code)
             assert "stranger@" not in answer.text

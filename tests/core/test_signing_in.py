@@ -190,6 +190,14 @@ async def test_one_who_comes_twice_at_once_for_the_first_time_gets_one_account()
     assert (await desk.found(ann)).subject == "1"
 
 
+async def test_nobody_gets_an_account_by_a_mail_that_nobody_vouches_for() -> None:
+    """An owner who makes bob@example.com a member means him."""
+    desk = Desk(ANYBODY)
+    with pytest.raises(SignInFailed):
+        await desk.enter(subject="3", mail="bob@example.com", mail_verified=False)
+    assert await desk.users.all() == []
+
+
 # --- who gets an account ----------------------------------------------------------------------------------------------
 
 

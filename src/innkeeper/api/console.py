@@ -12,6 +12,7 @@ from innkeeper.api.console_pages import home_page, onward_page, refusal_page, si
 from innkeeper.api.console_session import COOKIE, PENDING, check_own_page, set_cookie, signed_in
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.visitors import address_of, request_id_of
+from innkeeper.core.access import Action, allow
 from innkeeper.core.errors import Forbidden, Problem, Unauthenticated
 from innkeeper.core.identity_errors import IdentityProviderAway, SignInFailed
 from innkeeper.core.people import Session
@@ -34,7 +35,7 @@ async def home(request: Request, inn: TheInn) -> Response:
     if found is None:
         return RedirectResponse("/sign-in", 303)
     _, actor = found
-    names = [each.name for each in inn.directory if inn.door.admits(actor, each)]
+    names = [each.name for each in inn.directory if allow(actor, Action.ENTER, each.name)]  # open ones are others', too
     tenants = [(name, inn.hosting.url(tenant)) for name in sorted(names) if (tenant := inn.directory.tenant(name))]
     return home_page(actor, tenants)
 

@@ -59,10 +59,16 @@ class Members:
     async def drop(self, tenant: str, who: str, *, actor: Actor) -> None:
         """No member any more; what they have open there ends."""
         async with self._store.begin() as tx:
-            there, user = await _tenant(tx, tenant), await found(tx, who)
+            there, stranger = await _tenant(tx, tenant), UnknownMember(f"{who[:80]!r} is no member of {tenant}.")
+            try:
+                user = await found(tx, who)
+            except UnknownUser:
+                if allow(actor, Action.USERS, None):
+                    raise
+                raise stranger from None  # who has an account and who hasn't is no owner's business
             members = {each.user: each for each in await tx.people.members(tenant=tenant)}
             if user.id not in members:
-                raise UnknownMember(f"{who[:80]!r} is no member of {tenant}.")
+                raise stranger
             await tx.people.drop_member(user.id, tenant)
             was, detail = {"role": members[user.id].role}, {"user": user.id, "mail": user.mail}
             await tx.audit(entry(actor, "member.drop", at=self._clock.now(), of=there, before=was, detail=detail))

@@ -186,6 +186,8 @@ class SigningIn:
         mail = _mail(identity)
         if mail is None or not self._sign_up.welcomes(identity):
             await self._refused("no account", visitor, mail)
+        if not identity.mail_verified:  # owners make members by mail, and agents are told it: it must be theirs
+            await self._refused("mail not verified", visitor, mail)
         now = self._clock.now()
         user = User(
             id=new_id("usr"),
