@@ -40,8 +40,8 @@ class SignInSettings(BaseSettings):
     scope of their own."""
 
     oidc_sign_up: str = "none"
-    """Who gets an account at the first sign-in: `none` (an admin makes the user first), `any`, or those whose mail is in
-    one of these domains, separated by commas; always only with a mail that the provider has verified (claim
+    """Who gets an account at the first sign-in: `none` (an admin makes the user first), `any`, or those whose mail is
+    in one of these domains, separated by commas; always only with a mail that the provider has verified (claim
     `email_verified`). At a provider that serves everybody, `any` is everybody."""
 
     oidc_role_claim: str | None = None
