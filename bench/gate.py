@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from bench.plane import full_house
+from bench.membership import door_cookie
+from bench.plane import Plane, full_house
 from bench.report import Area, Floor, Judged, Row, Target, row
 from bench.rivals import CADDY, CHP, Unavailable, jupyterhub_proxy, plain_caddy, upstream
 from bench.samples import samples
@@ -15,9 +16,10 @@ from tests.support.serving import free_port
 
 FIRST_ADDRESS = "127.64.0.16"
 """Where the memory runtime says that the tenant in slot 0 is."""
-MANY = 10_000
-ONE_TENANT, MANY_TENANTS = "1 tenant", f"{MANY:,} tenants"
-EDGES = {ONE_TENANT: 1, MANY_TENANTS: MANY}
+MANY, KEYS_EACH = 10_000, 5
+ONE_TENANT, MANY_TENANTS = "1 tenant, a key", f"{MANY:,} tenants, a key"
+A_MEMBER = f"{MANY:,} tenants, a member's cookie"
+OURS = (ONE_TENANT, MANY_TENANTS, A_MEMBER)
 HOP = Target(judged=Judged.EXCESS, at_most=0.25)
 OF_CADDY = Target(judged=Judged.RATIO, at_least=0.6)
 OF_CHP = Target(judged=Judged.RATIO, at_least=1.0)
@@ -38,7 +40,8 @@ async def measure(*, quick: bool) -> Area:
     return Area(
         name="gate",
         how=f"wrk, {rounds} rounds of {seconds} s each in turn, medians of the rounds; one upstream for all, which "
-        "answers 16 bytes. Innkeeper checks a tenant's key on every request; the peers check nothing.",
+        f"answers 16 bytes. Innkeeper checks on every request who comes and what they may, with {KEYS_EACH} keys to a "
+        "tenant; the peers check nothing.",
         rows=[*_hops(alone), *_throughputs(crowd), *_processor(crowd)],
         missing=missing,
     )
@@ -49,7 +52,8 @@ async def _subjects(stack: AsyncExitStack, missing: list[str]) -> list[Subject]:
     target = f"{FIRST_ADDRESS}:{port}"
     await stack.enter_async_context(upstream(FIRST_ADDRESS, port))
     subjects = [await stack.enter_async_context(plain_caddy(target))]
-    subjects += [await _edge(stack, name, port) for name in EDGES]
+    alone, many = [await _edge(stack, count, port) for count in (1, MANY)]
+    subjects += [await _with_key(alone, ONE_TENANT), await _with_key(many, MANY_TENANTS), await _member(many)]
     try:
         subjects.append(await stack.enter_async_context(jupyterhub_proxy(target)))
     except Unavailable as why:
@@ -57,19 +61,23 @@ async def _subjects(stack: AsyncExitStack, missing: list[str]) -> list[Subject]:
     return subjects
 
 
-async def _edge(stack: AsyncExitStack, name: str, port: int) -> Subject:
-    house = await stack.enter_async_context(full_house(EDGES[name], port=port))
+async def _edge(stack: AsyncExitStack, count: int, port: int) -> Plane:
+    house = await stack.enter_async_context(full_house(count, port=port, keys=KEYS_EACH))
     await house.start()
-    tenant = name_of(0)
-    return Subject(
-        name=name,
-        url=f"{house.edge_url}/",
-        pids=[house.pid, house.caddy_pid],
-        headers={
-            "Host": f"{tenant}.localhost:{house.edge_port}",
-            "Authorization": f"Bearer {await house.new_key(tenant)}",
-        },
-    )
+    return house
+
+
+async def _with_key(house: Plane, name: str) -> Subject:
+    return _subject(house, name, {"Authorization": f"Bearer {await house.new_key(name_of(0))}"})
+
+
+async def _member(house: Plane) -> Subject:
+    return _subject(house, A_MEMBER, {"Cookie": await door_cookie(house, name_of(0))})
+
+
+def _subject(house: Plane, name: str, credential: Mapping[str, str]) -> Subject:
+    headers = {"Host": f"{name_of(0)}.localhost:{house.edge_port}", **credential}
+    return Subject(name=name, url=f"{house.edge_url}/", pids=[house.pid, house.caddy_pid], headers=headers)
 
 
 async def _rounds(subjects: Sequence[Subject], *, connections: int, rounds: int, seconds: int) -> Shots:
@@ -92,7 +100,7 @@ def _hops(shots: Shots) -> list[Row]:
             p95=samples(shot.p95_ms for shot in taken).p50,
             unit="ms",
             floor=floor,
-            target=HOP if name in EDGES else None,
+            target=HOP if name in OURS else None,
         )
         for name, taken in shots.items()
         if name != CADDY
@@ -111,7 +119,7 @@ def _throughputs(shots: Shots) -> list[Row]:
         )
         for peer, target in ((CADDY, OF_CADDY), (CHP, OF_CHP))
         if peer in rates
-        for name in EDGES
+        for name in OURS
     ]
 
 

@@ -104,11 +104,12 @@ async def plane(**settings: str) -> AsyncIterator[Plane]:
 
 
 @asynccontextmanager
-async def full_house(count: int, *, port: int = 9000, **settings: str) -> AsyncIterator[Plane]:
-    """A plane over `count` seeded tenants and a memory runtime that is full of them; not started yet."""
+async def full_house(count: int, *, port: int = 9000, keys: int = 1, **settings: str) -> AsyncIterator[Plane]:
+    """A plane over `count` seeded tenants, with so many keys each, and a memory runtime that is full of them; not
+    started yet."""
     with folder() as data:
         made = Plane(data, program=["bench.full_house", str(count), "serve"], **settings)
-        await seed(made.database_url, count, port=port)
+        await seed(made.database_url, count, port=port, keys=keys)
         try:
             yield made
         finally:

@@ -48,26 +48,27 @@ def instance_of(number: int) -> Instance:
     )
 
 
-def _key_of(number: int) -> TenantKey:
+def _key_of(number: int, which: int) -> TenantKey:
     return TenantKey(
-        id=f"key_{number:026d}",
+        id=f"key_{which:02d}{number:024d}",
         tenant=name_of(number),
         tenant_id=f"tn_{number:026d}",
         name="seeded",
         hint="ik_k_seed…",
-        digest=digest(f"seeded {number}"),  # nobody's key: measurements make their own through the API
+        digest=digest(f"seeded {number} {which}"),  # nobody's key: measurements make their own through the API
         created_at=BEGAN,
     )
 
 
-async def seed(url: str, count: int, *, port: int) -> None:
-    """Write `count` tenants with a key each into the fresh database at `url`, all at once."""
+async def seed(url: str, count: int, *, port: int, keys: int = 1) -> None:
+    """Write `count` tenants with so many keys each into the fresh database at `url`, all at once."""
     engines = connect(url)
     try:
         await migrate(engines)
         async with engines.writes.begin() as connection:
             tenants = [rows.tenant_values(tenant_of(number, port=port)) for number in range(count)]
             await connection.execute(insert(tables.tenants), tenants)
-            await connection.execute(insert(tables.keys), [rows.stamped(_key_of(number)) for number in range(count)])
+            made = [rows.stamped(_key_of(number, which)) for number in range(count) for which in range(keys)]
+            await connection.execute(insert(tables.keys), made)
     finally:
         await engines.dispose()

@@ -15,9 +15,13 @@ from time import perf_counter
 from unittest.mock import patch
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
 
+from bench.gate import FIRST_ADDRESS
+from bench.plane import full_house
 from bench.report import Area, Judged, Row, Target, row
 from bench.samples import Samples, samples, timed_ms
+from bench.seed import name_of
 from innkeeper.core.callers import Callers, Pass
 from innkeeper.core.ports import Endpoint
 from innkeeper.edge.caddy import Caddy
@@ -59,8 +63,8 @@ async def measure(*, quick: bool) -> Area:
     return Area(
         name="severing",
         how=f"{SEVERED} WebSockets through a real Caddy among {others:,} that stay, all on this host: from the call to "
-        "the client's reading its end.",
-        rows=[*rows, *_registry()],
+        "the client's reading its end. The last from the request that revokes a key, with a control plane of its own.",
+        rows=[*rows, await _revoked(10 if quick else 40), *_registry()],
         missing=missing,
     )
 
@@ -121,6 +125,38 @@ async def _took_ms(ask: Callable[[], Awaitable[object]]) -> float:
 
 def _refused(_line: sock_destroy.Line) -> bool:
     raise OSError(errno.EOPNOTSUPP, "this kernel doesn't")
+
+
+# --- the whole way ----------------------------------------------------------------------------------------------------
+
+
+async def _revoked(count: int) -> Row:
+    """One key after the other is revoked at the API, while a WebSocket of each is open through the edge."""
+    port = free_port(FIRST_ADDRESS)
+    async with serve(_echo, FIRST_ADDRESS, port), full_house(1, port=port) as house:
+        await house.start()
+        tenant = name_of(0)
+        taken = []
+        async with house.api() as api:
+            for _ in range(count):
+                key = (await api.post(f"/v1/tenants/{tenant}/keys")).json()
+                client = await connect(
+                    f"ws://{tenant}.localhost:{house.edge_port}/",
+                    host="127.0.0.1",
+                    additional_headers={"Authorization": f"Bearer {key['key']}"},
+                    proxy=None,
+                    ping_interval=None,
+                )
+                began = perf_counter()
+                revoking = asyncio.create_task(api.delete(f"/v1/tenants/{tenant}/keys/{key['id']}"))
+                taken.append(await _ended_ms(client, began))
+                assert (await revoking).status_code == 204
+    return row("a key revoked at the API → its WebSocket closed", samples(taken), "ms", target=SOON)
+
+
+async def _echo(connection: ServerConnection) -> None:
+    async for message in connection:
+        await connection.send(message)
 
 
 # --- the registry -----------------------------------------------------------------------------------------------------
