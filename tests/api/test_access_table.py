@@ -14,7 +14,7 @@ from fastapi import APIRouter
 
 from innkeeper.api.admission import all_declared
 from innkeeper.api.app import openapi
-from innkeeper.core.access import ADMIN, Role, Scope, TenantRole
+from innkeeper.core.access import ADMIN, Role, Scope, TenantRole, digest
 from innkeeper.core.tokens import TokenWish
 from tests.api.bench import Bench, opened
 from tests.api.people import person, token_of
@@ -160,16 +160,28 @@ async def test_a_credential_that_has_ended_opens_nothing(bench: Bench) -> None:
     await person(bench, "other", role=Role.ADMIN)
     revoked, expired, orphaned = [await token_of(bench, user) for _ in range(3)]
     tokens = {token.digest: token for token in await bench.inn.people.tokens.all()}
-    by_hint = sorted(tokens.values(), key=lambda token: token.id)
-    await bench.inn.people.tokens.revoke(by_hint[0].id, actor=ADMIN, own=False)
+    await bench.inn.people.tokens.revoke(tokens[digest(revoked)].id, actor=ADMIN, own=False)
+    await all_shut(bench, revoked)
+    over, at = tokens[digest(expired)], bench.house.clock.now() + timedelta(seconds=1)
     async with bench.house.store.begin() as tx:
-        await tx.people.drop_token(by_hint[1].id)
-        await tx.people.add_token(replace(by_hint[1], expires_at=bench.house.clock.now() - timedelta(seconds=1)))
+        await tx.people.drop_token(over.id)
+        await tx.people.add_token(replace(over, expires_at=at))
     await bench.inn.people.identities.load()
+    _, key = await bench.inn.keys.create("alice", "short", actor=ADMIN, expires_at=at)
+    for token in (expired, key):
+        assert (await answered(bench, "GET /v1/tenants/{name}", token))[0] == 200, "it isn't over yet"
+    bench.house.clock.turn(1)
+    await all_shut(bench, expired)
+    await all_shut(bench, key)
+    assert (await answered(bench, "GET /v1/me", orphaned))[0] == 200, "only its own end ends a token"
     await bench.inn.people.users.delete(user, actor=ADMIN)
-    for token in (revoked, expired, orphaned):
-        answers = {route: (await answered(bench, route, token))[0] for route in GUARDED}
-        assert {route: status for route, status in answers.items() if status != 401} == {}
+    await all_shut(bench, orphaned)
+
+
+async def all_shut(bench: Bench, token: str) -> None:
+    """Whatever it asks for, the credential is nobody's."""
+    answers = {route: (await answered(bench, route, token))[0] for route in GUARDED}
+    assert {route: status for route, status in answers.items() if status != 401} == {}
 
 
 @pytest.mark.parametrize(
