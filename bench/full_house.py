@@ -80,7 +80,7 @@ def _judgement_ms(house: wiring.House, count: int) -> float:
 
 async def _timed(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
     """How long the work took, and for how long at a stretch nothing else got its turn meanwhile."""
-    stall = Stall()
+    stall = _Stall()
     watching = asyncio.create_task(stall.watch())
     await asyncio.sleep(0)
     began = perf_counter()
@@ -91,7 +91,7 @@ async def _timed(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
     return taken_ms, stall.longest_ms
 
 
-class Stall:
+class _Stall:
     """The longest time for which the event loop came to nobody else."""
 
     longest_ms = 0.0
