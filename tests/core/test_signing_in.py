@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from innkeeper.core.access import ADMIN, SYSTEM, Role
+from innkeeper.core.attempts import ADDRESS_FAILURES
 from innkeeper.core.audit import Entry
 from innkeeper.core.events import Bus, Event, PeopleChanged
 from innkeeper.core.identity import Identity
-from innkeeper.core.identity_errors import SignInFailed
+from innkeeper.core.identity_errors import IdentityProviderAway, SignInFailed
 from innkeeper.core.people import Session, SignInMethod, User
-from innkeeper.core.people_errors import UnknownSession, UserExists
-from innkeeper.core.signing_in import SESSIONS_MAX, SignUp, Visitor
+from innkeeper.core.people_errors import TooManyAttempts, UnknownSession, UserExists
+from innkeeper.core.signing_in import REFUSALS_A_MINUTE, SESSIONS_MAX, SignUp, Visitor
 from innkeeper.store.memory import MemoryStore
 from innkeeper.store.memory_transaction import MemoryTransaction
 from tests.support.house import TurnedClock
@@ -237,6 +238,43 @@ async def test_who_is_disabled_comes_in_by_no_way() -> None:
     assert await desk.found(bob) == bob
     assert [line.detail["why"] for line in await desk.trail("session.refused")] == ["disabled"] * 3
     assert await desk.signing_in.sessions() == []
+
+
+# --- in vain, again and again -----------------------------------------------------------------------------------------
+
+
+async def test_strangers_from_everywhere_fill_no_trail() -> None:
+    desk = Desk()
+    for minute in range(2):
+        for number in range(REFUSALS_A_MINUTE + 50):
+            visitor = Visitor(address=f"2001:db8:{minute:x}:{number:x}::1", browser="")
+            with pytest.raises(SignInFailed):
+                await desk.signing_in.with_password(f"{number}@example.com", PASSWORD, visitor=visitor)
+        assert len(await desk.trail("session.refused")) == REFUSALS_A_MINUTE * (minute + 1)
+        desk.clock.turn(60)
+    lines = await desk.trail("session.refused")
+    assert [line.detail.get("suppressed") for line in lines if "suppressed" in line.detail] == [50]
+
+
+async def test_the_provider_isnt_asked_in_vain_without_end() -> None:
+    desk, asked = Desk(), 0
+
+    async def finish() -> Identity:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise IdentityProviderAway("for once")
+        raise SignInFailed("the provider took no code")
+
+    with pytest.raises(IdentityProviderAway):
+        await desk.signing_in.with_provider(finish, visitor=VISITOR)
+    for _ in range(ADDRESS_FAILURES):
+        with pytest.raises(SignInFailed):
+            await desk.signing_in.with_provider(finish, visitor=VISITOR)
+    with pytest.raises(TooManyAttempts):
+        await desk.signing_in.with_provider(finish, visitor=VISITOR)
+    assert asked == ADDRESS_FAILURES + 1
+    assert len(await desk.trail("session.refused")) == ADDRESS_FAILURES
 
 
 # --- roles from the provider ------------------------------------------------------------------------------------------

@@ -86,11 +86,13 @@ async def from_provider(request: Request, inn: TheInn) -> Response:
     """Back from there; a pending sign-in is good for one attempt."""
     try:
         opened = inn.people.envelopes.open(request.cookies.get(PENDING, ""))
-        if inn.provider is None or opened is None:
+        provider = inn.provider
+        if provider is None or opened is None:
             raise SignInFailed("nothing pending in this browser")
         pending, then = opened
-        identity = await inn.provider.finish(pending, _back(inn), dict(request.query_params))
-        session, secret = await inn.people.signing_in.with_identity(identity, visitor=_visitor(request))
+        session, secret = await inn.people.signing_in.with_provider(
+            lambda: provider.finish(pending, _back(inn), dict(request.query_params)), visitor=_visitor(request)
+        )
     except Problem as problem:
         response: Response = _refused(problem)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from innkeeper.core.access import Actor, ActorKind, Role, digest, new_secret
 from innkeeper.core.attempts import Attempts
 from innkeeper.core.audit import difference, entry
+from innkeeper.core.errors import Problem
 from innkeeper.core.identities import Identities
 from innkeeper.core.identity import Identity
 from innkeeper.core.identity_errors import SignInFailed
@@ -22,6 +23,8 @@ from innkeeper.core.users import MAIL, is_last_admin, told
 SESSIONS_MAX = 50
 """Of one user; the oldest gives way."""
 BROWSER_MAX = 200
+REFUSALS_A_MINUTE = 100
+"""So many are written down; whoever has addresses without end could fill the disk with them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,7 @@ class SigningIn:
         self._lasts = lasts
         self._sign_up = sign_up or SignUp()
         self._attempts = attempts or Attempts()
+        self._minute, self._refusals = 0, 0
 
     async def with_password(self, mail: str, password: str, *, visitor: Visitor) -> tuple[Session, str]:
         """A session and its secret; SignInFailed whatever is wrong, after the same work; TooManyAttempts."""
@@ -107,6 +111,22 @@ class SigningIn:
             fields["role"] = Role(identity.role) if identity.role else None
         self._attempts.succeeded(account=None, address=visitor.address)
         return await self._begin(user, SignInMethod.OIDC, visitor, fields)
+
+    async def with_provider(
+        self, finish: Callable[[], Awaitable[Identity]], *, visitor: Visitor
+    ) -> tuple[Session, str]:
+        """The same where the provider has yet to be asked who it is, which counts as trying: it is asked in vain no
+        more often than a password is checked. Raises IdentityProviderAway, too."""
+        self._attempts.begin(account=None, address=visitor.address)
+        try:
+            identity = await finish()
+        except SignInFailed as failed:
+            await self._refused(failed.reason, visitor, None)
+        except Problem:
+            self._attempts.succeeded(account=None, address=visitor.address)
+            raise
+        self._attempts.succeeded(account=None, address=visitor.address)
+        return await self.with_identity(identity, visitor=visitor)
 
     async def check_own(self, user: User, password: str) -> None:
         """Raise SignInFailed where that isn't the user's password; guessing is held up like signing in."""
@@ -204,13 +224,19 @@ class SigningIn:
         return user
 
     async def _refused(self, why: str, visitor: Visitor, mail: str | None) -> NoReturn:
-        async with self._store.begin() as tx:
-            await self._note(tx, why, visitor, mail)
+        minute, left_out = int(self._clock.now().timestamp() // 60), 0
+        if minute != self._minute:
+            left_out = max(0, self._refusals - REFUSALS_A_MINUTE)
+            self._minute, self._refusals = minute, 0
+        self._refusals += 1
+        if self._refusals <= REFUSALS_A_MINUTE:
+            async with self._store.begin() as tx:
+                await self._note(tx, why, visitor, mail, left_out)
         raise SignInFailed(why)
 
-    async def _note(self, tx: Transaction, why: str, visitor: Visitor, mail: str | None) -> None:
-        """Attempts beyond what the limits let through never come here, so nobody fills the trail with them."""
-        detail = {"why": why, "mail": mail}
+    async def _note(self, tx: Transaction, why: str, visitor: Visitor, mail: str | None, left_out: int) -> None:
+        """Attempts beyond what the limits let through never come here; `left_out`: before this one, of the rest."""
+        detail = {"why": why, "mail": mail, **({"suppressed": left_out} if left_out else {})}
         await tx.audit(
             entry(visitor.actor(ActorKind.USER, "nobody"), "session.refused", at=self._clock.now(), detail=detail)
         )
