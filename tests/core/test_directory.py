@@ -11,6 +11,8 @@ import pytest
 from innkeeper.core import directory as module
 from innkeeper.core.access import SYSTEM, digest
 from innkeeper.core.directory import Directory
+from innkeeper.core.events import Bus
+from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Wanted
 from innkeeper.store.memory import MemoryStore
 from tests.support.house import HOSTING, House
@@ -74,3 +76,18 @@ async def test_all_parts_of_a_long_read_are_there(house: House, monkeypatch: pyt
     fresh = Directory(store=house.store, bus=house.bus, hosting=HOSTING)
     await fresh.load()
     assert {tenant.name for tenant in fresh} == {"alice", "bob", "carol", "dave", "eve"}
+
+
+async def test_a_hostname_that_moved_leads_to_whose_it_is_now(house: House, store: EventfulStore) -> None:
+    """Read anew in the order of the names, the new owner may come first."""
+    chat = ("chat.example.org",)
+    await house.create("bob")
+    await house.control.update("bob", SpecPatch(hostnames=chat), actor=SYSTEM)
+    here = Directory(store=store, bus=Bus(), hosting=HOSTING)
+    await here.load()
+    await house.control.update("bob", SpecPatch(hostnames=()), actor=SYSTEM)
+    await house.control.update("alice", SpecPatch(hostnames=chat), actor=SYSTEM)
+    await here.load()
+    found = here.at_host(chat[0])
+    assert found is not None
+    assert found.name == "alice"

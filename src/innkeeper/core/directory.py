@@ -128,19 +128,24 @@ class Directory:
     def _put(self, tenant: Tenant) -> None:
         before = self._tenants.get(tenant.name)
         self._tenants[tenant.name] = tenant
-        for host in before.spec.hostnames if before else ():
-            self._custom_hosts.pop(host, None)
+        self._give_back_hosts(before)
         for host in tenant.spec.hostnames:
             self._custom_hosts[host] = tenant.name
         self._notify(tenant.name, tenant)
 
     def _drop(self, name: str) -> None:
         tenant = self._tenants.pop(name, None)
-        for host in tenant.spec.hostnames if tenant else ():
-            self._custom_hosts.pop(host, None)
+        self._give_back_hosts(tenant)
         self._replace_keys(name, ())
         self._active.pop(name, None)
         self._notify(name, None)
+
+    def _give_back_hosts(self, tenant: Tenant | None) -> None:
+        """All but those that another tenant has got meanwhile."""
+        if tenant is not None:
+            for host in tenant.spec.hostnames:
+                if self._custom_hosts.get(host) == tenant.name:
+                    del self._custom_hosts[host]
 
     def _replace_keys(self, tenant: str, keys: Sequence[TenantKey]) -> None:
         digests = tuple(key.digest for key in keys)
