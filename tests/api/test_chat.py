@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from innkeeper.core.access import SYSTEM
+from innkeeper.core.door import Upstream
 from tests.api.bench import Bench
 from tests.api.listening import stream, upto
 from tests.api.talker import Talker
@@ -50,6 +52,24 @@ async def test_a_chat_wakes_the_tenant_and_works_with_its_own_key(bench: Bench, 
         assert (await upto(events, "done"))[-1][0] == "done"
     assert talker.asked["messages"] == said["messages"]
     assert secret not in json.dumps([value.decode() for value in talker.headers.values()])
+
+
+async def test_whose_key_is_revoked_while_they_wait_tells_the_agent_nothing(
+    bench: Bench, talker: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, secret = await bench.key()
+    enter = bench.inn.door.enter
+
+    async def slowly(*args: Any, **more: Any) -> Upstream:
+        upstream = await enter(*args, **more)
+        await bench.house.keys.revoke("alice", key, actor=SYSTEM)
+        return upstream
+
+    monkeypatch.setattr(bench.inn.door, "enter", slowly)
+    async with bench.client(secret) as client:
+        answer = await client.post(CHAT, json={"message": "Pay the bill"})
+    assert answer.status_code == 401
+    assert talker.asked == {}
 
 
 async def test_an_open_tenants_agent_is_entered_with_its_own_credential_all_the_same(

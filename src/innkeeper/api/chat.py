@@ -18,7 +18,7 @@ from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
 from innkeeper.api.waiting import until_over
 from innkeeper.core.access import Action
-from innkeeper.core.errors import Conflict, Kind, Problem, TenantNotReady
+from innkeeper.core.errors import Conflict, Kind, Problem, TenantNotReady, Unauthenticated
 from innkeeper.core.records import Look
 from innkeeper.core.tenant import Tenant
 
@@ -85,6 +85,10 @@ async def chat(name: Name, body: Chat, request: Request, inn: TheInn, guest: The
         raise NoChat(f"The agent `{tenant.spec.agent}` has no chat endpoint.")
     await inn.records.looked(guest.actor, tenant, Look.CHAT)
     upstream = await until_over(inn.door.enter(tenant), request=request, inn=inn)
+    if not guest.is_still_welcome():
+        raise Unauthenticated(
+            "The credential isn't valid any more."
+        )  # the agent would do what it is told to all the same
     inn.door.touched(tenant)
     asked = {"messages": body.turns(), "stream": True} | ({"model": model} if model else {})
     answer = _answer(tenant, f"http://{upstream.address}/v1/chat/completions", asked, inn)
