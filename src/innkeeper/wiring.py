@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from innkeeper import telemetry
 from innkeeper.agents import AGENTS
-from innkeeper.api.deps import BuildImage, BuiltImage, Finding, Inn
+from innkeeper.api.deps import BuildImage, BuiltImage, Inn
 from innkeeper.archive import archive_of
 from innkeeper.broker.app import Broker
 from innkeeper.broker.choice import upstream_from
@@ -397,8 +397,3 @@ def image_maker(settings: Settings) -> BuildImage:
             return await builder.build(agent, version=version, source=Source(source), progress=progress)
 
     return build_image
-
-
-async def diagnose(settings: Settings) -> Sequence[Finding]:
-    """The doctor's findings while no control plane runs."""
-    return await doctor.run(doctor_host(settings, edge_plan(settings)))

@@ -44,10 +44,12 @@ def _locally(desk: Desk) -> dict[str, Any]:
     """The same document, made in this process."""
     import asyncio
 
-    from innkeeper.wiring import diagnose
+    from innkeeper.diagnosis import doctor_host
+    from innkeeper.frontage import edge_plan
+    from innkeeper.host import doctor
 
     findings = [
         {"name": found.name, "status": str(found.status), "says": found.says, "fix": found.fix or None}
-        for found in asyncio.run(diagnose(desk.settings))
+        for found in asyncio.run(doctor.run(doctor_host(desk.settings, edge_plan(desk.settings))))
     ]
     return {"ok": all(finding["status"] != "fail" for finding in findings), "findings": findings}
