@@ -10,7 +10,8 @@ from innkeeper.core.trail import Sought
 
 LATELY = timedelta(minutes=2)
 """What was revoked so shortly before our start, the process before us may not have carried out."""
-REVOKING = ("key.revoke", "member.drop", "token.revoke", "session.end", "user.change", "user.delete")
+REVOKING = ("key.revoke", "member.drop", "member.put", "token.revoke", "session.end", "user.change", "user.delete")
+_AT_ONCE = 1000
 
 
 class Revocations:
@@ -39,6 +40,7 @@ async def revoked_lately(store: Store, clock: Clock) -> bool:
     since = clock.now() - LATELY
     async with store.look() as tx:
         for action in REVOKING:
-            if await tx.chain.lines(Sought(action=action, since=since), limit=1, newest_first=True):
+            lines = await tx.chain.lines(Sought(action=action, since=since), limit=_AT_ONCE, newest_first=True)
+            if any(action != "member.put" or line["before"] is not None for line in lines):  # a new one lost nothing
                 return True
     return False
