@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 from innkeeper import telemetry
 from innkeeper.broker.residents import Residents
@@ -61,7 +64,7 @@ async def doorway(
     server = GateServer(gate, path=plan.gate_socket)
     revocations = Revocations(bus=bus, lately=lately)
     connections = EdgeConnections(ports=plan.ports, pid=lambda: listener_pid(plan.admin_socket))
-    severing = _severing(connections, door, callers, residents, revocations, bus)
+    severing = _severing(connections, door, callers, residents, revocations, bus, _mark(settings))
     with suppress(Problem):  # it says so itself when it looks
         await severing.remember()
     async with post.listening():
@@ -73,6 +76,19 @@ async def doorway(
             await server.close()
 
 
+def severed_at(settings: Settings) -> datetime | None:
+    """When a control plane on this host last had nothing left to end; None: that isn't known."""
+    try:
+        return datetime.fromtimestamp(_mark(settings).stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def _mark(settings: Settings) -> Path:
+    """A file that is touched then."""
+    return edge_plan(settings).run / "severed"
+
+
 def _severing(
     connections: EdgeConnections,
     door: Door,
@@ -80,7 +96,12 @@ def _severing(
     residents: Residents,
     revocations: Revocations,
     bus: Bus,
+    mark: Path,
 ) -> Severing:
+    async def note_done() -> None:
+        with suppress(OSError):  # then more is ended at the next start than must be
+            await asyncio.to_thread(mark.touch, 0o600)
+
     severing = Severing(
         callers=callers,
         connections=connections,
@@ -89,6 +110,7 @@ def _severing(
         address=residents.address_of,
         tenant_at=residents.name_at,
         on_severed=lambda side, count: telemetry.severed.labels(side=side).inc(count),
+        note_done=note_done,
     )
 
     def hurry(event: Event) -> None:

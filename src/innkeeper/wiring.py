@@ -39,7 +39,7 @@ from innkeeper.core.revocations import revoked_lately
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
-from innkeeper.doorway import Doorway, doorway
+from innkeeper.doorway import Doorway, doorway, severed_at
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
@@ -276,7 +276,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             residents=residents,
             lookout=Lookout(denials=archive.denials, clock=clock),
             bus=bus,
-            lately=await revoked_lately(store, clock),
+            lately=await revoked_lately(store, clock, severed_at=severed_at(settings)),
         )
         entry = await stack.enter_async_context(opened) if settings.edge else None
         caddy = entry.caddy if entry else None

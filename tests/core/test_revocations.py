@@ -37,3 +37,13 @@ async def test_whoever_lost_something_is_known_for_a_while(house: House, how: st
     assert await revoked_lately(house.store, house.clock)
     house.clock.turn(300)
     assert not await revoked_lately(house.store, house.clock)
+
+
+async def test_a_crash_may_have_been_long_ago(house: House) -> None:
+    """Caddy outlives the control plane, and so does what was open."""
+    severed_at = house.clock.now()
+    house.clock.turn(60)
+    await house.people.members.drop("alice", "ann@example.com", actor=ADMIN)
+    house.clock.turn(3600)
+    assert await revoked_lately(house.store, house.clock, severed_at=severed_at)
+    assert not await revoked_lately(house.store, house.clock, severed_at=house.clock.now())

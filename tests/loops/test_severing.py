@@ -64,7 +64,12 @@ class Stage:
             address=HOMES.get,
             tenant_at={ip: name for name, ip in HOMES.items()}.get,
             on_severed=lambda side, count: self.severed.append((side, count)),
+            note_done=self._note_done,
         )
+        self.done = 0
+
+    async def _note_done(self) -> None:
+        self.done += 1
 
     def client(self, *passes: Pass) -> socket.socket:
         """Somebody outside, who has used these."""
@@ -120,6 +125,17 @@ async def test_it_is_tried_again_when_it_fails(stage: Stage) -> None:
     for still_open in (True, True, False):
         await stage.severing.look()
         assert is_open(client) is still_open
+
+
+async def test_what_was_left_open_isnt_noted_as_done(stage: Stage) -> None:
+    stage.client(KEY)
+    stage.valid.discard(KEY)
+    await stage.severing.remember()
+    stage.connections.refusals = 1
+    await stage.severing.look()
+    assert stage.done == 0
+    await stage.severing.look()
+    assert (stage.done, stage.severed) == (1, [("client", 1)])
 
 
 async def test_over_http_3_the_tenants_connections_end_instead(stage: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from innkeeper.core.events import Bus, Event, KeysChanged, PeopleChanged
 from innkeeper.core.ports import Clock, Store
@@ -10,6 +10,8 @@ from innkeeper.core.trail import Sought
 
 LATELY = timedelta(minutes=2)
 """What was revoked so shortly before our start, the process before us may not have carried out."""
+AFTERWARDS = timedelta(seconds=30)
+"""Nor what was revoked so shortly before it last had nothing left to end."""
 REVOKING = ("key.revoke", "member.drop", "member.put", "token.revoke", "session.end", "user.change", "user.delete")
 _AT_ONCE = 1000
 
@@ -35,9 +37,12 @@ class Revocations:
                 self._everywhere |= everywhere
 
 
-async def revoked_lately(store: Store, clock: Clock) -> bool:
-    """Whether the trail tells of anything that was revoked just before we started."""
+async def revoked_lately(store: Store, clock: Clock, *, severed_at: datetime | None = None) -> bool:
+    """Whether the trail tells of anything that was revoked just before we started, or after `severed_at`, when the
+    process before us last ended what was to be ended: it may have died long ago."""
     since = clock.now() - LATELY
+    if severed_at is not None:
+        since = min(since, severed_at - AFTERWARDS)
     async with store.look() as tx:
         for action in REVOKING:
             lines = await tx.chain.lines(Sought(action=action, since=since), limit=_AT_ONCE, newest_first=True)

@@ -7,7 +7,7 @@ client's connection where it is known by its end, else the edge's connections to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
@@ -15,6 +15,11 @@ from innkeeper.core.callers import Callers, Pass
 from innkeeper.core.errors import Problem
 from innkeeper.core.ports import Connections
 from innkeeper.loops.supervise import Supervisor
+
+
+async def _nobody_to_tell() -> None:
+    return None
+
 
 log = structlog.get_logger("innkeeper.severing")
 
@@ -30,6 +35,7 @@ class Severing:
     `still` says whether a pass is valid. `lost` says whether anything of a tenant's was revoked since this control
     plane, or the one before it, started: what was opened before ours, and by whom, nobody knows any more, so then all
     of it ends, once. `address` gives a tenant's own, `tenant_at` the reverse; None where there is none.
+    `note_done` is called after each round that left nothing open: for whoever comes after us.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Severing:
         address: Callable[[str], str | None],
         tenant_at: Callable[[str], str | None],
         on_severed: Callable[[str, int], object] = lambda side, count: None,
+        note_done: Callable[[], Awaitable[None]] = _nobody_to_tell,
     ) -> None:
         self._callers = callers
         self._connections = connections
@@ -50,6 +57,7 @@ class Severing:
         self._address = address
         self._tenant_at = tenant_at
         self._on_severed = on_severed
+        self._note_done = note_done
         self._hurried = asyncio.Event()
         self._before: dict[str, frozenset[int]] = {}
         """The edge's connections from before us, by address."""
@@ -84,6 +92,8 @@ class Severing:
                 self._problems.add(problem.message)
                 if problem.message not in known:  # said once, though it comes every two seconds
                     log.warning("not severed", code=problem.code, problem=problem.message, hint=problem.hint)
+        if not self._problems:
+            await self._note_done()
 
     async def _run(self) -> None:
         while True:
