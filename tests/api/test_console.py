@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -193,6 +194,15 @@ async def test_a_ticket_is_for_one_door_one_browser_and_one_minute(bench: Bench,
         )
     with pytest.raises(TicketRefused):  # however it ended, it is spent
         await tickets.redeem(secret, alice, host="alice.localhost", known_by="k")
+
+
+async def test_a_strangers_made_up_ticket_makes_no_writer_wait(bench: Bench) -> None:
+    alice = bench.inn.directory.tenant("alice")
+    assert alice is not None
+    async with bench.house.store.begin():  # somebody writes, for as long as this takes
+        async with asyncio.timeout(5):
+            with pytest.raises(TicketRefused):
+                await bench.inn.people.tickets.redeem("ik_e_made-up", alice, host="alice.localhost", known_by="k")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,10 @@ async def test_a_ticket_is_taken_once(store: Store) -> None:
         for number in (1, 2):
             await write.people.add_ticket(ticket(number, anns))
     async with store.begin() as write:
+        assert await write.people.has_ticket("ticket 1")
+        assert not await write.people.has_ticket("ticket 3")
         assert await write.people.take_ticket("ticket 1") == ticket(1, anns)
+        assert not await write.people.has_ticket("ticket 1")
         assert await write.people.take_ticket("ticket 1") is None
         assert await write.people.take_ticket("ticket 3") is None
     async with store.begin() as write:

@@ -53,8 +53,12 @@ class Tickets:
     async def redeem(self, secret: str, tenant: Tenant, *, host: str, known_by: str) -> tuple[str, Session, str]:
         """The door's cookie, the session that it names, and where the browser wanted to go; TicketRefused. However that
         ends, the ticket is spent."""
-        async with self._store.begin() as tx:
-            ticket = await tx.people.take_ticket(digest(secret))
+        async with self._store.look() as tx:  # strangers may come with anything: they make no writer wait
+            known = await tx.people.has_ticket(digest(secret))
+        ticket = None
+        if known:
+            async with self._store.begin() as tx:
+                ticket = await tx.people.take_ticket(digest(secret))
         if ticket is None or ticket.expires_at <= self._clock.now():
             raise TicketRefused("This way in was used before, or it took too long.")
         if (ticket.tenant_id, ticket.host) != (tenant.id, host) or not same(digest(known_by), ticket.binding):

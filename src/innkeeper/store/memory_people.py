@@ -100,6 +100,9 @@ class MemoryPeople:
     async def add_ticket(self, ticket: Ticket) -> None:
         self._tables.tickets[ticket.digest] = ticket
 
+    async def has_ticket(self, digest: str) -> bool:
+        return digest in self._tables.tickets
+
     async def take_ticket(self, digest: str) -> Ticket | None:
         return self._tables.tickets.pop(digest, None)
 

@@ -102,6 +102,10 @@ class SqlPeople:
     async def add_ticket(self, ticket: Ticket) -> None:
         await self._add(tables.tickets, ticket)
 
+    async def has_ticket(self, digest: str) -> bool:
+        column = tables.tickets.c.digest
+        return (await self._connection.execute(select(column).where(column == digest))).first() is not None
+
     async def take_ticket(self, digest: str) -> Ticket | None:
         table = tables.tickets
         taken = await self._connection.execute(delete(table).where(table.c.digest == digest).returning(table))
