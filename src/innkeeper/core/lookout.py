@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from innkeeper.core.access import Action, Actor
+from innkeeper.core.access import Action, Actor, allow
 from innkeeper.core.audit import entry
 from innkeeper.core.denials import Denial, Denials, looks_like
 from innkeeper.core.ports import Clock
@@ -43,7 +43,7 @@ class Lookout:
 
     def entered(self, actor: Actor, tenant: Tenant, *, address: str | None) -> None:
         """Somebody was let in; told of those whom their role on the platform lets in, once a visit."""
-        if actor.role is None or tenant.name in actor.tenants:
+        if actor.role is None or allow(replace(actor, role=None), Action.ENTER, tenant.name):
             return
         now, visit = self._clock.now(), (actor.id, tenant.id)
         last = self._visits.get(visit)
