@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from innkeeper.core.access import ADMIN, SYSTEM, Action, Role, TenantRole, allow, digest
-from innkeeper.core.errors import Problem
+from innkeeper.core.errors import Forbidden, Problem
 from innkeeper.core.events import TenantGone
 from innkeeper.core.identity import Claims
 from innkeeper.core.people import Session
@@ -212,3 +212,32 @@ async def test_a_mail_that_the_issuer_doesnt_vouch_for_is_nobodys_name(house: Ho
     assert name(mail="bob@example.com") == "1"
     await known_there(house)
     assert name(mail="bob@example.com", mail_verified=True) == "ann@example.com"
+
+
+async def test_what_an_outside_token_opened_lasts_as_long_as_the_token_and_its_user(house: House) -> None:
+    until = house.clock.now().timestamp() + 60
+    stranger = house.identities.issued(claims(subject="2", expires_at=until, tenants={"alice": "member"}))
+    assert stranger is not None
+    ann = await known_there(house)
+    known = house.identities.issued(claims(expires_at=until))
+    assert known is not None
+    assert house.identities.lasting(stranger) == stranger
+    assert house.identities.lasting(known) == known
+    await house.people.members.drop("alice", ann, actor=ADMIN)
+    now = house.identities.lasting(known)
+    assert now is not None
+    assert not allow(now, Action.ENTER, "alice")
+    await house.people.users.change(ann, {"disabled": True}, actor=ADMIN)
+    assert house.identities.lasting(known) is None
+    house.clock.turn(61)
+    assert house.identities.lasting(stranger) is None
+    assert house.identities.lasting(ADMIN) is None
+
+
+async def test_an_operator_doesnt_make_themself_an_owner(house: House) -> None:
+    operator = await house.people.users.create("op@example.com", role=Role.OPERATOR, actor=ADMIN)
+    actor = house.identities.user(operator.id)
+    assert actor is not None
+    with pytest.raises(Forbidden):
+        await house.people.members.put("alice", "op@example.com", TenantRole.OWNER, actor=actor)
+    await house.people.members.put("alice", "ann@example.com", TenantRole.OWNER, actor=actor)

@@ -123,7 +123,7 @@ async def _who(request: Request, inn: Inn, token: str | None) -> tuple[Actor, Ca
         actor = await inn.door.recognise(token)
         if actor is None:
             raise Unauthenticated("The credential isn't valid, or not any more.")
-        return actor, lambda: inn.door.identify(token)
+        return actor, lambda: inn.door.identify(token) or inn.people.identities.lasting(actor)
     found = signed_in(request, inn.people.identities)
     if found is None:
         raise Unauthenticated("This needs a credential.")

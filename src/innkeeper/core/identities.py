@@ -78,9 +78,6 @@ class Identities:
         """Whom an outside issuer's token stands for: what it says they may, and what the user may who signs in there
         as the same; None where that user is disabled. A mail that the issuer doesn't vouch for is nobody's name."""
         user_id = self._by_subject.get((claims.issuer, claims.subject))
-        actor = self.user(user_id) if user_id else None
-        if user_id is not None and actor is None:
-            return None
         said = Actor(
             kind=ActorKind.ISSUED,
             id=f"jwt:{claims.subject[:200]}",
@@ -89,8 +86,18 @@ class Identities:
             name=(claims.mail if claims.mail_verified else None) or claims.subject[:200],
             until=claims.expires_at,
         )
+        return said if user_id is None else self._with_user(said, user_id)
+
+    def lasting(self, actor: Actor) -> Actor | None:
+        """Whom an outside token that was judged before stands for now; None when it has run out."""
+        if actor.until is None or actor.until <= self._clock.now().timestamp():
+            return None
+        return actor if actor.says is None or actor.user is None else self._with_user(actor.says, actor.user)
+
+    def _with_user(self, said: Actor, user_id: str) -> Actor | None:
+        actor = self.user(user_id)
         if actor is None:
-            return said
+            return None
         role, tenants = said.role or actor.role, {**said.tenants, **actor.tenants}
         return replace(said, role=role, tenants=tenants, user=user_id, name=actor.name, says=said)
 

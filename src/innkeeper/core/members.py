@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from innkeeper.core.access import Action, Actor, TenantRole, allow
+from innkeeper.core.access import Action, Actor, Role, TenantRole, allow
 from innkeeper.core.audit import entry
-from innkeeper.core.errors import Conflict, UnknownTenant
+from innkeeper.core.errors import Conflict, Forbidden, UnknownTenant
 from innkeeper.core.identities import Identities
 from innkeeper.core.people import Member, User
 from innkeeper.core.people_errors import UnknownMember, UnknownUser
@@ -37,6 +37,8 @@ class Members:
         name a new member by mail, as they know them: by an id they would learn whose it is."""
         async with self._store.begin() as tx:
             there, user = await _tenant(tx, tenant), await found(tx, who)
+            if actor.user == user.id and actor.role is Role.OPERATOR:
+                raise Forbidden("An operator doesn't make themself a member.", hint="An admin or the owner can.")
             members = {each.user: each for each in await tx.people.members(tenant=tenant)}
             before = members.get(user.id)
             if before is None and who == user.id and not allow(actor, Action.USERS, None):

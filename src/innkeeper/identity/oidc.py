@@ -88,8 +88,10 @@ class OpenIDConnect:
         if subject is None:
             raise SignInFailed("the subject can't be one")
         if self._wants_more(claims):
-            # What was signed for us comes first.
-            claims = {**await self._userinfo(described, answer, subject), **claims}
+            told = await self._userinfo(described, answer, subject)
+            if told.get("email") != claims.get("email", told.get("email")):
+                told.pop("email_verified", None)  # what it vouches for is another mail than the one that was signed
+            claims = {**told, **claims}  # what was signed for us comes first
         mail = mail_from(claims.get("email"))
         role = found(claims, self._config.role_claim) if self._config.role_claim else None
         return Identity(
