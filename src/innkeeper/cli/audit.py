@@ -61,8 +61,12 @@ def _told(entry: dict[str, Any]) -> str:
     """What was asked for, and what changed by it."""
     said = [f"{name}={value}" for name, value in entry["detail"].items()]
     before, after = entry["before"] or {}, entry["after"] or {}
-    changed = [name for name in {**before, **after} if name not in entry["detail"]] if before else []
-    return " ".join([*said, *(f"{name}: {before.get(name)} → {after.get(name)}" for name in changed)])
+    names = [name for name in {**before, **after} if name not in entry["detail"]]
+    if before and after:
+        return " ".join([*said, *(f"{name}: {before.get(name)} → {after.get(name)}" for name in names)])
+    whole = before or after  # what was made, or is gone: as far as it fits into a line
+    plain = [name for name in names if whole[name] and not isinstance(whole[name], dict | list)]
+    return " ".join([*said, *(f"{name}={whole[name]}" for name in plain)])
 
 
 @app.command()
