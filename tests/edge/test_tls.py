@@ -30,6 +30,8 @@ from tests.edge.inn import DOMAIN, Inn, agent, open_inn
 from tests.support.authority import Authority, authority
 from tests.support.serving import free_port
 
+pytestmark = pytest.mark.long
+
 ALICE, BOB = f"alice.{DOMAIN}", f"bob.{DOMAIN}"
 
 

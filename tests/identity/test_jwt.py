@@ -19,6 +19,8 @@ from innkeeper.core.identity_errors import TokenRefused
 from innkeeper.identity.jwt import KNOWN_FOR_S, LEEWAY_S, IssuedTokens, IssuerConfig
 from tests.identity.issuer import AUDIENCE, Issuer, Key, issuing, sign
 
+pytestmark = pytest.mark.long
+
 SECRET = b"a shared secret of 32 bytes or more"
 RSA = Key("rsa-1")
 EC = Key("ec-1", curve=True)

@@ -23,6 +23,8 @@ from innkeeper.settings import Settings
 from tests.identity.issuer import Key
 from tests.identity.rogue import CLIENT_ID, KEY, Rogue, rogue_provider
 
+pytestmark = pytest.mark.long
+
 BACK = "http://console.localhost/callback"
 NOW = int(time.time())
 
