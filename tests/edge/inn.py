@@ -126,7 +126,6 @@ async def open_inn(**said: Any) -> AsyncIterator[Inn]:
 @asynccontextmanager
 async def agent() -> AsyncIterator[int]:
     """Every tenant's agent at once, at the port that is given: tells its headers, and echoes on WebSockets."""
-    port = free_port()
 
     async def told(connection: ServerConnection, request: Any) -> Any:
         if request.path == "/socket":
@@ -137,5 +136,5 @@ async def agent() -> AsyncIterator[int]:
         async for message in connection:
             await connection.send(message)
 
-    async with serve(echo, "0.0.0.0", port, process_request=told):
-        yield port
+    async with serve(echo, "0.0.0.0", 0, process_request=told) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
