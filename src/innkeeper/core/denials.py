@@ -30,7 +30,6 @@ class Denial(StrEnum):
     MISSING = "missing"  # no credential at all: counted, and never a line of the trail
     CREDENTIAL = "credential"  # there is no such credential, or not any more
     PERMISSION = "permission"  # it isn't for that
-    SIGN_IN = "sign_in"  # a wrong password, or a provider's answer that doesn't hold
 
 
 _KINDS = {"a": "admin", "k": "key", "t": "token", "s": "session", "b": "broker", "g": "gateway"}
