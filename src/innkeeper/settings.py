@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from innkeeper.broker_settings import BrokerSettings
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
@@ -35,7 +36,7 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(SignInSettings, TlsSettings, BaseSettings):
+class Settings(BrokerSettings, SignInSettings, TlsSettings, BaseSettings):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -55,15 +56,7 @@ class Settings(SignInSettings, TlsSettings, BaseSettings):
         ),
         "Names and TLS": tuple(TlsSettings.model_fields),
         "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
-        "The broker": (
-            "broker_port",
-            "broker_provider",
-            "broker_model",
-            "anthropic_api_key",
-            "anthropic_base_url",
-            "openai_api_key",
-            "openai_base_url",
-        ),
+        "The broker": tuple(BrokerSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",
@@ -144,28 +137,6 @@ class Settings(SignInSettings, TlsSettings, BaseSettings):
 
     dns: list[str] = []
     """Name servers for tenants. Empty: Docker's, which forwards to the host's own."""
-
-    broker_port: int = Field(default=8701, ge=1, le=65535)
-    """The broker's port on the gateway address of each tenants' network."""
-
-    broker_provider: str | None = Field(default=None, pattern="^(anthropic|openai|demo)$")
-    """Which provider answers the tenants' model calls: `anthropic`, `openai` (or anything compatible, by its base URL)
-    or the built-in `demo`. Unset: the first that has a key, else `demo`."""
-
-    broker_model: str | None = None
-    """The model that tenants are given. Unset: a sensible one of the provider's."""
-
-    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
-    """The key for Anthropic (environment `ANTHROPIC_API_KEY`, without our prefix). It never enters a container."""
-
-    anthropic_base_url: str = "https://api.anthropic.com"
-    """Where Anthropic's messages API is spoken."""
-
-    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
-    """The key for OpenAI or a compatible server (environment `OPENAI_API_KEY`). It never enters a container."""
-
-    openai_base_url: str = "https://api.openai.com/v1"
-    """Where OpenAI's chat completions are spoken; set it to any compatible server's `/v1`."""
 
     preset: str = "balanced"
     """The sleep policy of tenants for whom nothing else is said: `snappy`, `balanced`, `frugal`, `ocmt`, or one of

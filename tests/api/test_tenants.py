@@ -41,6 +41,15 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "access": "guarded",
         "public_paths": [],
         "inbox": [],
+        "uses": {
+            "plan": None,
+            "budget": {"day_tokens": None, "month_tokens": None, "day_usd": None, "month_usd": None},
+            "calls_per_minute": None,
+            "models": [],
+            "providers": {},
+            "mcp": {},
+            "egress": {"mode": "off", "names": []},
+        },
         "limits": {"memory_mb": 128, "cpus": 1.0, "pids": 512},
         "sleep": {
             "preset": "balanced",

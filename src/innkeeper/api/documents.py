@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from innkeeper.api.deps import Inn
@@ -15,6 +16,7 @@ from innkeeper.api.schema import (
     TroubleDocument,
 )
 from innkeeper.api.sleep_documents import sleep_document, wake_document
+from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import Usage
 from innkeeper.core.operations import Operation, Trouble
 from innkeeper.core.ports import MemoryNow
@@ -42,6 +44,7 @@ def tenant_document(
         access=spec.access,
         public_paths=list(spec.public_paths),
         inbox=_inbox_documents(tenant),
+        uses=UsesBody.model_validate(asdict(spec.uses)),
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
         sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),

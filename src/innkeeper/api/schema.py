@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from innkeeper.api.forms import Body as Body
+from innkeeper.api.forms import Document as Document
+from innkeeper.api.forms import ItemsOf as ItemsOf
+from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
 from innkeeper.core.operations import OperationKind, Status
 from innkeeper.core.tenant import NAME, Access, Mode, Wanted
 
-Item = TypeVar("Item")
 TenantName = Annotated[
     str,
     Field(
@@ -21,27 +24,6 @@ TenantName = Annotated[
         examples=["alice"],
     ),
 ]
-
-
-class Body(BaseModel):
-    """Something that a caller sends; an unknown field is a mistake, never ignored."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class Document(BaseModel):
-    """Something that we send."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
-
-
-class ItemsOf(Document, Generic[Item]):
-    """One page of a list."""
-
-    items: list[Item]
-    """The items of this page."""
-    next_cursor: str | None = None
-    """Pass it as `cursor` to get the next page; null on the last."""
 
 
 class ProblemField(Document):
@@ -169,6 +151,8 @@ class SpecBody(Body):
     whole. The agent sees such requests as a stranger's."""
     inbox: list[InboxPathBody] | None = Field(default=None, max_length=100)
     """Paths whose webhooks are kept and delivered in order; replaced as a whole."""
+    uses: UsesBody | None = None
+    """What its agent may use: models, tools, names on the net, and how much of it."""
 
 
 class CreateTenant(SpecBody):
@@ -247,9 +231,9 @@ class SleepDocument(Document):
     """How its memory was moved to swap, while it is frozen with it there."""
     trimmed: TrimmedDocument | None = None
     """While it runs."""
-    holds: list[HoldDocument] = []
+    holds: list[HoldDocument] = Field(default=[])
     """What keeps it from sleeping now."""
-    skipped: list[SkippedDocument] = []
+    skipped: list[SkippedDocument] = Field(default=[])
     """The rungs that it should take and that this host can't offer: the one above serves instead."""
 
 
@@ -322,6 +306,7 @@ class TenantDocument(Document):
     access: Access
     public_paths: list[str]
     inbox: list[InboxPathDocument]
+    uses: UsesBody
     limits: LimitsDocument
     sleep: SleepDocument
     idle_s: int | None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -45,6 +47,10 @@ def spec_body(
             help="Webhooks to PATH are kept and delivered in order, repeated, or `none` for none. RULE finds a "
             "message's own id: auto, none, header:NAME or json:a.b. PORT is where the agent listens for it.",
         ),
+    ] = None,
+    uses: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What its agent may use: a JSON file, as the API's `uses`; `-` reads stdin."),
     ] = None,
     sleep_preset: Annotated[
         str | None,
@@ -109,6 +115,7 @@ def spec_body(
         env=_environment(env or [], env_file),
         hostnames=hostname,
         access=access,
+        uses=_object(uses),
         custom=_said(image=image, port=port, health_path=health_path, command=command, mount=mount),
     ) | _whole(
         public_paths=public_path,
@@ -175,6 +182,18 @@ def _environment(pairs: list[str], file: Path | None) -> dict[str, str]:
             raise wrong_usage("Environment is given as KEY=VALUE; one of them has no `=`.")
         env[name] = value
     return env
+
+
+def _object(file: Path | None) -> dict[str, Any] | None:
+    if file is None:
+        return None
+    try:
+        said = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
+    except (OSError, ValueError) as error:
+        raise wrong_usage(f"{file} can't be read: {error}.") from error
+    if not isinstance(said, dict):
+        raise wrong_usage(f"{file} holds no JSON object.")
+    return said
 
 
 def _lines(file: Path | None) -> list[str]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from innkeeper.core.access import Actor, ActorKind
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.uses import Uses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +76,21 @@ def told(tenant: Tenant) -> Mapping[str, object]:
         "custom": spec.custom and {**asdict(spec.custom), "command": len(spec.custom.command)},
         "public_paths": list(spec.public_paths),
         "inbox": [asdict(each) for each in spec.inbox],
+        "uses": told_uses(spec.uses),
         "wanted": tenant.wanted,
         "rung": tenant.rung,
         "purge": tenant.purge,
         "revision": tenant.revision,
     }
+
+
+def told_uses(uses: Uses) -> Mapping[str, object]:
+    """The same of what it may use; of headers, which may hold secrets, the names."""
+    servers = {
+        name: each if isinstance(each, str) else {**asdict(each), "headers": sorted(each.headers)}
+        for name, each in uses.mcp.items()
+    }
+    return {**asdict(uses), "mcp": servers}
 
 
 def difference(

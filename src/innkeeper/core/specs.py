@@ -15,6 +15,7 @@ from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
 from innkeeper.core.release import Release, version_key
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Spec
+from innkeeper.core.uses_reading import changed_uses
 
 MEMORY_MAX_MB = 1 << 20
 CPUS_MIN, CPUS_MAX = 0.05, 512.0
@@ -24,7 +25,7 @@ HOSTNAMES_MAX = 20
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED_ENV = ("INNKEEPER_", "LD_", "DOCKER_")
-_OURS_ALONE = ("sleep", "access", "public_paths", "inbox")
+_OURS_ALONE = ("sleep", "access", "public_paths", "inbox", "uses")
 """What of a spec the gate and the loops go by, and the instance knows nothing of."""
 
 
@@ -51,6 +52,7 @@ class SpecPatch:
     custom: CustomAgent | None = None
     public_paths: tuple[str, ...] | None = None
     inbox: tuple[InboxPath, ...] | None = None
+    uses: Mapping[str, Any] | None = None
 
 
 def new_spec(
@@ -96,6 +98,7 @@ def changed_spec(
         custom=patch.custom or spec.custom,
         public_paths=checked_public_paths(_or(patch.public_paths, spec.public_paths)),
         inbox=checked_inbox(_or(patch.inbox, spec.inbox)),
+        uses=changed_uses(spec.uses, patch.uses or {}),
     )
     _check_limits(changed.limits, agent)
     _check_env(changed.env)

@@ -14,6 +14,7 @@ from innkeeper.core.instance import State
 from innkeeper.core.ladder import Rung, SleepPolicy
 from innkeeper.core.openings import InboxPath, Openings
 from innkeeper.core.past import NOTHING, Past
+from innkeeper.core.uses import NO_USES, Uses
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """The pattern of DESIGN.md, and of OpenClaw's own fleet; a DNS label and a file name at once."""
@@ -81,6 +82,8 @@ class Spec:
     """Paths that anybody may reach without a key: `/hooks/verify`, or `/static/*` for all that lies below."""
     inbox: tuple[InboxPath, ...] = ()
     """Paths whose webhooks are kept and delivered in order."""
+    uses: Uses = NO_USES
+    """What the agent may use, and how much of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

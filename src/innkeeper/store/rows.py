@@ -23,6 +23,7 @@ from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, Spec, Tenant, Wanted
 from innkeeper.core.trail import COLUMNS, Line
+from innkeeper.core.uses_reading import uses_of
 from innkeeper.store import tables
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -125,6 +126,7 @@ def _spec_of(text: str) -> Spec:
             "custom": custom and CustomAgent(**custom | {"command": tuple(custom["command"])}),
             "public_paths": tuple(kept.get("public_paths", ())),
             "inbox": _inbox_of(kept.get("inbox", ())),
+            "uses": uses_of(kept.get("uses") or {}),
         }
     )
 

@@ -18,6 +18,7 @@ from innkeeper.core.ports.host import (
 from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
+from innkeeper.core.ports.secrets import Secrets
 from innkeeper.core.ports.store import LEASE_AT_MOST, LEASE_FOR, Lease, Receipt, Store, Transaction
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Runtime",
     "Seals",
     "Seat",
+    "Secrets",
     "SignIn",
     "Store",
     "Tokens",

@@ -1,0 +1,81 @@
+"""The options of the broker: providers, tools, plans and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from innkeeper.core.errors import Problem
+from innkeeper.core.uses_reading import mcp_server_of, provider_of
+
+
+class BrokerSettings(BaseSettings):
+    """The settings' group "The broker"."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
+    broker_port: int = Field(default=8701, ge=1, le=65535)
+    """The broker's port on the gateway address of each tenants' network."""
+
+    broker_provider: str | None = Field(default=None, pattern="^(anthropic|openai|demo)$")
+    """Which provider answers the tenants' model calls: `anthropic`, `openai` (or anything compatible, by its base URL)
+    or the built-in `demo`. Unset: the first that has a key, else `demo`."""
+
+    broker_model: str | None = None
+    """The model that tenants are given. Unset: a sensible one of the provider's."""
+
+    anthropic_api_key: SecretStr | None = Field(default=None, validation_alias="ANTHROPIC_API_KEY")
+    """The key for Anthropic (environment `ANTHROPIC_API_KEY`, without our prefix). It never enters a container."""
+
+    anthropic_base_url: str = "https://api.anthropic.com"
+    """Where Anthropic's messages API is spoken."""
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """The key for OpenAI or a compatible server (environment `OPENAI_API_KEY`). It never enters a container."""
+
+    openai_base_url: str = "https://api.openai.com/v1"
+    """Where OpenAI's chat completions are spoken; set it to any compatible server's `/v1`."""
+
+    providers: dict[str, dict[str, Any]] = {}
+    """More providers, by name, for all tenants: `kind` (`anthropic`, `openai`, `http`), `base_url`, `keys` (references
+    to the platform's secrets, tried in turn), `models` it serves, and for `http` `inject`, `paths` and `methods`. In
+    TOML: `[providers.weather]`. A tenant's own are in its `uses.providers`."""
+
+    mcp_servers: dict[str, dict[str, Any]] = {}
+    """Servers of tools (MCP over streamable HTTP) that tenants may be given by name: `url`, `headers` with references
+    to the platform's secrets, `allow` and `deny`. In TOML: `[mcp_servers.github]`."""
+
+    private_hosts: list[str] = []
+    """Hosts in private ranges that the broker may connect to all the same, as `HOST` or `HOST:PORT`: model servers and
+    tools of your own. Everything else that resolves to a private, loopback or link-local address is refused."""
+
+    prices: Path | None = None
+    """The price table (TOML) by which calls are charged to budgets in money. Unset: the one that comes with this
+    version, whose `source` and `date` it names; copy it to edit it."""
+
+    @field_validator("providers")
+    @classmethod
+    def _whole_providers(cls, said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, each in said.items():
+            _check(provider_of, each, f"providers.{name}")
+        return said
+
+    @field_validator("mcp_servers")
+    @classmethod
+    def _whole_servers(cls, said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, each in said.items():
+            _check(mcp_server_of, each, f"mcp_servers.{name}")
+        return said
+
+
+def _check(read: Callable[[Mapping[str, Any], str], object], said: Mapping[str, Any], field: str) -> None:
+    try:
+        read(said, field)
+    except Problem as problem:
+        raise ValueError(f"{problem.field}: {problem.message} {problem.hint}".strip()) from None
+    except KeyError as error:
+        raise ValueError(f"{field} lacks {error}") from None
