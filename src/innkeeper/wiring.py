@@ -16,11 +16,7 @@ from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import BuildImage, BuiltImage, Inn
 from innkeeper.archive import archive_of
-from innkeeper.broker.app import Broker
-from innkeeper.broker.choice import upstream_from
-from innkeeper.broker.counting import CountingMeter
-from innkeeper.broker.listener import BrokerListeners
-from innkeeper.broker.residents import Residents
+from innkeeper.brokerage import Brokerage, brokerage
 from innkeeper.core.access import digest
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
@@ -88,9 +84,7 @@ class House:
     loops: ReconcilerLoops
     dormitory: Dormitory
     housekeeping: Housekeeping
-    residents: Residents
-    broker: Broker
-    listeners: BrokerListeners
+    agency: Brokerage
     queue: KeyedQueue
     doorway: Doorway | None
     certificates: CertificateWatch | None
@@ -102,7 +96,7 @@ class House:
         self.loops.start(supervisor)
         self.dormitory.start(supervisor)
         self.housekeeping.start(supervisor)
-        self.residents.start(supervisor, self.listeners)
+        self.agency.start(supervisor)
         self.webhooks.start(supervisor)
         self.post.start(supervisor)
         supervisor.add("denials", self.inn.denials.keep_writing)
@@ -124,7 +118,7 @@ class House:
     async def measure(self) -> None:
         """Set the gauges."""
         telemetry.queue_depth.set(len(self.queue))
-        telemetry.broker_in_flight.set(self.broker.in_flight_in_all)
+        telemetry.broker_in_flight.set(self.agency.broker.in_flight_in_all)
         telemetry.starts_waiting.set(self.dormitory.turnstile.waiting)
         telemetry.starts_under_way.set(self.dormitory.turnstile.starting)
         await self._measure_swap()
@@ -199,13 +193,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
 
         activator = Activator(directory=directory, rouse=rouse, hold_limit=settings.hold_limit)
         stack.push_async_callback(activator.close)
-        upstream = upstream_from(settings)
-        stack.push_async_callback(upstream.close)
-        residents = Residents(directory=directory, runtime=runtime, tokens=keyring, bus=bus)
-        broker = Broker(callers=residents, upstream=upstream, meter=CountingMeter())
-        listeners = BrokerListeners(broker, port=settings.broker_port)
-        stack.push_async_callback(listeners.close)
-
+        served = brokerage(settings, directory=directory, runtime=runtime, tokens=keyring, bus=bus)
+        agency = await stack.enter_async_context(served)
+        residents, broker = agency.residents, agency.broker
         memory = KernelMemory()
         beds = dormitory(
             settings,
@@ -307,7 +297,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             doctor=lambda: doctor.run(
                 doctor_host(settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records)
             ),
-            parts=lambda: parts(runtime, caddy, listeners),
+            parts=lambda: parts(runtime, caddy, agency.listeners),
         )
         yield House(
             settings=settings,
@@ -340,9 +330,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 messages_kept=timedelta(days=settings.inbox_kept_days),
                 cut_trail=archive.cut,
             ),
-            residents=residents,
-            broker=broker,
-            listeners=listeners,
+            agency=agency,
             queue=queue,
             doorway=entry,
             certificates=watch_of(settings, caddy, directory, bus) if caddy and settings.has_tls else None,
