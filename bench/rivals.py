@@ -47,7 +47,7 @@ class Unavailable(Exception):
 @asynccontextmanager
 async def upstream(host: str, port: int) -> AsyncIterator[None]:
     """The common upstream at that address."""
-    async with _running([sys.executable, "-m", "bench.upstream", host, str(port)], host, port):
+    async with running([sys.executable, "-m", "bench.upstream", host, str(port)], host, port):
         yield
 
 
@@ -59,7 +59,7 @@ async def plain_caddy(to: str) -> AsyncIterator[Subject]:
         config.write(_PLAIN.substitute(port=port, to=to))
         config.flush()
         command = [str(caddy), "run", "--adapter", "caddyfile", "--config", config.name]
-        async with _running(command, "127.0.0.1", port, env={**os.environ, **_COLLECTOR}) as pid:
+        async with running(command, "127.0.0.1", port, env={**os.environ, **_COLLECTOR}) as pid:
             yield Subject(name=CADDY, url=f"http://127.0.0.1:{port}/", pids=[pid])
 
 
@@ -73,7 +73,7 @@ async def jupyterhub_proxy(to: str) -> AsyncIterator[Subject]:
         "--api-port", str(free_port()), "--default-target", f"http://{to}", "--log-level", "error",
     ]  # fmt: skip
     env = {**os.environ, "CONFIGPROXY_AUTH_TOKEN": secrets.token_hex(16)}
-    async with _running(command, "127.0.0.1", port, env=env) as pid:
+    async with running(command, "127.0.0.1", port, env=env) as pid:
         yield Subject(name=CHP, url=f"http://127.0.0.1:{port}/", pids=[pid])
 
 
@@ -99,14 +99,15 @@ def _install(node: Path) -> Path:
 
 
 @asynccontextmanager
-async def _running(
-    command: list[str], host: str, port: int, env: Mapping[str, str] | None = None
+async def running(
+    command: list[str], host: str, port: int, env: Mapping[str, str] | None = None, within_s: float = 30
 ) -> AsyncIterator[int]:
+    """A program while the block runs, from when it listens on."""
     process = await asyncio.create_subprocess_exec(
         *command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        await _listening(process, host, port)
+        await _listening(process, host, port, within_s)
         yield process.pid
     finally:
         with suppress(ProcessLookupError):
@@ -114,8 +115,8 @@ async def _running(
         await process.wait()
 
 
-async def _listening(process: asyncio.subprocess.Process, host: str, port: int) -> None:
-    async with asyncio.timeout(30):
+async def _listening(process: asyncio.subprocess.Process, host: str, port: int, within_s: float) -> None:
+    async with asyncio.timeout(within_s):
         while True:
             assert process.returncode is None, f"the program at port {port} ended at once"
             with suppress(OSError):

@@ -21,13 +21,18 @@ def name_of(number: int) -> str:
     return f"t{number:05d}"
 
 
+def id_of(number: int) -> str:
+    """The id of tenant `number`."""
+    return f"tn_{number:026d}"
+
+
 def tenant_of(number: int, *, port: int) -> Tenant:
     """Tenant `number`: running, ready, and answering at `port` of its own address."""
     instance = instance_of(number)
     custom = CustomAgent(image="bench:1", port=port)
     limits = Limits(memory_mb=512, cpus=1.0)
     return Tenant(
-        id=f"tn_{number:026d}",
+        id=id_of(number),
         name=name_of(number),
         spec=Spec(agent="custom", release="bench:1", image="sha256:bench", limits=limits, custom=custom),
         slot=number,
@@ -42,7 +47,7 @@ def instance_of(number: int) -> Instance:
         tenant=name_of(number),
         state=State.RUNNING,
         id=f"memory-{number:06d}",
-        tenant_id=f"tn_{number:026d}",
+        tenant_id=id_of(number),
         revision=1,
         started_at=BEGAN + timedelta(seconds=number),
     )
@@ -52,7 +57,7 @@ def _key_of(number: int, which: int) -> TenantKey:
     return TenantKey(
         id=f"key_{which:02d}{number:024d}",
         tenant=name_of(number),
-        tenant_id=f"tn_{number:026d}",
+        tenant_id=id_of(number),
         name="seeded",
         hint="ik_k_seed…",
         digest=digest(f"seeded {number} {which}"),  # nobody's key: measurements make their own through the API
