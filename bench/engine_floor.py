@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,14 @@ class EngineFloor:
         }
 
 
+class NoSecrets:
+    """A vault with nothing in it."""
+
+    async def reveal_all(self, names: Collection[str], tenant: Tenant) -> Mapping[str, str]:
+        """Never asked for any."""
+        raise AssertionError(names)
+
+
 async def until_ready(agent: Agent, spec: Spec, address: str) -> None:
     """Ask the agent at that address every 5 ms until it says that it is ready."""
     prober, probe = HttpProber(), agent.probe(spec)
@@ -124,11 +132,14 @@ async def engine_floor(data: Path, env: Mapping[str, str]) -> AsyncIterator[Engi
         stack.push_async_callback(runtime.close)
         stack.push_async_callback(runtime.prune, ())
         units = FolderUnits(data / "tenants")
+        keyring = Keyring.open(data)
         seating = Seating(
             agents=AGENTS,
             runtime=runtime,
             units=units,
-            tokens=Keyring.open(data),
+            tokens=keyring,
+            secrets=NoSecrets(),
+            keys=keyring,
             hosting=settings.hosting,
             compose=render_compose,
             broker_port=settings.broker_port,

@@ -23,7 +23,8 @@ from innkeeper.core.errors import Problem, StoreUnavailable
 from innkeeper.core.events import utc_now
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.records import Records, head_of
-from innkeeper.keyring import Keyring, KeyringFault
+from innkeeper.keyring import Keyring
+from innkeeper.keyring.choice import master_source
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
 
@@ -97,6 +98,4 @@ def check_file(settings: Settings, copies: Iterable[Any]) -> dict[str, Any]:
 
 def _keyring(settings: Settings) -> Keyring:
     """The one that is there: a new one could check nothing."""
-    if not (settings.data / "keyring").exists():
-        raise KeyringFault(f"There is no keyring in {settings.data}.", hint="Say where it is with INNKEEPER_DATA.")
-    return Keyring.open(settings.data)
+    return Keyring.open(settings.data, master_source(settings, settings.data), make=False)

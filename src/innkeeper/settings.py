@@ -25,6 +25,7 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
+from innkeeper.vault_settings import VaultSettings
 
 RESERVED = frozenset({"example", "internal", "invalid", "lan", "local", "localdomain", "test"})
 """Top-level names for which no public authority issues (RFC 2606, RFC 6762, ICANN's `internal`, and common habits)."""
@@ -36,7 +37,7 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BrokerSettings, SignInSettings, TlsSettings, BaseSettings):
+class Settings(BrokerSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -57,6 +58,7 @@ class Settings(BrokerSettings, SignInSettings, TlsSettings, BaseSettings):
         "Names and TLS": tuple(TlsSettings.model_fields),
         "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
         "The broker": tuple(BrokerSettings.model_fields),
+        "The vault": tuple(VaultSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",

@@ -45,7 +45,7 @@ from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
 from innkeeper.images.build import ImageBuilder
 from innkeeper.images.catalogue import Source
-from innkeeper.keyring import Keyring, admin_token
+from innkeeper.keyring import admin_token
 from innkeeper.loops.certificates import CertificateWatch
 from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.housekeeping import Housekeeping
@@ -60,6 +60,7 @@ from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
+from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
 
@@ -147,10 +148,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         _hide_secrets(settings)
         clock, bus = SystemClock(), Bus()
         bus.on_event(telemetry.count_event)
-        keyring = Keyring.open(settings.data)
+        keyring = await open_keyring(settings)
         admin_digest = digest(admin_token(settings.data))
         store: Store = await SqlStore.open(settings.store_url, links=keyring)
         stack.push_async_callback(store.close)
+        strong = await strong_room(store=store, keyring=keyring, bus=bus, clock=clock)
         runtime = make_runtime(settings)
         stack.push_async_callback(runtime.close)
         units = FolderUnits(settings.data / "tenants")
@@ -177,6 +179,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             runtime=runtime,
             units=units,
             tokens=keyring,
+            secrets=strong.vault,
+            keys=keyring,
             hosting=hosting,
             compose=render_compose,
             broker_port=settings.broker_port,
@@ -276,6 +280,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             people=people,
             provider=provider,
             inbox=post.inbox,
+            vault=strong.vault,
+            locksmith=strong.locksmith,
             records=archive.records,
             denials=archive.denials,
             releases=releases,

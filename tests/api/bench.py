@@ -19,10 +19,12 @@ from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.hosts import Premises
+from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.tenant import Spec
 from innkeeper.host.doctor.finding import Finding, Status
+from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from tests.support.house import HOSTING, House, PlainAgent
 
@@ -178,6 +180,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        vault=house.vault,
+        locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         records=house.records,
         denials=house.denials,
         releases=house.releases,

@@ -52,6 +52,10 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/tenants/{name}/inbox/replay": OWNERS,
     "POST /v1/tenants/{name}/inbox/{message_id}/replay": OWNERS,
     "DELETE /v1/tenants/{name}/inbox/{message_id}": OWNERS,
+    "GET /v1/tenants/{name}/secrets": OWNERS,
+    "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
+    "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
     # the house
     "GET /v1/operations": SEERS,
     "GET /v1/operations/{operation_id}": SEERS,  # of one that isn't there
@@ -65,6 +69,12 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/audit": {"admin", "auditor"},
     "GET /v1/audit/export": {"admin", "auditor"},
     "POST /v1/audit/verify": {"admin", "auditor"},
+    "GET /v1/secrets": {"admin"},
+    "PUT /v1/secrets/{key}": {"admin"},
+    "POST /v1/secrets/{key}/rotate": {"admin"},
+    "DELETE /v1/secrets/{key}": {"admin"},
+    "GET /v1/keyring": {"admin"},
+    "POST /v1/keyring/rotate": {"admin"},
     # people
     "GET /v1/users": SEERS,
     "POST /v1/users": {"admin"},
@@ -89,6 +99,10 @@ BODIES: dict[str, Any] = {
     "POST /v1/tenants": {"name": "carol", "agent": "plain"},
     "POST /v1/tenants/{name}/chat": {"message": "hello"},
     "POST /v1/releases/build": {"agent": "plain"},
+    "PUT /v1/tenants/{name}/secrets/{key}": {"value": "x"},
+    "POST /v1/tenants/{name}/secrets/{key}/rotate": {"value": "x"},
+    "PUT /v1/secrets/{key}": {"value": "x"},
+    "POST /v1/secrets/{key}/rotate": {"value": "x"},
     "POST /v1/users": {"mail": "new@example.com"},
     "POST /v1/me/password": {"old": "x", "new": "y"},
 }

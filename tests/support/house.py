@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
+from innkeeper.core.vault import Vault
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
@@ -37,7 +39,7 @@ from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
 from tests.support.courier import MemoryCourier
 from tests.support.links import LINKS
-from tests.support.people import PlainSeals, PlainTokens, QuickPasswords, plain_reception
+from tests.support.people import PlainKeys, PlainSeals, PlainTokens, QuickPasswords, plain_reception
 
 LIMITS = InboxLimits(messages=50, bytes=1 << 20)
 
@@ -81,7 +83,11 @@ class PlainAgent:
         return ("plain.json",)
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
-        return [ConfigFile(path="plain.json", content=seat.gateway_token.encode())]
+        told = f"\n{json.dumps(seat.config)}" if seat.config else ""
+        return [ConfigFile(path="plain.json", content=(seat.gateway_token + told).encode())]
+
+    def keeps_secret(self, path: tuple[str, ...]) -> bool:
+        return path[-1] == "token"
 
     def command(self, spec: Spec) -> tuple[str, ...]:
         return ()
@@ -227,6 +233,7 @@ class House:
         self.calls: Counter[str] = Counter()
         self.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0)
         self.courier = MemoryCourier()
+        self.data_keys = PlainKeys()
         self.start()
 
     def start(self, holder: str = "one") -> None:
@@ -248,11 +255,23 @@ class House:
         self.rungs = Rungs(store=self.store, bus=self.bus)
         self.keys = Keys(store=self.store, bus=self.bus, clock=self.clock)
         self.directory = Directory(store=self.store, bus=self.bus, hosting=HOSTING)
+        self.hidden: set[str] = set()
+        self.vault = Vault(
+            store=self.store,
+            seals=PlainSeals(),
+            keys=self.data_keys,
+            bus=self.bus,
+            clock=self.clock,
+            hide=self.hidden.add,
+            time_s=self.clock.seconds,
+        )
         self.seating = Seating(
             agents=agents,
             runtime=self.runtime,
             units=self.units,
             tokens=PlainTokens(),
+            secrets=self.vault,
+            keys=self.data_keys,
             hosting=HOSTING,
             compose=plain_compose,
             broker_port=8701,

@@ -31,6 +31,20 @@ class PlainTokens:
         return f"gateway-{tenant_id}-{epoch}"
 
 
+class PlainKeys:
+    """Data keys that are only counted."""
+
+    def __init__(self) -> None:
+        self.lost: set[str] = set()
+        self.destroyed: list[str] = []
+
+    def has(self, tenant_id: str) -> bool:
+        return tenant_id not in self.lost
+
+    async def destroy(self, tenant_id: str) -> None:
+        self.destroyed.append(tenant_id)
+
+
 class PlainSeals:
     """Seals that can be read, and still open for the right tenant and name alone."""
 

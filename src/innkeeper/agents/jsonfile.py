@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,8 @@ from innkeeper.core.errors import AgentConfigInvalid
 from innkeeper.core.ports import ConfigFile
 
 Tree = Mapping[str, Any]
+
+_EMPTY: Tree = MappingProxyType({})
 
 NOTHING: Any = object()
 """As a value of ours: the key is not to be there, whatever the user says."""
@@ -25,14 +28,16 @@ def shared_json(
     ours: Callable[[Tree], Tree],
     defaults: Tree,
     schema: type[BaseModel],
+    config: Tree = _EMPTY,
 ) -> list[ConfigFile]:
-    """The file at `path`: `ours` over what the user has over `defaults`, checked against `schema`.
+    """The file at `path`: `ours` over the spec's `config` over what the user has over `defaults`, checked by `schema`.
 
-    `ours` is told what the user has. A file that needs no change is returned byte for byte, whoever formatted it.
+    `ours` is told what is below it. A file that needs no change is returned byte for byte, whoever formatted it.
     """
     before = existing.get(path)
     theirs = _parse(before)
-    tree = overlaid(overlaid(defaults, theirs or {}), ours(theirs or {}))
+    below = overlaid(theirs or {}, patched(config))
+    tree = overlaid(overlaid(defaults, below), ours(below))
     _check(tree, schema, path)
     aside = []
     if before is not None and theirs is None:
@@ -57,6 +62,14 @@ def overlaid(below: Tree, above: Tree) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def patched(config: Tree) -> dict[str, Any]:
+    """A JSON merge patch (RFC 7396) as a tree to lay over another: null takes a key away."""
+    return {
+        key: NOTHING if value is None else patched(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+    }
 
 
 def value_at(tree: Tree, *keys: str) -> Any:

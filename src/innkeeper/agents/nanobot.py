@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.agents import model
+from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.jsonfile import Tree, shared_json, value_at
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
@@ -40,8 +41,19 @@ class Nanobot:
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """config.json with our keys set and the user's kept; model.env wholly ours."""
-        config = shared_json(_CONFIG_PATH, existing, ours=partial(_ours, seat), defaults=_DEFAULTS, schema=_Config)
+        config = shared_json(
+            _CONFIG_PATH,
+            existing,
+            ours=partial(_ours, seat),
+            defaults=_DEFAULTS,
+            schema=_Config,
+            config=seat.config,
+        )
         return [*config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat))]
+
+    def keeps_secret(self, path: tuple[str, ...]) -> bool:
+        """A channel's own credentials."""
+        return is_channel_secret(path)
 
     def command(self, spec: Spec) -> tuple[str, ...]:
         """Its API server; the gateway that it also has serves channels, and no API.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.jsonfile import shared_json
 from innkeeper.agents.openclaw_config import (
     CONFIG_PATH,
@@ -56,7 +57,18 @@ class OpenClaw:
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """openclaw.json with our keys set and the user's kept."""
-        return shared_json(CONFIG_PATH, existing, ours=partial(ours, seat), defaults=DEFAULTS, schema=OpenClawConfig)
+        return shared_json(
+            CONFIG_PATH,
+            existing,
+            ours=partial(ours, seat),
+            defaults=DEFAULTS,
+            schema=OpenClawConfig,
+            config=seat.config,
+        )
+
+    def keeps_secret(self, path: tuple[str, ...]) -> bool:
+        """A channel's own credentials, for all its accounts or for one."""
+        return is_channel_secret(path)
 
     def command(self, spec: Spec) -> tuple[str, ...]:
         """What OpenClaw's own fleet runs in the official image; ours has the same layout."""

@@ -20,12 +20,14 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
+from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.vault import Vault
 from innkeeper.loops.dormitory import Dormitory
 
 
@@ -113,6 +115,8 @@ class Inn:
     provider: SignIn | None
     """Where people can sign in beside the console itself."""
     inbox: Inbox
+    vault: Vault
+    locksmith: Locksmith
     records: Records
     denials: Denials
     releases: Releases

@@ -44,6 +44,7 @@ def tenant_document(
         access=spec.access,
         public_paths=list(spec.public_paths),
         inbox=_inbox_documents(tenant),
+        config=dict(spec.config),
         uses=UsesBody.model_validate(asdict(spec.uses)),
         limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
         sleep=sleep_document(tenant, inn),

@@ -19,6 +19,7 @@ from innkeeper.core.events import (
     Event,
     MemoryMoved,
     OperationChanged,
+    SecretsChanged,
     StateChanged,
     StepTaken,
     TenantChanged,
@@ -38,8 +39,8 @@ router = APIRouter(tags=["events"])
 @needs(Action.HOUSE)
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
-    `tenant.keys`, `tenant.gone`, `capacity.short`, `certificate.failed`, `operation`. A listener that is too slow loses
-    the oldest ones and is told so by `lagged`; then look again by GET.
+    `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `certificate.failed`, `operation`. A listener that
+    is too slow loses the oldest ones and is told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -90,6 +91,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             }
         case CapacityShort(problem=problem):
             told |= {"problem": document(problem)}
+        case SecretsChanged(name=name):
+            told |= {"name": name}
         case CertificateFailed(host=host, says=says):
             told |= {"host": host, "says": redact(says)}
     return told

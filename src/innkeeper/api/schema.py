@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -151,6 +151,11 @@ class SpecBody(Body):
     whole. The agent sees such requests as a stranger's."""
     inbox: list[InboxPathBody] | None = Field(default=None, max_length=100)
     """Paths whose webhooks are kept and delivered in order; replaced as a whole."""
+    config: dict[str, Any] | None = Field(
+        default=None, examples=[{"channels": {"telegram": {"botToken": "${secret:TELEGRAM_TOKEN}"}}}]
+    )
+    """A JSON merge patch (RFC 7396) over the agent's own config file, replaced as a whole: null takes a key away there.
+    A channel's token is a reference to one of the tenant's secrets; credentials in the clear are refused."""
     uses: UsesBody | None = None
     """What its agent may use: models, tools, names on the net, and how much of it."""
 
@@ -306,6 +311,8 @@ class TenantDocument(Document):
     access: Access
     public_paths: list[str]
     inbox: list[InboxPathDocument]
+    config: dict[str, Any]
+    """What its spec says of its agent's own config, with references where secrets go."""
     uses: UsesBody
     limits: LimitsDocument
     sleep: SleepDocument

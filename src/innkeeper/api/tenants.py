@@ -192,6 +192,7 @@ def spec_patch(body: SpecBody) -> SpecPatch:
         custom=_custom(body.custom) if body.custom else None,
         public_paths=tuple(body.public_paths) if body.public_paths is not None else None,
         inbox=tuple(_inbox(each) for each in body.inbox) if body.inbox is not None else None,
+        config=body.config,
         uses=body.uses.model_dump(exclude_unset=True) if body.uses else None,
     )
 

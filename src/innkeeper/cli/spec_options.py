@@ -52,6 +52,14 @@ def spec_body(
         Path | None,
         typer.Option(metavar="FILE", help="What its agent may use: a JSON file, as the API's `uses`; `-` reads stdin."),
     ] = None,
+    agent_config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON merge patch over the agent's own config, as the API's `config`, with `${secret:NAME}` for a "
+            "channel's token; `-` reads stdin.",
+        ),
+    ] = None,
     sleep_preset: Annotated[
         str | None,
         typer.Option(help="Windows by name: snappy, balanced, frugal, ocmt, or your own.", rich_help_panel=_SLEEP),
@@ -115,6 +123,7 @@ def spec_body(
         env=_environment(env or [], env_file),
         hostnames=hostname,
         access=access,
+        config=_object(agent_config),
         uses=_object(uses),
         custom=_said(image=image, port=port, health_path=health_path, command=command, mount=mount),
     ) | _whole(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from innkeeper.core.access import Actor, ActorKind
+from innkeeper.core.references import paths
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.uses import Uses
 
@@ -76,6 +77,7 @@ def told(tenant: Tenant) -> Mapping[str, object]:
         "custom": spec.custom and {**asdict(spec.custom), "command": len(spec.custom.command)},
         "public_paths": list(spec.public_paths),
         "inbox": [asdict(each) for each in spec.inbox],
+        "config": paths(spec.config),
         "uses": told_uses(spec.uses),
         "wanted": tenant.wanted,
         "rung": tenant.rung,

@@ -34,6 +34,7 @@ from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erase
 from innkeeper.core.policy import Presets
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
 from innkeeper.core.releases import Releases
+from innkeeper.core.remaking import retried, rung_after
 from innkeeper.core.specs import SpecPatch, changed_spec, new_spec, same_instance
 from innkeeper.core.tenant import Tenant, Wanted, check_name
 
@@ -199,9 +200,9 @@ class Control:
                 wanted=wanted or tenant.wanted,
                 revision=revision,
                 remade_at=revision if remade else tenant.remade_at,
-                rung=_rung_after(tenant.rung, wanted, remade=remade),
+                rung=rung_after(tenant.rung, wanted, remade=remade),
             )
-            changed = _retried(changed, tenant)
+            changed = retried(changed, tenant)
             fields = [key for key, value in vars(patch).items() if value is not None]
             operation = await self._change(tx, OperationKind.UPDATE, changed, tenant, actor, once, fields=fields)
         return self._tell(changed, operation)
@@ -294,7 +295,7 @@ class Control:
             if (again := await self._again(tx, actor, once)) is not None:
                 return tenant, again
             _not_leaving(tenant)
-            changed = _retried(change(tenant), tenant)
+            changed = retried(change(tenant), tenant)
             operation = await self._change(tx, kind, changed, tenant, actor, once, **detail)
         return self._tell(changed, operation)
 
@@ -346,23 +347,6 @@ class Control:
         self._bus.publish(TenantChanged(tenant=tenant.name, now=tenant))
         self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))
         return tenant, operation
-
-
-def _rung_after(rung: Rung, wanted: Wanted | None, *, remade: bool) -> Rung:
-    """Whoever is to be always awake is up, also when that ends; a sleeping instance of an old spec is of no use, and
-    made anew when it wakes."""
-    if wanted is Wanted.AWAKE:
-        return Rung.RUNNING
-    return Rung.STOPPED if remade and rung is not Rung.RUNNING else rung
-
-
-def _retried(changed: Tenant, tenant: Tenant) -> Tenant:
-    """What is known of a tenant that was just changed: who failed is tried again, who gets a new instance must wait."""
-    if tenant.seen.state is State.FAILED:
-        return replace(changed, seen=replace(tenant.seen, state=State.ABSENT, error=None, crashes=()))
-    if changed.remade_at != tenant.remade_at:
-        return replace(changed, seen=replace(tenant.seen, ready=False))
-    return changed
 
 
 def _awake(wanted: Wanted) -> Wanted:

@@ -71,6 +71,16 @@ class KeysChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretsChanged(Event):
+    """A secret was set, went back to an earlier value, or was deleted; `tenant` is empty for the platform's."""
+
+    kind: ClassVar[str] = "tenant.secrets"
+    owner: str = field(repr=False)
+    """The tenant's id, or that of the platform."""
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PeopleChanged(Event):
     """What a user is or may, or one of their credentials, changed; of no tenant in particular."""
 

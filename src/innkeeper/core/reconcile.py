@@ -375,10 +375,10 @@ class Reconciler:
         await self._note(lease, look, seen)
 
     async def _erase(self, look: _Look, lease: Lease) -> None:
-        """Folder first, rows last: while the rows are there, somebody comes back to finish the work."""
+        """Folder and key first, rows last: while the rows are there, somebody comes back to finish the work."""
         tenant, now = look.tenant, self._clock.now()
         if tenant.purge:
-            await self._units.erase(tenant.name)
+            await self._seating.clear(tenant)
         ended = [finish(operation, now) for operation in look.operations]
         detail = {"purge": tenant.purge, "operations": [operation.id for operation in ended]}
         line = entry(SYSTEM, "tenant.erased", at=now, of=tenant, detail=detail)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from innkeeper.core.errors import UnknownAgent
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.openings import InboxPath
-from innkeeper.core.ports import Agent, Blueprint, Entrance, Runtime, Seat, Tokens, Units
+from innkeeper.core.ports import Agent, Blueprint, ConfigSecrets, DataKeys, Entrance, Runtime, Seat, Tokens, Units
+from innkeeper.core.references import references, resolved
 from innkeeper.core.tenant import Tenant
 
 
@@ -28,6 +29,8 @@ class Seating:
         runtime: Runtime,
         units: Units,
         tokens: Tokens,
+        secrets: ConfigSecrets,
+        keys: DataKeys,
         hosting: Hosting,
         compose: Composer,
         broker_port: int,
@@ -37,6 +40,8 @@ class Seating:
         self._runtime = runtime
         self._units = units
         self._tokens = tokens
+        self._secrets = secrets
+        self._keys = keys
         self._hosting = hosting
         self._compose = compose
         self._broker_port = broker_port
@@ -50,12 +55,17 @@ class Seating:
         return agent
 
     async def prepare(self, tenant: Tenant) -> None:
-        """Make the tenant's folder whole and current."""
+        """Make the tenant's folder whole and current; SecretMissing and SecretExpired name what its config lacks."""
         agent = self.agent(tenant)
         existing = await self._units.read(tenant.name, agent.config_paths())
         files = agent.render(await self._seat(tenant), existing)
         compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)
         await self._units.write(tenant.name, files, compose=compose, env=env)
+
+    async def clear(self, tenant: Tenant) -> None:
+        """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""
+        await self._units.erase(tenant.name)
+        await self._keys.destroy(tenant.id)
 
     async def listens_to(self, tenant: Tenant) -> Sequence[str]:
         """The channels on which its agent fetches messages itself, by the config that lies in its folder now."""
@@ -104,4 +114,11 @@ class Seating:
             model=self._model,
             gateway_token=self.gateway_token(tenant),
             edge_address=place.gateway,
+            config=await self._config(tenant),
         )
+
+    async def _config(self, tenant: Tenant) -> Mapping[str, Any]:
+        """What the spec says of the agent's config, with the secrets that have to be inside."""
+        config = tenant.spec.config
+        names = references(config)
+        return resolved(config, await self._secrets.reveal_all(names, tenant)) if names else config

@@ -18,3 +18,11 @@ class SecretExpired(Problem):
     code = "secret_expired"
     kind = Kind.CONFLICT
     default_hint = "Set a new value with `innkeeper secret set`."
+
+
+class SecretUnreadable(Problem):
+    """A secret's ciphertext doesn't open: it is another's, was changed, or its data key is missing."""
+
+    code = "secret_unreadable"
+    kind = Kind.UNAVAILABLE
+    default_hint = "Set it anew, after you have found out who changed the database."

@@ -13,6 +13,7 @@ from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, SleepPolicy
 from innkeeper.core.openings import InboxPath, checked_inbox, checked_public_paths
 from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
+from innkeeper.core.references import MARK, checked_config
 from innkeeper.core.release import Release, version_key
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Spec
 from innkeeper.core.uses_reading import changed_uses
@@ -52,6 +53,7 @@ class SpecPatch:
     custom: CustomAgent | None = None
     public_paths: tuple[str, ...] | None = None
     inbox: tuple[InboxPath, ...] | None = None
+    config: Mapping[str, Any] | None = None
     uses: Mapping[str, Any] | None = None
 
 
@@ -98,6 +100,7 @@ def changed_spec(
         custom=patch.custom or spec.custom,
         public_paths=checked_public_paths(_or(patch.public_paths, spec.public_paths)),
         inbox=checked_inbox(_or(patch.inbox, spec.inbox)),
+        config=checked_config(_or(patch.config, spec.config), agent.keeps_secret),
         uses=changed_uses(spec.uses, patch.uses or {}),
     )
     _check_limits(changed.limits, agent)
@@ -169,6 +172,12 @@ def _check_env(env: Mapping[str, str]) -> None:
             )
         if "\0" in value or "\n" in value or "\r" in value:
             raise InvalidSpec(f"The value of {name} has a line break or NUL in it.", field="env")
+        if MARK in value:
+            raise InvalidSpec(
+                f"{name} refers to a secret, and environment is no place for one: whoever asks the runtime sees it.",
+                field="env",
+                hint="Let the broker put it on (`uses`), or where an agent has to hold it, refer to it in `config`.",
+            )
 
 
 def _check_hostnames(hostnames: tuple[str, ...], domain: str) -> None:

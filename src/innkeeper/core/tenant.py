@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from innkeeper.core.errors import InvalidName
 from innkeeper.core.instance import State
@@ -82,6 +83,8 @@ class Spec:
     """Paths that anybody may reach without a key: `/hooks/verify`, or `/static/*` for all that lies below."""
     inbox: tuple[InboxPath, ...] = ()
     """Paths whose webhooks are kept and delivered in order."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """A JSON merge patch over the agent's own config; `${secret:NAME}` stands where a secret has to be inside."""
     uses: Uses = NO_USES
     """What the agent may use, and how much of it."""
 

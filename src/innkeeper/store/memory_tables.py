@@ -10,6 +10,7 @@ from innkeeper.core.operations import Operation
 from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
+from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Ends, Line
 
@@ -31,6 +32,8 @@ class Tables:
     tokens: dict[str, ApiToken] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     tickets: dict[str, Ticket] = field(default_factory=dict)
+    secrets: dict[tuple[str, str, int], tuple[SecretVersion, bytes]] = field(default_factory=dict)
+    """By owner, name and version, with their ciphertexts."""
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
     trail: dict[int, Line] = field(default_factory=dict)
     ends: list[Ends] = field(default_factory=list)

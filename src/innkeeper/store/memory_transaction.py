@@ -18,6 +18,7 @@ from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_people import MemoryPeople
+from innkeeper.store.memory_secrets import MemorySecrets
 from innkeeper.store.memory_tables import Tables
 from innkeeper.store.memory_trail import MemoryChain
 
@@ -29,6 +30,7 @@ class MemoryTransaction:
         self._tables = tables
         self.messages = MemoryMessages(tables)
         self.people = MemoryPeople(tables)
+        self.secrets = MemorySecrets(tables)
         self.chain = MemoryChain(tables, links)
 
     # --- tenants ------------------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ class MemoryTransaction:
         tables.messages = {n: each for n, each in tables.messages.items() if each[0].tenant != name}
         tables.keys = {id_: key for id_, key in tables.keys.items() if key.tenant != name}
         self.people.drop_tenant(name)
+        self.secrets.drop_tenant(name)
         its = {operation.id for operation in tables.operations.values() if operation.tenant_id == tenant_id}
         tables.receipts = {use: kept for use, kept in tables.receipts.items() if kept.operation_id not in its}
 

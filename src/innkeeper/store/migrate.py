@@ -22,6 +22,12 @@ async def migrate(engines: Engines) -> None:
         await connection.run_sync(_upgrade, engines.place)
 
 
+async def is_blank(engines: Engines) -> bool:
+    """Whether nothing was ever migrated there."""
+    async with engines.reads.begin() as connection:
+        return await connection.run_sync(_version) is None
+
+
 def newest() -> str:
     """The last migration's number, which its file is named by."""
     return max(script.name[1:5] for script in (SCRIPTS / "versions").glob("v*.py"))

@@ -63,8 +63,13 @@ def kept_already() -> Conflict:
     return Conflict("That message is kept already.")
 
 
+def version_taken(name: str) -> Conflict:
+    """A second value of a secret with that version."""
+    return Conflict(f"Somebody else set {name} just now.", hint="Look again, then repeat it.")
+
+
 def no_tenant(name: str) -> UnknownTenant:
-    """A key or a message for nobody."""
+    """A key, a message or a secret for nobody."""
     return UnknownTenant(f"There is no tenant {name}.")
 
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
-from sqlalchemy import BindParameter, bindparam, delete, or_, update
+from sqlalchemy import BindParameter, bindparam, delete, make_url, or_, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from innkeeper.core.audit import Entry
@@ -21,7 +22,7 @@ from innkeeper.store import lease as leases
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.engines import Engines, connect
 from innkeeper.store.faults import translated
-from innkeeper.store.migrate import migrate
+from innkeeper.store.migrate import is_blank, migrate
 from innkeeper.store.transaction import SqlTransaction
 
 _ENDED = [status.value for status in Status if status.ended]
@@ -47,6 +48,18 @@ class SqlStore:
             await engines.dispose()
             raise
         return store
+
+    @staticmethod
+    async def is_blank(url: str) -> bool:
+        """Whether there is no database of ours yet; nothing is made."""
+        if not _may_be_there(url):
+            return True
+        engines = connect(url)
+        try:
+            with translated(engines.place):
+                return await is_blank(engines)
+        finally:
+            await engines.dispose()
 
     @classmethod
     def as_it_is(cls, url: str, *, links: Links) -> SqlStore:
@@ -165,3 +178,8 @@ class SqlStore:
 
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _may_be_there(url: str) -> bool:
+    where = make_url(url)
+    return where.get_backend_name() != "sqlite" or Path(where.database or "").exists()

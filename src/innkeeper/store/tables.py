@@ -224,6 +224,19 @@ messages = Table(
     sqlite_autoincrement=True,  # a number is never given twice, whatever is dropped
 )
 
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("owner", EXACT, primary_key=True),
+    Column("name", EXACT, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), index=True),  # null: the platform's own
+    Column("created_at", EXACT, nullable=False),
+    Column("created_by", EXACT, nullable=False),
+    Column("expires_at", EXACT),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -18,6 +18,7 @@ from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.messages import SqlMessages
 from innkeeper.store.people import SqlPeople
+from innkeeper.store.secrets import SqlSecrets
 from innkeeper.store.trail import SqlChain
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class SqlTransaction:
         self._connection = connection
         self.messages = SqlMessages(connection)
         self.people = SqlPeople(connection)
+        self.secrets = SqlSecrets(connection)
         self.chain = SqlChain(connection, links)
 
     # --- tenants ------------------------------------------------------------------------------------------------

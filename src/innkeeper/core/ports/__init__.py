@@ -16,9 +16,10 @@ from innkeeper.core.ports.host import (
     Units,
 )
 from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
+from innkeeper.core.ports.keyring import DataKeys, Lockbox
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
-from innkeeper.core.ports.secrets import Secrets
+from innkeeper.core.ports.secrets import ConfigSecrets, SecretRows, Secrets
 from innkeeper.core.ports.store import LEASE_AT_MOST, LEASE_FOR, Lease, Receipt, Store, Transaction
 
 __all__ = [
@@ -29,14 +30,17 @@ __all__ = [
     "Blueprint",
     "Clock",
     "ConfigFile",
+    "ConfigSecrets",
     "Connections",
     "Consent",
     "Courier",
+    "DataKeys",
     "Endpoint",
     "Entrance",
     "HostMemory",
     "Lease",
     "Load",
+    "Lockbox",
     "MemoryNow",
     "Messages",
     "Movements",
@@ -50,6 +54,7 @@ __all__ = [
     "Runtime",
     "Seals",
     "Seat",
+    "SecretRows",
     "Secrets",
     "SignIn",
     "Store",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
@@ -28,6 +28,9 @@ class Seat:
     gateway_token: str
     edge_address: str
     """The address that requests through the edge come from."""
+    config: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the spec says of the agent's own config, with secrets in the clear: a JSON merge patch (RFC 7396) over what
+    is there, below what we set ourselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +97,15 @@ class Agent(Protocol):
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """The agent's config files; `existing` holds those of `config_paths` that are there already.
 
-        Keys of ours are set, keys of the user's are kept. What can't be parsed is kept aside under another name,
-        as one of the files returned. The result is validated: AgentConfigInvalid says what doesn't hold.
+        Keys of ours are set, and those of the seat's config; other keys of the user's are kept. What can't be parsed is
+        kept aside under another name, as one of the files returned. The result is validated: AgentConfigInvalid says
+        what doesn't hold.
         """
+        ...
+
+    def keeps_secret(self, path: tuple[str, ...]) -> bool:
+        """Whether it has to hold a secret itself at that place of its config, as a channel's token: nobody can put it
+        on for the agent. `path` are the keys down to it."""
         ...
 
     def command(self, spec: Spec) -> tuple[str, ...]:

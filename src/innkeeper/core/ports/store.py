@@ -14,6 +14,7 @@ from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.people import People
+from innkeeper.core.ports.secrets import SecretRows
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Chain
@@ -60,6 +61,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def secrets(self) -> SecretRows:
+        """The vault's rows."""
+        ...
+
+    @property
     def chain(self) -> Chain:
         """The trail, as it stands."""
         ...
@@ -94,7 +100,8 @@ class Transaction(Protocol):
         ...
 
     async def drop_tenant(self, name: str, tenant_id: str) -> None:
-        """Remove the row and all that hangs on it: keys, hostnames, receipts, messages. Operations and audit stay."""
+        """Remove the row and all that hangs on it: keys, hostnames, receipts, messages, secrets. Operations and audit
+        stay."""
         ...
 
     async def add_operation(self, operation: Operation) -> None: ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from innkeeper.keyring import Keyring, KeyringFault, admin_token
 
@@ -18,7 +21,7 @@ def test_tokens_differ_by_tenant_epoch_and_purpose_and_are_stable(tmp_path: Path
     tokens = {
         keyring.broker_token("t_1", 1),
         keyring.broker_token("t_1", 2),
-        keyring.broker_token("t_1, 1", 1),
+        keyring.broker_token("t_11", 1),
         keyring.broker_token("t_2", 1),
         keyring.gateway_token("t_1", 1),
     }
@@ -28,15 +31,13 @@ def test_tokens_differ_by_tenant_epoch_and_purpose_and_are_stable(tmp_path: Path
     assert again.gateway_token("t_1", 1).startswith("ik_g_")
 
 
-def test_the_newest_key_counts(tmp_path: Path) -> None:
-    old = Keyring.open(tmp_path).broker_token("t_1", 1)
-    file = tmp_path / "keyring"
-    kept = json.loads(file.read_text())
-    kept["keys"].insert(
-        0, {"id": "mk_2", "key": "bm90aGluZ25vdGhpbmdub3RoaW5nbm90aGluZ25vdGg=", "created_at": "2999-01-01T00:00:00Z"}
-    )
-    file.write_text(json.dumps(kept))
-    assert Keyring.open(tmp_path).broker_token("t_1", 1) != old
+def test_tokens_hang_on_the_tenants_own_key_and_not_on_the_master(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    before = keyring.broker_token("t_1", 1), keyring.gateway_token("t_1", 1)
+    keyring.rotate()
+    assert (keyring.broker_token("t_1", 1), keyring.gateway_token("t_1", 1)) == before
+    (tmp_path / "keys/t_1.key").unlink()
+    assert Keyring.open(tmp_path).broker_token("t_1", 1) != before[0]
 
 
 # --- sealing ----------------------------------------------------------------------------------------------------------
@@ -57,24 +58,45 @@ def test_what_was_changed_or_is_none_of_ours_doesnt_open(tmp_path: Path) -> None
     keyring = Keyring.open(tmp_path)
     sealed = keyring.seal("t_1", "msg_1", b"x")
     changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
-    for broken in (changed, sealed[:-1], sealed[:30], b"", b"1\nmk_other\n" + b"x" * 40, b"2" + sealed[1:]):
+    for broken in (
+        changed,
+        sealed[:-1],
+        sealed[:30],
+        b"",
+        b"1\nmk_other\n" + b"x" * 40,
+        b"1" + sealed[1:],
+        b"3" + sealed[1:],
+    ):
         with pytest.raises(KeyringFault) as fault:
             keyring.unseal("t_1", "msg_1", broken)
         assert fault.value.hint
 
 
-def test_a_new_key_opens_what_the_old_one_sealed_and_changes_no_fingerprint(tmp_path: Path) -> None:
+def test_a_new_master_key_changes_neither_fingerprints_nor_door_seals_nor_links(tmp_path: Path) -> None:
+    def lasting(keyring: Keyring) -> list[str]:
+        return [keyring.fingerprint("t_1", b"x"), keyring.door_seal("ses_1", "t_1"), keyring.link("", b"row")]
+
     before = Keyring.open(tmp_path)
-    sealed, fingerprint = before.seal("t_1", "msg_1", b"x"), before.fingerprint("t_1", b"x")
-    file = tmp_path / "keyring"
-    kept = json.loads(file.read_text())
-    kept["keys"].append(json.loads(GOOD) | {"created_at": "2999-01-01T00:00:00Z"})
-    file.write_text(json.dumps(kept))
+    sealed, values = before.seal("t_1", "msg_1", b"x"), lasting(before)
+    before.rotate()
     after = Keyring.open(tmp_path)
     assert after.unseal("t_1", "msg_1", sealed) == b"x"
-    assert b"mk_1" in after.seal("t_1", "msg_1", b"x")
-    assert after.fingerprint("t_1", b"x") == fingerprint
-    assert len({fingerprint, after.fingerprint("t_2", b"x"), after.fingerprint("t_1", b"y")}) == 3
+    assert lasting(after) == lasting(before) == values
+    assert len({values[0], after.fingerprint("t_2", b"x"), after.fingerprint("t_1", b"y")}) == 3
+
+
+def test_what_was_sealed_before_there_were_data_keys_still_opens(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    (master,) = json.loads((tmp_path / "keyring").read_text())["keys"]
+    key = hmac.digest(base64.b64decode(master["key"]), b'["innkeeper", "seal", "t_1"]', "sha256")
+    sealed = b"1\n" + master["id"].encode() + b"\n" + b"n" * 12
+    sealed += AESGCM(key).encrypt(b"n" * 12, b"canary", b'["t_1", "msg_1"]')
+    assert keyring.unseal("t_1", "msg_1", sealed) == b"canary"
+    with pytest.raises(KeyringFault):
+        keyring.unseal("t_2", "msg_1", sealed)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_files_are_private_and_alone(tmp_path: Path) -> None:
@@ -86,7 +108,9 @@ def test_the_files_are_private_and_alone(tmp_path: Path) -> None:
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == {
         "admin-token": 0o600,
         "keyring": 0o600,
+        "keys": 0o700,
     }
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (data / "keys").iterdir()} == {0o600}
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
@@ -99,7 +123,8 @@ def test_of_many_that_start_at_once_all_have_the_same(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(start, range(8)))) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["admin-token", "keyring"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["admin-token", "keyring", "keys"]
+    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == [".lock", "masters", "t_1.key"]
 
 
 GOOD = '{"id": "mk_1", "key": "bm90aGluZ25vdGhpbmdub3RoaW5nbm90aGluZ25vdGg=", "created_at": "2026-01-01T00:00:00Z"}'
