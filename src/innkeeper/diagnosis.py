@@ -14,6 +14,7 @@ from innkeeper.core.activate import is_open
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.hosts import Premises
+from innkeeper.core.keyring_facts import KeyringFacts
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
 from innkeeper.core.records import Records
@@ -30,6 +31,8 @@ from innkeeper.host.premises import premises
 from innkeeper.host.sever import ways
 from innkeeper.host.swap import MB, Advice, SwapFacts, advice, swap_facts
 from innkeeper.host.swap_setup import OwnSwap
+from innkeeper.keyring import Keyring
+from innkeeper.keyring.choice import master_source
 from innkeeper.runtimes.addressing import places_in
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.isolation import Answer, probe_isolation
@@ -73,6 +76,7 @@ def doctor_host(
         isolation=None if directory is None else _isolation(directory, runtime),
         missing_rungs=missing_rungs,
         trail=None if records is None else partial(_trail, records),
+        keyring=partial(_keyring, settings) if any((settings.data / each).exists() for each in _USED) else None,
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
@@ -94,6 +98,15 @@ async def _trail(records: Records) -> Trail:
         where = "" if first.number is None else f"number {first.number}: "
         fault = f"the check at {checked.at:%Y-%m-%d %H:%M} UTC has found {where}{first.says}"
     return Trail(fault=fault, checked=None if checked is None else checked.at)
+
+
+_USED = ("keyring", "keys", "innkeeper.db")
+"""Where one of these lies in the data directory, there has to be a keyring."""
+
+
+def _keyring(settings: Settings) -> KeyringFacts:
+    """As it lies there now, whatever a control plane that runs has in memory."""
+    return Keyring.open(settings.data, master_source(settings, settings.data), make=False).facts()
 
 
 def _facts(tenant: Tenant) -> TenantFacts:

@@ -41,6 +41,7 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "access": "guarded",
         "public_paths": [],
         "inbox": [],
+        "config": {},
         "uses": {
             "plan": None,
             "budget": {"day_tokens": None, "month_tokens": None, "day_usd": None, "month_usd": None},

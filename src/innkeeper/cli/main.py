@@ -16,10 +16,12 @@ from innkeeper.cli import (
     doctor,
     host,
     inbox,
+    keyring,
     keys,
     members,
     operations,
     reference_command,
+    secrets,
     serve,
     sessions,
     show,
@@ -66,6 +68,8 @@ app.add_typer(tenants.app, name="tenant")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
+app.add_typer(secrets.app, name="secret")
+app.add_typer(keyring.app, name="keyring")
 app.add_typer(users.app, name="user")
 app.add_typer(members.app, name="member")
 app.add_typer(tokens.app, name="token")

@@ -33,6 +33,7 @@ from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
 from innkeeper.core.policy import Presets
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
+from innkeeper.core.references import check_references
 from innkeeper.core.releases import Releases
 from innkeeper.core.remaking import retried, rung_after
 from innkeeper.core.specs import SpecPatch, changed_spec, new_spec, same_instance
@@ -192,6 +193,8 @@ class Control:
             if tenant.revision != before.revision:
                 raise Conflict(f"{name} was changed by somebody else just now.", hint="Look again, then repeat.")
             spec = changed_spec(tenant.spec, agent, release, patch, domain=self._domain, presets=self.presets)
+            if patch.config is not None:
+                await check_references(tx, tenant, spec)
             remade = not same_instance(tenant.spec, spec)
             revision = tenant.revision + (spec != tenant.spec)
             changed = replace(

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from innkeeper.core.errors import AgentConfigInvalid, InvalidSpec
 from innkeeper.core.secrets import NAME, OURS
+
+if TYPE_CHECKING:  # they know of specs, which are checked here
+    from innkeeper.core.ports import Transaction
+    from innkeeper.core.tenant import Spec, Tenant
 
 Path = tuple[str, ...]
 KeepsSecret = Callable[[Path], bool]
@@ -22,6 +26,7 @@ MARK = "${secret:"
 _REFERENCE = re.compile(r"\$\{secret:(" + NAME.pattern + r")\}")
 _ENVIRONMENT = re.compile(r"\$\{[A-Z][A-Z0-9_]*\}")
 _CREDENTIAL = re.compile(r"(?:token|secret|passw(?:or)?d|passphrase|(?:api|private|encrypt|aes)_?key)$", re.IGNORECASE)
+_NAMED = 5
 BYTES_MAX, DEPTH_MAX = 64 << 10, 20
 
 
@@ -53,6 +58,18 @@ def checked_config(config: Mapping[str, Any], keeps_secret: KeepsSecret) -> Mapp
 
 
 _BROKER = "The broker puts credentials for models, tools and APIs on: see `uses`. A channel's own token may be here."
+
+
+async def check_references(tx: Transaction, tenant: Tenant, spec: Spec) -> None:
+    """Raise InvalidSpec where the vault lacks what the config refers to: it would take the tenant down."""
+    names = references(spec.config)
+    there = {version.name for version in await tx.secrets.versions(tenant.id)} if names else set()
+    if lacking := sorted(names - there):
+        raise InvalidSpec(
+            f"The config refers to {', '.join(lacking[:_NAMED])}, of which {tenant.name} has no secret.",
+            field="config",
+            hint=f"Set it first: `innkeeper secret set {tenant.name} {lacking[0]}`.",
+        )
 
 
 def names_secret(key: str) -> bool:

@@ -233,6 +233,7 @@ class Keyring:
         """Write a copy of all of it, 0600, and remember that; how many data keys it holds."""
         wrapped = [each for owner in self._keys.owners() if (each := self._keys.wrapped(owner)) is not None]
         copy = exports.Copy(masters=self._ring.masters, keys=wrapped)
+        self._note_use()
         exports.write_copy(path, copy, passphrase)
         exports.note(self._keys.folder, path, copy)
         return len(wrapped)

@@ -18,6 +18,7 @@ from innkeeper.host.doctor import (
     images,
     inotify,
     isolation,
+    keyring,
     ladder,
     listening,
     memory,
@@ -50,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
     isolation.check,
     revocation.check,
     audit.check,
+    keyring.check,
 )
 
 DEADLINE_S = 20.0

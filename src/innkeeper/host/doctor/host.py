@@ -15,6 +15,7 @@ import httpx2
 
 from innkeeper.core.certificates import Certificates
 from innkeeper.core.errors import RuntimeUnavailable
+from innkeeper.core.keyring_facts import KeyringFacts
 from innkeeper.core.ladder import Rung
 from innkeeper.host.sever import Ways
 
@@ -83,6 +84,8 @@ class Host:
     """What of the ladder can't be had here, each with the reason; None: nobody has tried."""
     trail: Callable[[], Awaitable[Trail]] | None = None
     """None: no control plane runs."""
+    keyring: Callable[[], KeyringFacts] | None = None
+    """Looks at the keyring, and raises what is wrong with it; None: nothing was ever made with one."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None

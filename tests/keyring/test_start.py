@@ -1,0 +1,161 @@
+"""Starts with the wrong keyring, or none: each one says so, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from innkeeper.core.access import ADMIN
+from innkeeper.core.errors import Problem
+from innkeeper.core.tenant import Tenant
+from innkeeper.diagnosis import doctor_host
+from innkeeper.frontage import edge_plan
+from innkeeper.host.doctor import keyring as check
+from innkeeper.host.doctor.finding import Status
+from innkeeper.keyring import Keyring, KeyringFault
+from innkeeper.settings import Settings
+from innkeeper.store.sql import SqlStore
+from innkeeper.strongroom import open_keyring
+from innkeeper.wiring import build
+from tests.keyring.test_data_keys import files
+from tests.store.databases import POSTGRES, postgres_url
+from tests.store.examples import tenant
+from tests.support.links import LINKS
+
+
+def settings_of(data: Path, **more: object) -> Settings:
+    return Settings(data=data, runtime="memory", edge=False, **more)  # type: ignore[arg-type]
+
+
+async def filled(settings: Settings) -> Tenant:
+    """A control plane that has run, with a tenant and its secret."""
+    async with build(settings) as house:
+        made = tenant("alice")
+        async with house.inn.store.begin() as tx:
+            await tx.add_tenant(made)
+        await house.inn.vault.set("alice", "KEY", "canary", actor=ADMIN)
+    return made
+
+
+def wrong_keyring(data: Path) -> None:
+    Keyring.open(data.parent / "other")
+    shutil.copy(data.parent / "other/keyring", data / "keyring")
+
+
+def no_keyring(data: Path) -> None:
+    (data / "keyring").unlink()
+
+
+def nothing_but_the_database(data: Path) -> None:
+    (data / "keyring").unlink()
+    shutil.rmtree(data / "keys")
+
+
+def no_data_keys(data: Path) -> None:
+    shutil.rmtree(data / "keys")
+
+
+def open_to_others(data: Path) -> None:
+    (data / "keyring").chmod(0o644)
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (wrong_keyring, "lacks the master key"),
+        (no_keyring, "isn't new"),
+        (nothing_but_the_database, "isn't new"),
+        (no_data_keys, "data keys of 1 owners of secrets are missing"),
+        (open_to_others, "open to others"),
+    ],
+)
+async def test_every_start_says_what_is_wrong_with_the_keyring_and_changes_nothing(
+    tmp_path: Path, harm: Callable[[Path], None], says: str
+) -> None:
+    settings = settings_of(tmp_path / "data")
+    await filled(settings)
+    harm(settings.data)
+    before = {name: content for name, content in files(settings.data).items() if "innkeeper.db" not in name}
+    for _ in range(2):
+        with pytest.raises(KeyringFault, match=says) as fault:
+            async with build(settings):
+                pass
+        assert fault.value.hint
+    after = {name: content for name, content in files(settings.data).items() if "innkeeper.db" not in name}
+    after.pop("keys/masters", None) if harm is no_data_keys else None
+    assert after == before
+
+
+@pytest.mark.parametrize("driver", [POSTGRES])
+async def test_a_database_elsewhere_counts_as_well(tmp_path: Path, driver: str) -> None:
+    async with postgres_url() as url:
+        settings = settings_of(tmp_path / "data", database_url=url)
+        await open_keyring(settings)
+        await (await SqlStore.open(url, links=LINKS)).close()
+        shutil.rmtree(settings.data)
+        with pytest.raises(KeyringFault, match="isn't new"):
+            await open_keyring(settings)
+        assert not settings.data.exists()
+
+
+async def test_with_the_right_one_back_all_is_as_it_was(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    alice = await filled(settings)
+    (settings.data / "keyring").rename(tmp_path / "aside")
+    with pytest.raises(KeyringFault):
+        await open_keyring(settings)
+    (tmp_path / "aside").rename(settings.data / "keyring")
+    async with build(settings) as house:
+        assert await house.inn.vault.reveal("KEY", alice) == "canary"
+
+
+async def test_who_ran_before_there_were_data_keys_is_made_anew_once(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    async with build(settings) as house:
+        from dataclasses import replace
+
+        for number, name in enumerate(("ran", "never")):
+            made = tenant(name, number)
+            seen = replace(made.seen, instance_id="c1") if name == "ran" else made.seen
+            async with house.inn.store.begin() as tx:
+                await tx.add_tenant(replace(made, seen=seen))
+    for _ in range(2):
+        async with build(settings) as house:
+            tenants = {name: await house.inn.control.tenant(name) for name in ("ran", "never")}
+            async with house.inn.store.look() as tx:
+                told = [each for _, each in await tx.trail() if each.action == "tenant.restart"]
+        assert {name: each.remade_at for name, each in tenants.items()} == {"ran": 2, "never": 1}
+        assert [each.detail for each in told] == [{"why": "it had no data key"}]
+
+
+# --- before it hurts --------------------------------------------------------------------------------------------------
+
+
+async def test_the_doctor_says_it_before_it_hurts(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+
+    async def found() -> tuple[Status, str]:
+        finding = await check.check(doctor_host(settings, edge_plan(settings)))
+        return finding.status, finding.says
+
+    assert (await found())[0] is Status.SKIP
+    alice = await filled(settings)
+    status, says = await found()
+    assert (status, "there is no copy" in says) == (Status.WARN, True)
+    Keyring.open(settings.data).export(tmp_path / "copy")
+    assert (await found())[0] is Status.OK
+    keyring = Keyring.open(settings.data)
+    keyring.seal("t_new", "x", b"x")
+    status, says = await found()
+    assert (status, says.startswith("1 of ")) == (Status.WARN, True)
+    keyring.export(tmp_path / "copy2")
+    await keyring.destroy(alice.id)
+    status, says = await found()
+    assert (status, "2 keys that were destroyed since" in says) == (Status.OK, True)
+    for harm in (open_to_others, no_keyring):
+        harm(settings.data)
+        with pytest.raises(Problem):
+            await found()
