@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,9 +65,10 @@ async def strong_room(*, store: Store, keyring: Keyring, bus: Bus, clock: Clock)
 # --- for the command line, on this host -------------------------------------------------------------------------------
 
 
-def new_keyring() -> str:
-    """A fresh keyring as JSON, for the environment or a secret manager."""
-    return Masters((new_master(),)).dumped().decode()
+def new_keyring() -> dict[str, Any]:
+    """A fresh keyring, for the environment or a secret manager."""
+    fresh: dict[str, Any] = json.loads(Masters((new_master(),)).dumped())
+    return fresh
 
 
 def export_keyring(settings: Settings, file: Path, passphrase: str | None) -> int:

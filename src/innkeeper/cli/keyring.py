@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -103,8 +104,11 @@ def put_back(
 
 
 @app.command()
-def new() -> None:
+def new(as_json: Json = False) -> None:
     """Print a fresh keyring, for INNKEEPER_MASTER_KEY or whatever INNKEEPER_MASTER_KEY_COMMAND reads it from."""
     from innkeeper.strongroom import new_keyring
 
-    show.line(new_keyring())
+    if as_json:
+        show.document(new_keyring())
+    else:
+        show.line(json.dumps(new_keyring()))  # one line, as variables and secret managers like it

@@ -11,9 +11,10 @@ from datetime import timedelta
 from innkeeper.core.errors import Problem
 from innkeeper.core.identity import Pending
 from innkeeper.core.ports import Clock, Seals
+from innkeeper.core.secrets import PLATFORM
 
 LASTS = timedelta(minutes=15)
-_OWNER, _NAME = "console", "pending sign-in"
+_NAME = "pending sign-in"
 
 
 class Envelopes:
@@ -26,13 +27,13 @@ class Envelopes:
     def seal(self, pending: str, then: str) -> str:
         """The cookie's value."""
         plain = json.dumps([self._clock.now().timestamp(), pending, then]).encode()
-        return base64.urlsafe_b64encode(self._seals.seal(_OWNER, _NAME, plain)).decode()
+        return base64.urlsafe_b64encode(self._seals.seal(PLATFORM, _NAME, plain)).decode()
 
     def open(self, value: str) -> tuple[Pending, str] | None:
         """What was sealed, with the page; None for what isn't ours or too old."""
         try:
             sealed = base64.urlsafe_b64decode(value.encode("ascii"))
-            at, pending, then = json.loads(self._seals.unseal(_OWNER, _NAME, sealed))
+            at, pending, then = json.loads(self._seals.unseal(PLATFORM, _NAME, sealed))
             opened = Pending.loads(pending)
         except (Problem, ValueError, TypeError, binascii.Error):
             return None

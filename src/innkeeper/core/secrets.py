@@ -10,7 +10,7 @@ from datetime import datetime
 from innkeeper.core.errors import Invalid
 
 PLATFORM = "platform"
-"""Owns the secrets that are no tenant's; no tenant's id is so short."""
+"""Owns what is no tenant's; all their ids begin with `tn_`."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 VALUE_MAX_BYTES = 64 << 10
 """In UTF-8; a private key in PEM has 3 KiB."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from innkeeper.core.events import utc_now
 from innkeeper.keyring.faults import KeyDestroyed, KeyringFault
-from innkeeper.keyring.files import alone, read_private, replace_with, translated, wipe, write_once
+from innkeeper.keyring.files import alone, read_private, replace_with, sync_folder, translated, wipe, write_once
 from innkeeper.keyring.masters import KEY_BYTES, MasterKey, Ring
 
 if TYPE_CHECKING:
@@ -171,7 +171,8 @@ class DataKeys:
             self._wipe_left_overs(owner)
 
     def rewrap(self, owner: str) -> bool:
-        """Wrap the owner's key by the newest master key; False where it is so already, or was destroyed."""
+        """Wrap the owner's key by the newest master key; False where it is so already, or was destroyed. It is on the
+        disk for sure after `synced`; until then it may be found as it was, which serves as well."""
         with self._alone():
             try:
                 wrapped = self.wrapped(owner)
@@ -181,8 +182,13 @@ class DataKeys:
                 return False
             again = wrap(wrapped.opened(self._ring.get(wrapped.master)), self._ring.newest)
             with translated(self._path(owner)):
-                replace_with(self._path(owner), again.dumped())
+                replace_with(self._path(owner), again.dumped(), sync=False)
         return True
+
+    def synced(self) -> None:
+        """Have the disk know what was wrapped anew."""
+        with translated(self.folder):
+            sync_folder(self.folder)
 
     def put_back(self, wrapped: Wrapped) -> bool:
         """Put a key there from an export; False where there is one, or it was destroyed."""

@@ -52,15 +52,17 @@ def write_once(path: Path, content: bytes) -> bool:
     return made
 
 
-def replace_with(path: Path, content: bytes) -> None:
-    """Put other content in the file's place; whoever opens it finds the one or the other."""
+def replace_with(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Put other content in the file's place; whoever opens it finds the one or the other. Without `sync` that is so
+    after a power cut, too, until the caller has synced the folder."""
     temporary = _written(path, content)
     try:
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def wipe(path: Path) -> None:

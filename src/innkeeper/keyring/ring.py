@@ -177,6 +177,7 @@ class Keyring:
                 self._ring.masters, added = masters, masters.newest.id
             self._note_use()
             rewrapped = sum(self._keys.rewrap(owner) for owner in self._behind())
+            self._keys.synced()
         return Rotation(
             added=added, newest=self._ring.newest.id, rewrapped=rewrapped, says=self._left_to_do(added, rewrapped)
         )

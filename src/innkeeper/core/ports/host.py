@@ -138,7 +138,8 @@ class HostMemory(Protocol):
 
 
 class Tokens(Protocol):
-    """Credentials that are derived from the keyring and stored nowhere."""
+    """Credentials that are derived from the tenant's data key and stored nowhere; of one whose key was destroyed they
+    are others each time, so that nobody has them. KeyringFault where the key doesn't open."""
 
     def broker_token(self, tenant_id: str, epoch: int) -> str: ...
     def gateway_token(self, tenant_id: str, epoch: int) -> str: ...
@@ -148,10 +149,10 @@ class Tokens(Protocol):
 
 
 class Seals(Protocol):
-    """Encryption with a key of each tenant's, derived from the keyring: the database alone gives nothing away."""
+    """Encryption with each tenant's data key, which the database doesn't hold: alone it gives nothing away."""
 
     def seal(self, tenant_id: str, name: str, plain: bytes) -> bytes:
-        """`plain`, readable only as what goes by that name with that tenant."""
+        """`plain`, readable only as what goes by that name with that tenant. Raises KeyDestroyed, KeyringFault."""
         ...
 
     def unseal(self, tenant_id: str, name: str, sealed: bytes) -> bytes:
