@@ -51,6 +51,14 @@ class ProviderFault(Problem):
     default_hint = "The operator should check the provider's base URL."
 
 
+class DestinationRefused(Problem):
+    """A name leads to an address that the broker doesn't connect to: private, local, or a cloud's metadata."""
+
+    code = "destination_refused"
+    kind = Kind.FORBIDDEN
+    default_hint = "If it is a server of the operator's own, name it in the setting `private_hosts`."
+
+
 class ProviderNotSet(Invalid):
     """The settings choose a provider, but don't say how to reach it."""
 
