@@ -21,9 +21,10 @@ class BrokerSettings(BaseSettings):
     broker_port: int = Field(default=8701, ge=1, le=65535)
     """The broker's port on the gateway address of each tenants' network."""
 
-    broker_provider: str | None = Field(default=None, pattern="^(anthropic|openai|demo)$")
-    """Which provider answers the tenants' model calls: `anthropic`, `openai` (or anything compatible, by its base URL)
-    or the built-in `demo`. Unset: the first that has a key, else `demo`."""
+    broker_provider: str | None = None
+    """Which provider answers the tenants' model calls that don't ask for another: `anthropic`, `openai` (or anything
+    compatible, by its base URL), one of `providers`, or the built-in `demo`. Unset: the first of these that has a key
+    or an address of yours, else `demo`. Set to `anthropic`, `openai` or `demo`, the other two aren't used."""
 
     broker_model: str | None = None
     """The model that tenants are given. Unset: a sensible one of the provider's."""

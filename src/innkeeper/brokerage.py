@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from innkeeper.broker.app import Broker
-from innkeeper.broker.choice import upstream_from
+from innkeeper.broker.choice import platform_upstreams
 from innkeeper.broker.counting import CountingMeter
+from innkeeper.broker.keys import Lookup, Rests
 from innkeeper.broker.listener import BrokerListeners
+from innkeeper.broker.outbound import outbound_client, spelled_out
+from innkeeper.broker.providers import Providers
 from innkeeper.broker.residents import Residents
+from innkeeper.broker.switchboard import Switchboard
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus
 from innkeeper.core.ports import Runtime, Tokens
+from innkeeper.core.ports.secrets import Secrets
+from innkeeper.core.secret_errors import SecretMissing
+from innkeeper.core.tenant import Tenant
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
 
@@ -31,17 +38,38 @@ class Brokerage:
         self.residents.start(supervisor, self.listeners)
 
 
+class NoSecrets:
+    """A vault with nothing in it."""
+
+    async def reveal(self, name: str, tenant: Tenant | None) -> str:
+        """SecretMissing, always."""
+        raise SecretMissing(f"There is no secret {name!r}.")
+
+
 @asynccontextmanager
 async def brokerage(
-    settings: Settings, *, directory: Directory, runtime: Runtime, tokens: Tokens, bus: Bus
+    settings: Settings,
+    *,
+    directory: Directory,
+    runtime: Runtime,
+    tokens: Tokens,
+    bus: Bus,
+    secrets: Secrets | None = None,
 ) -> AsyncIterator[Brokerage]:
     """Put it together, and take it apart at the end."""
-    upstream = upstream_from(settings)
-    residents = Residents(directory=directory, runtime=runtime, tokens=tokens, bus=bus)
-    broker = Broker(callers=residents, upstream=upstream, meter=CountingMeter())
-    listeners = BrokerListeners(broker, port=settings.broker_port)
-    try:
+    async with AsyncExitStack() as stack:
+        written = [settings.anthropic_base_url, settings.openai_base_url]
+        written += [said["base_url"] for said in settings.providers.values()]
+        platforms = outbound_client([*settings.private_hosts, *spelled_out(written)])
+        providers = Providers(
+            client=await stack.enter_async_context(platforms),
+            tenants_client=await stack.enter_async_context(outbound_client(settings.private_hosts)),
+            lookup=Lookup(secrets or NoSecrets()),
+            rests=Rests(),
+        )
+        switchboard = Switchboard(platform_upstreams(settings, providers), providers.own_upstreams)
+        residents = Residents(directory=directory, runtime=runtime, tokens=tokens, bus=bus)
+        broker = Broker(callers=residents, switchboard=switchboard, meter=CountingMeter())
+        listeners = BrokerListeners(broker, port=settings.broker_port)
+        stack.push_async_callback(listeners.close)
         yield Brokerage(broker=broker, residents=residents, listeners=listeners)
-    finally:
-        await listeners.close()
-        await upstream.close()

@@ -8,9 +8,8 @@ import pytest
 
 from innkeeper.broker.anthropic import Anthropic
 from innkeeper.broker.demo import DemoModel
-from innkeeper.broker.http_upstream import HttpUpstream
 from innkeeper.broker.openai import OpenAI
-from tests.broker.house import KEY, House, house_with
+from tests.broker.house import House, house_with, upstream_to
 from tests.support.fake_provider import FakeProvider, fake_provider
 
 
@@ -30,14 +29,15 @@ def fake(provider: tuple[FakeProvider, str]) -> FakeProvider:
 @pytest.fixture
 async def openai_house(provider: tuple[FakeProvider, str]) -> AsyncIterator[House]:
     """In front of a server that speaks OpenAI's protocol."""
-    async with house_with(HttpUpstream(OpenAI(base_url=f"{provider[1]}/v1", key=KEY), model="real-1")) as house:
+    async with upstream_to(OpenAI(base_url=f"{provider[1]}/v1")) as upstream, house_with(upstream) as house:
         yield house
 
 
 @pytest.fixture
 async def anthropic_house(provider: tuple[FakeProvider, str]) -> AsyncIterator[House]:
     """In front of a server that speaks both protocols, as Anthropic does."""
-    async with house_with(HttpUpstream(Anthropic(base_url=provider[1], key=KEY), model="claude-1")) as house:
+    anthropic = Anthropic(base_url=provider[1])
+    async with upstream_to(anthropic, model="claude-1") as upstream, house_with(upstream) as house:
         yield house
 
 

@@ -12,16 +12,24 @@ import httpx2
 
 from innkeeper.broker.app import Broker
 from innkeeper.broker.callers import Caller
+from innkeeper.broker.http_upstream import HttpUpstream
+from innkeeper.broker.keys import Keychain, Lookup, Rests
 from innkeeper.broker.listener import BrokerListeners
 from innkeeper.broker.metering import TenantMeter
+from innkeeper.broker.outbound import PATIENT, outbound_client
+from innkeeper.broker.provider import Provider
+from innkeeper.broker.switchboard import Switchboard
 from innkeeper.broker.upstream import Upstream
 from innkeeper.core.access import same
+from tests.support.secrets import NamedSecrets
 from tests.support.serving import free_port
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 ALICE, BOB, NOBODY = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 TOKENS = {"id-alice": "ik_broker_alice", "id-bob": "ik_broker_bob"}
 KEY = "sk-real-0123456789abcdefghij"
+HERE = "127.0.0.1"
+"""Where the fake providers are, and so whom the broker's clients are allowed to reach."""
 
 
 class Guests:
@@ -72,10 +80,12 @@ class House:
 
 
 @asynccontextmanager
-async def house_with(upstream: Upstream) -> AsyncIterator[House]:
-    """A broker in front of that upstream."""
+async def house_with(
+    *platform: Upstream, own: Callable[[Caller], Mapping[str, Upstream]] = lambda _: {}
+) -> AsyncIterator[House]:
+    """A broker in front of those upstreams, and of what tenants have of their own."""
     guests, meter, port = Guests(), TenantMeter(), free_port()
-    broker = Broker(callers=guests, upstream=upstream, meter=meter)
+    broker = Broker(callers=guests, switchboard=Switchboard(platform, own), meter=meter)
     listeners = BrokerListeners(broker, port=port)
     await listeners.listen_on(["127.0.0.1"])
     house = House(broker=broker, listeners=listeners, meter=meter, guests=guests, url=f"http://127.0.0.1:{port}")
@@ -83,7 +93,20 @@ async def house_with(upstream: Upstream) -> AsyncIterator[House]:
         yield house
     finally:
         await house.close()
-        await upstream.close()
+
+
+@asynccontextmanager
+async def upstream_to(
+    provider: Provider, *keys: str, model: str = "real-1", timeout: httpx2.Timeout = PATIENT
+) -> AsyncIterator[HttpUpstream]:
+    """That provider of the platform's, with these keys in place of the usual one."""
+    secrets = NamedSecrets()
+    references = [f"${{secret:K{number}}}" for number, _ in enumerate(keys or [KEY])]
+    for number, key in enumerate(keys or [KEY]):
+        secrets.put(f"K{number}", key)
+    chain = Keychain(references, lookup=Lookup(secrets), rests=Rests(), provider=provider.name, tenant=None)
+    async with outbound_client([HERE], timeout=timeout) as client:
+        yield HttpUpstream(provider, client=client, keys=chain, default=model)
 
 
 async def until(holds: Callable[[], object]) -> None:

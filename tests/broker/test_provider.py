@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+from ipaddress import ip_address
 
 import httpx2
 import pytest
 
-from innkeeper.broker.http_upstream import HttpUpstream, provider_client
+from innkeeper.broker.http_upstream import HttpUpstream
+from innkeeper.broker.keys import FixedKey
 from innkeeper.broker.metering import Tokens
 from innkeeper.broker.openai import OpenAI
-from tests.broker.house import CHAT, KEY, MESSAGES, TOKENS, House, chat, house_with, message
+from innkeeper.broker.outbound import outbound_client
+from tests.broker.house import CHAT, KEY, MESSAGES, TOKENS, House, chat, house_with, message, upstream_to
 from tests.support.fake_provider import FakeProvider, Hanging, redirects, refuses, says
 from tests.support.serving import free_port
 
@@ -142,8 +145,8 @@ async def test_compressed_answer_arrives_readable(openai_house: House, fake: Fak
 
 
 async def test_provider_that_is_down() -> None:
-    upstream = HttpUpstream(OpenAI(base_url=f"http://127.0.0.1:{free_port()}/v1", key=KEY), model="m")
-    async with house_with(upstream) as house:
+    down = OpenAI(base_url=f"http://127.0.0.1:{free_port()}/v1")
+    async with upstream_to(down) as upstream, house_with(upstream) as house:
         answer = await house.client().post(CHAT, json=chat())
     assert answer.status_code == 502
     assert answer.json()["error"]["code"] == "provider_unreachable"
@@ -153,9 +156,8 @@ async def test_provider_that_is_down() -> None:
 async def test_silent_provider_times_out(provider: tuple[FakeProvider, str]) -> None:
     fake, url = provider
     fake.script = hanging = Hanging()
-    impatient = provider_client(timeout=httpx2.Timeout(60, read=0.05))
-    upstream = HttpUpstream(OpenAI(base_url=f"{url}/v1", key=KEY), model="m", client=impatient)
-    async with house_with(upstream) as house:
+    openai, impatient = OpenAI(base_url=f"{url}/v1"), httpx2.Timeout(60, read=0.05)
+    async with upstream_to(openai, "k-one", "k-two", timeout=impatient) as upstream, house_with(upstream) as house:
         answer = await house.client().post(CHAT, json=chat())
     assert answer.status_code == 504
     await hanging.abandoned.wait()
@@ -199,24 +201,12 @@ async def test_the_key_is_in_no_answer_and_no_log(
     assert TOKENS["id-alice"] not in logged
 
 
-class Flaky(httpx2.AsyncHTTPTransport):
-    """Refuses the first connection."""
-
-    tries = 0
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Try for real from the second time on."""
-        self.tries += 1
-        if self.tries == 1:
-            raise httpx2.ConnectError("refused")
-        return await super().handle_async_request(request)
-
-
 async def test_one_refused_connection_is_tried_again(provider: tuple[FakeProvider, str]) -> None:
     fake, url = provider
-    flaky = Flaky()
-    client = provider_client(transport=flaky)
-    upstream = HttpUpstream(OpenAI(base_url=f"{url}/v1", key=KEY), model="m", client=client)
-    async with house_with(upstream) as house:
-        assert (await house.client().post(CHAT, json=chat())).status_code == 200
-    assert (flaky.tries, len(fake.asked)) == (2, 1)
+    names = ["127.0.0.9", "127.0.0.1"]  # nobody listens on the first
+    port = url.rpartition(":")[2]
+    async with outbound_client(["api.example"], resolve=lambda *_: [ip_address(names.pop(0))]) as client:
+        openai = OpenAI(base_url=f"http://api.example:{port}/v1")
+        async with house_with(HttpUpstream(openai, client=client, keys=FixedKey(KEY), default="m")) as house:
+            assert (await house.client().post(CHAT, json=chat())).status_code == 200
+    assert (names, len(fake.asked)) == ([], 1)

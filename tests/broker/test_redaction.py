@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innkeeper.broker.redaction import Redactor, redact_keys
+from innkeeper.broker.redaction import Redactor, redact, redact_keys
 
 SECRET = "sk-ssk-sk-x"
 pieces = st.lists(st.sampled_from([SECRET, "sk-", "s", SECRET[:-1], "k-ss", "data: ", "\n"]), max_size=12)
@@ -20,6 +20,15 @@ def test_any_cut(parts: list[str], cuts: list[int]) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut <= len(text)), len(text)]
     seen = b"".join(redactor.feed(text[a:b]) for a, b in pairwise(edges)) + redactor.rest()
     assert seen == text.replace(SECRET.encode(), b"*" * len(SECRET))
+
+
+@given(pieces, st.lists(st.integers(0, 200)))
+def test_several_secrets_at_any_cut(parts: list[str], cuts: list[int]) -> None:
+    text = "".join(parts).encode()
+    redactor = Redactor(SECRET, "k-ss", "")
+    edges = [0, *sorted(cut for cut in cuts if cut <= len(text)), len(text)]
+    seen = b"".join(redactor.feed(text[a:b]) for a, b in pairwise(edges)) + redactor.rest()
+    assert seen == redact(text, SECRET, "k-ss", "")
 
 
 def test_an_event_is_never_held_back() -> None:

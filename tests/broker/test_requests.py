@@ -45,7 +45,7 @@ async def test_bad_body(anthropic_house: House, fake: FakeProvider, path: str, b
     [
         ("GET", CHAT),
         ("POST", "/v1/models"),
-        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/images/generations"),
         ("POST", "/v1/chat/completions/"),
         ("POST", "/v1/%2e%2e/v1/chat/completions"),
         ("GET", "/"),

@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from innkeeper.broker.callers import Caller
-from innkeeper.broker.calls import Call
 from innkeeper.broker.exchange import BODY_LIMIT
-from innkeeper.broker.problems import ProtocolUnsupported, TooManyCalls
-from innkeeper.broker.upstream import Upstream
+from innkeeper.broker.problems import TooManyCalls
 
 CALLS_LIMIT = 128
 BYTES_LIMIT = 8 * BODY_LIMIT
@@ -24,10 +22,9 @@ class _UnderWay:
 
 
 class Admission:
-    """Counts each tenant's calls in flight, and decides."""
+    """Counts each tenant's calls in flight, and bounds them."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self) -> None:
         self._under_way: dict[str, _UnderWay] = {}
 
     def in_flight(self, tenant: str) -> int:
@@ -64,10 +61,3 @@ class Admission:
             under_way.size_bytes -= size_bytes
             if not under_way.calls:
                 del self._under_way[caller.tenant]
-
-    def admit(self, call: Call) -> None:
-        """Let the call pass, or raise the Problem that it is refused with."""
-        if call.endpoint not in self._upstream.endpoints:
-            raise ProtocolUnsupported(
-                f"The provider behind this broker ({self._upstream.name}) doesn't serve {call.endpoint.value[1]}."
-            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 
 from starlette.types import Receive, Scope, Send
@@ -11,22 +10,24 @@ from innkeeper.broker.admission import Admission
 from innkeeper.broker.callers import Callers, identify
 from innkeeper.broker.calls import Call, Dialect, Endpoint, dialect_of, read_call
 from innkeeper.broker.exchange import JSON, ClientGone, Exchange
+from innkeeper.broker.listing import models_page
 from innkeeper.broker.metering import Meter, Reading, Usage
 from innkeeper.broker.problems import TooManyCalls
 from innkeeper.broker.refusals import error_body, status_of
 from innkeeper.broker.relay import relay
-from innkeeper.broker.upstream import Stream, Upstream
+from innkeeper.broker.switchboard import Line, Switchboard
+from innkeeper.broker.upstream import Stream
 from innkeeper.core.errors import Problem
 
 
 class Broker:
     """Serves every tenant; listens nowhere by itself."""
 
-    def __init__(self, *, callers: Callers, upstream: Upstream, meter: Meter) -> None:
+    def __init__(self, *, callers: Callers, switchboard: Switchboard, meter: Meter) -> None:
         self._callers = callers
-        self._upstream = upstream
+        self._switchboard = switchboard
         self._meter = meter
-        self._admission = Admission(upstream)
+        self._admission = Admission()
 
     def in_flight(self, tenant: str) -> int:
         """How many model calls of the tenant are under way: one that waits for a model mustn't be put to sleep."""
@@ -63,30 +64,31 @@ class Broker:
         caller = identify(self._callers, exchange.address, exchange.headers)
         endpoint = Endpoint.of(exchange.method, exchange.path)
         if endpoint is Endpoint.MODELS:
-            await exchange.answer(200, _models(self._upstream, dialect))
+            await exchange.answer(200, models_page(self._switchboard.models(caller), dialect))
             return
         with self._admission.enter(caller, exchange.size):
             call = read_call(caller, endpoint, dialect, exchange.headers, await exchange.body())
-            self._admission.admit(call)
-            await exchange.unless_gone(self._carry_out(call, exchange))
+            line = self._switchboard.pick(call)
+            await exchange.unless_gone(self._carry_out(call, line, exchange))
 
-    async def _carry_out(self, call: Call, exchange: Exchange) -> None:
+    async def _carry_out(self, call: Call, line: Line, exchange: Exchange) -> None:
         reading = Reading()
-        async with self._upstream.answer(call) as answer:
+        async with line.answer(call) as answer:
             try:
                 await relay(answer, call, exchange, reading)
             finally:
                 if call.endpoint is not Endpoint.COUNT_TOKENS and (isinstance(answer, Stream) or answer.status < 400):
-                    self._tell_meter(call, reading)
+                    self._tell_meter(call, line, reading)
 
-    def _tell_meter(self, call: Call, reading: Reading) -> None:
+    def _tell_meter(self, call: Call, line: Line, reading: Reading) -> None:
         self._meter.used(
             Usage(
                 tenant=call.caller.tenant,
                 tenant_id=call.caller.tenant_id,
-                provider=self._upstream.name,
-                model=self._upstream.model_for(call),
+                provider=line.name,
+                model=line.model,
                 tokens=reading.tokens,
+                own=line.own,
             )
         )
 
@@ -94,18 +96,3 @@ class Broker:
 async def _refuse(exchange: Exchange, dialect: Dialect, problem: Problem) -> None:
     retry = ((b"retry-after", b"1"),) if isinstance(problem, TooManyCalls) else ()
     await exchange.answer(status_of(problem), error_body(dialect, problem), (*JSON, *retry))
-
-
-def _models(upstream: Upstream, dialect: Dialect) -> bytes:
-    names = upstream.models
-    match dialect:
-        case Dialect.OPENAI:
-            entries = [{"id": name, "object": "model", "created": 0, "owned_by": upstream.name} for name in names]
-            return json.dumps({"object": "list", "data": entries}).encode()
-        case Dialect.ANTHROPIC:
-            listed = [
-                {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-                for name in names
-            ]
-            page = {"data": listed, "has_more": False, "first_id": names[0], "last_id": names[-1]}
-            return json.dumps(page).encode()

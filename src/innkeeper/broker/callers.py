@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from innkeeper.core.errors import Unauthenticated
+from innkeeper.core.tenant import Tenant
+from innkeeper.core.uses import NO_USES, Uses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +19,13 @@ class Caller:
     tenant_id: str
     epoch: int
     """Which generation of its derived tokens is valid."""
+    record: Tenant | None = field(default=None, compare=False, repr=False)
+    """All that is known of the tenant: what it may use, and whose secrets are looked up for it."""
+
+    @property
+    def uses(self) -> Uses:
+        """What its agent may use."""
+        return self.record.spec.uses if self.record else NO_USES
 
 
 class Callers(Protocol):

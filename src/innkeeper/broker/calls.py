@@ -32,6 +32,8 @@ class Endpoint(Enum):
     CHAT = ("POST", "/v1/chat/completions")
     MESSAGES = ("POST", "/v1/messages")
     COUNT_TOKENS = ("POST", "/v1/messages/count_tokens")
+    RESPONSES = ("POST", "/v1/responses")
+    EMBEDDINGS = ("POST", "/v1/embeddings")
     MODELS = ("GET", "/v1/models")
 
     @classmethod
@@ -43,11 +45,14 @@ class Endpoint(Enum):
             raise UnknownEndpoint("The broker has nothing at this method and path.") from None
 
 
+_OPENAIS = frozenset(each.value[1] for each in (Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.EMBEDDINGS))
+
+
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """The protocol that the client understands, so that even a refusal is in its own words."""
     if path.startswith("/v1/messages"):
         return Dialect.ANTHROPIC
-    if path != "/v1/chat/completions" and "anthropic-version" in headers:
+    if path not in _OPENAIS and "anthropic-version" in headers:
         return Dialect.ANTHROPIC
     return Dialect.OPENAI
 
@@ -75,8 +80,8 @@ class Call:
 
     @property
     def hides_usage(self) -> bool:
-        """Whether the client speaks OpenAI's protocol, streams, and didn't ask for a last event with the usage."""
-        if self.dialect is not Dialect.OPENAI or not self.streams:
+        """Whether the client streams a chat completion, and didn't ask for a last event with the usage."""
+        if self.endpoint is not Endpoint.CHAT or not self.streams:
             return False
         options = self.request.get("stream_options")
         return not (isinstance(options, dict) and options.get("include_usage") is True)
@@ -93,6 +98,8 @@ def read_call(caller: Caller, endpoint: Endpoint, dialect: Dialect, headers: Map
     model = request.get("model")
     if not isinstance(model, str) or not model:
         raise Invalid("`model` is missing.", hint=f"Name a model; `{MODEL_ALIAS}` is the operator's.", field="model")
+    if endpoint is Endpoint.RESPONSES and request.get("background"):
+        raise Invalid("`background` isn't served: what it used would come after the answer.", field="background")
     carried = {name: headers[name] for name in _CARRIED if name in headers}
     if not all(value.isascii() for value in carried.values()):
         raise Invalid(f"{' and '.join(carried)} must be ASCII.")

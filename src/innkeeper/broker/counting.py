@@ -12,7 +12,8 @@ class CountingMeter(TenantMeter):
     def used(self, usage: Usage) -> None:
         """Add one call."""
         super().used(usage)
-        telemetry.broker_calls.labels(provider=usage.provider, usage="told" if usage.tokens else "unknown").inc()
+        provider = "own" if usage.own else usage.provider  # tenants' own names would be labels without end
+        telemetry.broker_calls.labels(provider=provider, usage="told" if usage.tokens else "unknown").inc()
         if usage.tokens is not None:
-            telemetry.broker_tokens.labels(provider=usage.provider, direction="input").inc(usage.tokens.input)
-            telemetry.broker_tokens.labels(provider=usage.provider, direction="output").inc(usage.tokens.output)
+            telemetry.broker_tokens.labels(provider=provider, direction="input").inc(usage.tokens.input)
+            telemetry.broker_tokens.labels(provider=provider, direction="output").inc(usage.tokens.output)

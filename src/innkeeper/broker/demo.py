@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from innkeeper.broker import demo_shapes
-from innkeeper.broker.calls import MODEL_ALIAS, Call, Dialect, Endpoint
+from innkeeper.broker.calls import Call, Dialect, Endpoint
 from innkeeper.broker.exchange import JSON
 from innkeeper.broker.metering import Tokens
 from innkeeper.broker.upstream import Answer, Reply, Stream
@@ -35,9 +35,11 @@ class DemoModel:
 
     name = "demo"
     endpoints = frozenset({Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.COUNT_TOKENS})
-    models: Sequence[str] = (MODEL_ALIAS, DEMO_MODEL)
+    default: str | None = DEMO_MODEL
+    patterns: Sequence[str] = ()
+    slashed = False
 
-    def model_for(self, call: Call) -> str:
+    def model_for(self, model: str) -> str:
         """Whatever was asked for."""
         return DEMO_MODEL
 
@@ -61,9 +63,6 @@ class DemoModel:
             tokens=Tokens(input=asked, output=len(text.split())),
         )
         yield _shaped(call, said)
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
 
 
 def demo_answer(words: str) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
 
 import httpx2
 import structlog
 
-from innkeeper.broker.calls import MODEL_ALIAS, Call
+from innkeeper.broker.calls import Call
 from innkeeper.broker.exchange import JSON, Headers
+from innkeeper.broker.keys import Key
 from innkeeper.broker.metering import json_object
-from innkeeper.broker.problems import ProviderFault, ProviderTimeout, ProviderUnreachable
+from innkeeper.broker.problems import DestinationRefused, ProviderFault, ProviderTimeout, ProviderUnreachable
 from innkeeper.broker.provider import Provider
 from innkeeper.broker.redaction import Redactor, redact, redact_keys
 from innkeeper.broker.refusals import error_body
@@ -23,7 +25,6 @@ from innkeeper.core.errors import Invalid
 
 _log = structlog.get_logger(__name__)
 
-_TIMEOUT = httpx2.Timeout(connect=10.0, read=300.0, write=60.0, pool=10.0)
 _REPLY_LIMIT = 32 * 1024 * 1024
 _ERROR_LIMIT = 64 * 1024
 _PASSED = frozenset({b"content-type", b"cache-control", b"retry-after", b"retry-after-ms", b"x-should-retry"}) | {
@@ -33,39 +34,70 @@ _PASSED = frozenset({b"content-type", b"cache-control", b"retry-after", b"retry-
 """The provider's headers that tenants see. Its rate limits and organisation are the operator's business."""
 
 
-class HttpUpstream:
-    """One provider for all tenants, with connections kept open to it."""
+class Keys(Protocol):
+    """The keys of one provider."""
 
-    def __init__(self, provider: Provider, *, model: str, client: httpx2.AsyncClient | None = None) -> None:
+    def in_turn(self) -> AsyncGenerator[Key]:
+        """Those to be tried; raises KeyUnavailable."""
+        ...
+
+
+class HttpUpstream:
+    """One provider, reached over HTTP with one key after the other."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        *,
+        client: httpx2.AsyncClient,
+        keys: Keys,
+        default: str | None = None,
+        patterns: Sequence[str] = (),
+        slashed: bool = False,
+    ) -> None:
         self.name = provider.name
         self.endpoints = provider.endpoints
-        self.models: Sequence[str] = (MODEL_ALIAS, model)
+        self.default = default
+        self.patterns = patterns
+        self.slashed = slashed
         self._provider = provider
-        self._model = model
-        self._client = client or provider_client()
+        self._client = client
+        self._keys = keys
 
-    def model_for(self, call: Call) -> str:
-        """The operator's model for the alias; every other name is the provider's business."""
-        return self._model if call.model == MODEL_ALIAS else call.model
+    def model_for(self, model: str) -> str:
+        """The same; what its names mean is the provider's business."""
+        return model
 
     @asynccontextmanager
     async def answer(self, call: Call) -> AsyncIterator[Answer]:
-        """Send the call and give the answer as soon as its headers are there."""
-        request = self._request(call)
-        with self._translated():
-            response = await self._send(request)
-        try:
-            yield await self._read(call, response)
-        finally:
-            await response.aclose()
+        """Send the call and give the answer as soon as its headers are there.
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.aclose()
+        Where the provider refuses it, the next key is tried, as long as nothing was passed on; if none is left, the
+        last refusal is the answer. A provider that goes silent or breaks off isn't asked again: it may have worked.
+        """
+        secrets: list[str] = []
+        refusal: Reply | None = None
+        async with aclosing(self._keys.in_turn()) as keys:
+            async for key in keys:
+                secrets.append(key.value)
+                with self._translated():
+                    response = await self._send(self._request(call, key.value))
+                try:
+                    if not _asks_for_another_key(response):
+                        key.taken()
+                        yield await self._read(call, response, secrets)
+                        return
+                    if response.status_code in (401, 429):
+                        key.refused(retry_after_s(response))
+                    refusal = await self._refusal(call, response, secrets)
+                finally:
+                    await response.aclose()
+        if refusal is not None:
+            yield refusal
 
-    def _request(self, call: Call) -> httpx2.Request:
-        route = self._provider.route(call)
-        body: dict[str, Any] = {**call.request, "model": self.model_for(call)}
+    def _request(self, call: Call, key: str) -> httpx2.Request:
+        route = self._provider.route(call, key)
+        body = dict(call.request)
         if call.hides_usage:
             options = body.get("stream_options")
             body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
@@ -84,47 +116,43 @@ class HttpUpstream:
         except (httpx2.ConnectError, httpx2.ConnectTimeout):  # nothing was sent yet: once more is safe
             return await self._client.send(request, stream=True)
 
-    async def _read(self, call: Call, response: httpx2.Response) -> Answer:
+    async def _read(self, call: Call, response: httpx2.Response, secrets: Sequence[str]) -> Answer:
         if response.status_code >= 400:
-            return await self._refusal(call, response)
+            return await self._refusal(call, response, secrets)
         if response.status_code != 200:
             raise ProviderFault(f"The provider answered {response.status_code}; redirects aren't followed.")
         match _media_type(response):
             case "text/event-stream":
-                return Stream(headers=self._passed(response), chunks=self._chunks(response))
+                return Stream(headers=_passed(response, secrets), chunks=self._chunks(response, secrets))
             case "application/json":
-                body = await self._whole(response, _REPLY_LIMIT)
-                return Reply(status=200, headers=self._passed(response), body=body)
+                body = await self._whole(response, secrets, _REPLY_LIMIT)
+                return Reply(status=200, headers=_passed(response, secrets), body=body)
             case other:
                 raise ProviderFault(f"The provider answered with {other or 'no content type'} where JSON was due.")
 
-    async def _refusal(self, call: Call, response: httpx2.Response) -> Reply:
+    async def _refusal(self, call: Call, response: httpx2.Response, secrets: Sequence[str]) -> Reply:
         """The provider's error: its status always, its words when they are JSON."""
         status = response.status_code
         _log.warning("provider refused a call", provider=self.name, status=status, tenant=call.caller.tenant)
-        headers = [(name, value) for name, value in self._passed(response) if name != b"content-type"]
+        headers = [(name, value) for name, value in _passed(response, secrets) if name != b"content-type"]
         try:
-            text = redact_keys((await self._whole(response, _ERROR_LIMIT)).decode(errors="replace"))
+            text = redact_keys((await self._whole(response, secrets, _ERROR_LIMIT)).decode(errors="replace"))
         except (ProviderFault, ProviderTimeout, ProviderUnreachable):
             text = ""
         problem = ProviderFault(f"The provider answered {status}.", hint="")
         body = text.encode() if json_object(text.encode()) else error_body(call.dialect, problem, status=status)
         return Reply(status=status, headers=[*headers, *JSON], body=body)
 
-    async def _whole(self, response: httpx2.Response, limit: int) -> bytes:
+    async def _whole(self, response: httpx2.Response, secrets: Sequence[str], limit: int) -> bytes:
         body = bytearray()
-        async for chunk in self._chunks(response):
+        async for chunk in self._chunks(response, secrets):
             body += chunk
             if len(body) > limit:
                 raise ProviderFault("The provider's answer is too large.")
         return bytes(body)
 
-    def _passed(self, response: httpx2.Response) -> Headers:
-        passed = ((name.lower(), value) for name, value in response.headers.raw if name.lower() in _PASSED)
-        return [(name, redact(value, self._provider.key)) for name, value in passed]
-
-    async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-        redactor = Redactor(self._provider.key)
+    async def _chunks(self, response: httpx2.Response, secrets: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        redactor = Redactor(*secrets)
         with self._translated():
             async for chunk in response.aiter_bytes():
                 yield redactor.feed(chunk)
@@ -134,24 +162,32 @@ class HttpUpstream:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except DestinationRefused as problem:
+            _log.warning("destination refused", provider=self.name, problem=problem.message)
+            raise DestinationRefused(f"The provider ({self.name}) isn't on the public internet.") from problem
         except httpx2.TimeoutException as error:
             raise ProviderTimeout(f"The provider ({self.name}) went silent.") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ProviderUnreachable(f"The connection to the provider ({self.name}) failed.") from error
 
 
-def provider_client(
-    *, timeout: httpx2.Timeout = _TIMEOUT, transport: httpx2.AsyncBaseTransport | None = None
-) -> httpx2.AsyncClient:
-    """The client that calls to providers are made with: patient, and without a memory of earlier calls."""
-    # No cookies: what a provider sets for one tenant's call must not ride along with another's.
-    return httpx2.AsyncClient(
-        timeout=timeout,
-        transport=transport,
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=15.0),
-        follow_redirects=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
+def retry_after_s(response: httpx2.Response) -> float | None:
+    """How long the provider wants to be left alone, where it says (RFC 9110, 10.2.3: seconds or a date)."""
+    said = response.headers.get("retry-after", "")
+    with suppress(ValueError):
+        return float(said)
+    with suppress(ValueError, TypeError):
+        return (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+    return None
+
+
+def _asks_for_another_key(response: httpx2.Response) -> bool:
+    return response.status_code in (401, 403, 429) or response.status_code >= 500
+
+
+def _passed(response: httpx2.Response, secrets: Sequence[str]) -> Headers:
+    passed = ((name.lower(), value) for name, value in response.headers.raw if name.lower() in _PASSED)
+    return [(name, redact(value, *secrets)) for name, value in passed]
 
 
 def _encode(body: dict[str, Any]) -> bytes:

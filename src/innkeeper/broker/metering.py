@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from innkeeper.broker.sse import Event
 
 _OPENAI_FIELDS = ("prompt_tokens", "completion_tokens")
-_ANTHROPIC_FIELDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+# Anthropic's, and those of OpenAI's responses; the latter count cached tokens among the input.
+_TOKENS_FIELDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Usage:
     model: str
     tokens: Tokens | None
     """None: the provider didn't say, or the stream broke before it did."""
+    own: bool = False
+    """Whether the provider is the tenant's own, and so are its bills."""
 
 
 class Meter(Protocol):
@@ -88,13 +91,13 @@ class Reading:
 
     def note(self, payload: Mapping[str, Any]) -> None:
         """Read a whole JSON answer, or one event's payload."""
-        message = payload.get("message")
-        for usage in (payload.get("usage"), message.get("usage") if isinstance(message, dict) else None):
+        for part in (payload, payload.get("message"), payload.get("response")):
+            usage = part.get("usage") if isinstance(part, dict) else None
             if isinstance(usage, dict):
-                self._take(usage, *_OPENAI_FIELDS, *_ANTHROPIC_FIELDS)
-                details = usage.get("prompt_tokens_details")
-                if isinstance(details, dict):
-                    self._take(details, "cached_tokens")
+                self._take(usage, *_OPENAI_FIELDS, *_TOKENS_FIELDS)
+                for name in ("prompt_tokens_details", "input_tokens_details"):
+                    if isinstance(details := usage.get(name), dict):
+                        self._take(details, "cached_tokens")
 
     @property
     def tokens(self) -> Tokens | None:
@@ -107,9 +110,10 @@ class Reading:
                 output=counts.get("completion_tokens", 0),
                 cache_read=min(cached, prompt),
             )
-        if any(name in counts for name in _ANTHROPIC_FIELDS):
-            values = [counts.get(name, 0) for name in _ANTHROPIC_FIELDS]
-            return Tokens(input=values[0], output=values[1], cache_read=values[2], cache_write=values[3])
+        if any(name in counts for name in _TOKENS_FIELDS):
+            given, output, read, written = (counts.get(name, 0) for name in _TOKENS_FIELDS)
+            cached = min(counts.get("cached_tokens", 0), given)
+            return Tokens(input=given - cached, output=output, cache_read=read + cached, cache_write=written)
         return None
 
     def _take(self, source: Mapping[str, Any], *names: str) -> None:

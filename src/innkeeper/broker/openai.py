@@ -11,12 +11,12 @@ DEFAULT_MODEL = "gpt-5.4"
 class OpenAI(Provider):
     """OpenAI or a compatible server; Anthropic's protocol is refused, for nothing there would understand it."""
 
-    name = "openai"
-    endpoints = frozenset({Endpoint.CHAT})
+    kind = "openai"
+    endpoints = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.EMBEDDINGS})
 
-    def route(self, call: Call) -> Route:
+    def route(self, call: Call, key: str) -> Route:
         """`base_url` ends in `/v1` or whatever the server has in its place."""
         return Route(
-            url=f"{self.base_url}/chat/completions",
-            headers={"authorization": f"Bearer {self.key}"} if self.key else {},
+            url=self.base_url + call.endpoint.value[1].removeprefix("/v1"),
+            headers={"authorization": f"Bearer {key}"} if key else {},
         )

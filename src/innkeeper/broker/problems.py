@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from innkeeper.core.errors import Invalid, Kind, NotFound, Problem
+from innkeeper.core.errors import Forbidden, Invalid, Kind, NotFound, Problem
 
 
 class UnknownEndpoint(NotFound):
@@ -17,6 +17,20 @@ class ProtocolUnsupported(Invalid):
 
     code = "protocol_unsupported"
     default_hint = "Configure the agent for OpenAI chat completions, or ask the operator for another provider."
+
+
+class ModelNotFound(NotFound):
+    """None of the providers that the tenant may use serves that model."""
+
+    code = "model_not_found"
+    default_hint = "List the models with GET /v1/models."
+
+
+class ModelNotAllowed(Forbidden):
+    """The model is none of those that the tenant may use."""
+
+    code = "model_not_allowed"
+    default_hint = "List the models with GET /v1/models; the operator sets `uses.models`."
 
 
 class TooManyCalls(Problem):
@@ -57,6 +71,13 @@ class DestinationRefused(Problem):
     code = "destination_refused"
     kind = Kind.FORBIDDEN
     default_hint = "If it is a server of the operator's own, name it in the setting `private_hosts`."
+
+
+class KeyUnavailable(Problem):
+    """The key that a provider's configuration names can't be had."""
+
+    code = "key_unavailable"
+    default_hint = "Set the secret that the provider's `keys` name, with `innkeeper secret set`."
 
 
 class ProviderNotSet(Invalid):

@@ -21,13 +21,13 @@ class Route:
 class Provider(ABC):
     """What differs between providers."""
 
-    name: ClassVar[str]
+    kind: ClassVar[str]
     endpoints: ClassVar[frozenset[Endpoint]]
 
-    def __init__(self, *, base_url: str, key: str) -> None:
+    def __init__(self, *, base_url: str, name: str = "") -> None:
         self.base_url = base_url.rstrip("/")
-        self.key = key
+        self.name = name or self.kind
 
     @abstractmethod
-    def route(self, call: Call) -> Route:
-        """Where the call goes. Only headers named here reach the provider."""
+    def route(self, call: Call, key: str) -> Route:
+        """Where the call goes, with that key or, where it is empty, with none. No other headers reach the provider."""

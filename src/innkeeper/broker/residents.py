@@ -35,7 +35,7 @@ class Residents:
         tenant = self._directory.tenant(self._names.get(address, ""))
         if tenant is None:
             return None
-        return Caller(tenant=tenant.name, tenant_id=tenant.id, epoch=tenant.token_epoch)
+        return Caller(tenant=tenant.name, tenant_id=tenant.id, epoch=tenant.token_epoch, record=tenant)
 
     def name_at(self, address: str) -> str | None:
         """The name of the tenant whose instance has this address."""

@@ -36,11 +36,15 @@ class Upstream(Protocol):
 
     name: str
     endpoints: frozenset[Endpoint]
-    models: Sequence[str]
-    """What GET /v1/models lists."""
+    default: str | None
+    """The model that `default` means here."""
+    patterns: Sequence[str]
+    """Of the models that it serves; none: it doesn't say, and is asked for any."""
+    slashed: bool
+    """Whether its models' names may themselves begin with its name and a slash, as at a server of many makers'."""
 
-    def model_for(self, call: Call) -> str:
-        """The model that will really answer."""
+    def model_for(self, model: str) -> str:
+        """The model that will really answer when this one is asked for."""
         ...
 
     def answer(self, call: Call) -> AbstractAsyncContextManager[Answer]:
@@ -48,8 +52,4 @@ class Upstream(Protocol):
 
         A streamed answer in OpenAI's protocol always ends with an event about usage, asked for or not.
         """
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections."""
         ...
