@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -21,6 +22,8 @@ from innkeeper.broker.provider import Provider
 from innkeeper.broker.switchboard import Switchboard
 from innkeeper.broker.upstream import Upstream
 from innkeeper.core.access import same
+from innkeeper.core.tenant import Limits, Spec, Tenant
+from innkeeper.core.uses_reading import uses_of
 from tests.support.secrets import NamedSecrets
 from tests.support.serving import free_port
 
@@ -36,10 +39,7 @@ class Guests:
     """Two tenants, known by their addresses."""
 
     def __init__(self) -> None:
-        self.at = {
-            ALICE: Caller(tenant="alice", tenant_id="id-alice", epoch=1),
-            BOB: Caller(tenant="bob", tenant_id="id-bob", epoch=1),
-        }
+        self.at = {ALICE: caller("alice"), BOB: caller("bob")}
 
     def find(self, address: str) -> Caller | None:
         """The one who lives there."""
@@ -48,6 +48,13 @@ class Guests:
     def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
         """Only the first epoch's tokens are known here."""
         return epoch == 1 and same(token, TOKENS[tenant_id])
+
+
+def caller(name: str, **uses: Any) -> Caller:
+    """Alice or bob, whose agent may use that."""
+    spec = Spec(agent="openclaw", release="1", image="i", limits=Limits(memory_mb=512, cpus=1), uses=uses_of(uses))
+    record = Tenant(id=f"id-{name}", name=name, spec=spec, slot=0, created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    return Caller(tenant=name, tenant_id=record.id, epoch=1, record=record)
 
 
 @dataclass(kw_only=True)
