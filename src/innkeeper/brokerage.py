@@ -1,4 +1,4 @@
-"""The part of the composition root that answers what agents ask for: models."""
+"""The part of the composition root that answers what agents ask for: models and APIs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from innkeeper.broker.app import Broker
-from innkeeper.broker.choice import platform_upstreams
+from innkeeper.broker.choice import platform_specs, platform_upstreams
 from innkeeper.broker.counting import CountingMeter
+from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.keys import Lookup, Rests
 from innkeeper.broker.listener import BrokerListeners
 from innkeeper.broker.outbound import outbound_client, spelled_out
@@ -69,7 +70,9 @@ async def brokerage(
         )
         switchboard = Switchboard(platform_upstreams(settings, providers), providers.own_upstreams)
         residents = Residents(directory=directory, runtime=runtime, tokens=tokens, bus=bus)
-        broker = Broker(callers=residents, switchboard=switchboard, meter=CountingMeter())
+        meter = CountingMeter()
+        apis = HttpApis(platform_specs(settings), providers=providers, meter=meter)
+        broker = Broker(callers=residents, switchboard=switchboard, apis=apis, meter=meter)
         listeners = BrokerListeners(broker, port=settings.broker_port)
         stack.push_async_callback(listeners.close)
         yield Brokerage(broker=broker, residents=residents, listeners=listeners)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import httpx2
 
 from innkeeper.broker.app import Broker
 from innkeeper.broker.callers import Caller
+from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.http_upstream import HttpUpstream
 from innkeeper.broker.keys import Keychain, Lookup, Rests
 from innkeeper.broker.listener import BrokerListeners
 from innkeeper.broker.metering import TenantMeter
 from innkeeper.broker.outbound import PATIENT, outbound_client
 from innkeeper.broker.provider import Provider
+from innkeeper.broker.providers import Providers
 from innkeeper.broker.switchboard import Switchboard
 from innkeeper.broker.upstream import Upstream
 from innkeeper.core.access import same
 from innkeeper.core.tenant import Limits, Spec, Tenant
+from innkeeper.core.uses import ProviderSpec
 from innkeeper.core.uses_reading import uses_of
 from tests.support.secrets import NamedSecrets
 from tests.support.serving import free_port
@@ -31,6 +35,7 @@ CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 ALICE, BOB, NOBODY = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 TOKENS = {"id-alice": "ik_broker_alice", "id-bob": "ik_broker_bob"}
 KEY = "sk-real-0123456789abcdefghij"
+NO_APIS: Mapping[str, ProviderSpec] = MappingProxyType({})
 HERE = "127.0.0.1"
 """Where the fake providers are, and so whom the broker's clients are allowed to reach."""
 
@@ -87,19 +92,32 @@ class House:
 
 
 @asynccontextmanager
+async def providers_with(secrets: NamedSecrets, private_host: str = HERE) -> AsyncIterator[Providers]:
+    """Providers whose keys are among those secrets; tenants' own may reach that host alone of all that isn't public."""
+    async with outbound_client([HERE]) as client, outbound_client([private_host]) as tenants_client:
+        yield Providers(client=client, tenants_client=tenants_client, lookup=Lookup(secrets), rests=Rests())
+
+
+@asynccontextmanager
 async def house_with(
-    *platform: Upstream, own: Callable[[Caller], Mapping[str, Upstream]] = lambda _: {}
+    *platform: Upstream, providers: Providers | None = None, apis: Mapping[str, ProviderSpec] = NO_APIS
 ) -> AsyncIterator[House]:
-    """A broker in front of those upstreams, and of what tenants have of their own."""
-    guests, meter, port = Guests(), TenantMeter(), free_port()
-    broker = Broker(callers=guests, switchboard=Switchboard(platform, own), meter=meter)
-    listeners = BrokerListeners(broker, port=port)
-    await listeners.listen_on(["127.0.0.1"])
-    house = House(broker=broker, listeners=listeners, meter=meter, guests=guests, url=f"http://127.0.0.1:{port}")
-    try:
+    """A broker in front of those upstreams and HTTP APIs, and of what tenants have of their own."""
+    async with AsyncExitStack() as stack:
+        if providers is None:
+            providers = await stack.enter_async_context(providers_with(NamedSecrets()))
+        guests, meter, port = Guests(), TenantMeter(), free_port()
+        broker = Broker(
+            callers=guests,
+            switchboard=Switchboard(platform, providers.own_upstreams),
+            apis=HttpApis(apis, providers=providers, meter=meter),
+            meter=meter,
+        )
+        listeners = BrokerListeners(broker, port=port)
+        await listeners.listen_on(["127.0.0.1"])
+        house = House(broker=broker, listeners=listeners, meter=meter, guests=guests, url=f"http://127.0.0.1:{port}")
+        stack.push_async_callback(house.close)
         yield house
-    finally:
-        await house.close()
 
 
 @asynccontextmanager

@@ -15,11 +15,9 @@ import pytest
 from innkeeper.broker.http_upstream import retry_after_s
 from innkeeper.broker.keys import REST_MAX_S, TRIES_MAX, Keychain, Lookup, Rests
 from innkeeper.broker.openai import OpenAI
-from innkeeper.broker.outbound import outbound_client
 from innkeeper.broker.problems import KeyUnavailable
-from innkeeper.broker.providers import Providers
 from innkeeper.core.tenant import Tenant
-from tests.broker.house import ALICE, BOB, CHAT, HERE, House, caller, chat, house_with, upstream_to
+from tests.broker.house import ALICE, BOB, CHAT, HERE, House, caller, chat, house_with, providers_with, upstream_to
 from tests.support.fake_provider import FakeProvider, Gated, Reply, answers, refuses, says
 from tests.support.secrets import NamedSecrets
 
@@ -189,12 +187,12 @@ async def house_of_own(
     own: dict[str, Any], secrets: NamedSecrets | None = None, private_host: str = HERE
 ) -> AsyncIterator[House]:
     """Alice has these of her own, and the platform has none."""
-    async with outbound_client([private_host]) as client:
-        lookup = Lookup(secrets or NamedSecrets())
-        providers = Providers(client=client, tenants_client=client, lookup=lookup, rests=Rests())
-        async with house_with(own=providers.own_upstreams) as house:
-            house.guests.at[ALICE] = caller("alice", providers=own)
-            yield house
+    async with (
+        providers_with(secrets or NamedSecrets(), private_host) as providers,
+        house_with(providers=providers) as house,
+    ):
+        house.guests.at[ALICE] = caller("alice", providers=own)
+        yield house
 
 
 async def test_a_tenants_own_provider_with_its_own_key(provider: tuple[FakeProvider, str]) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Collection
 from starlette.types import Receive, Scope, Send
 
 from innkeeper.broker.admission import Admission
+from innkeeper.broker.api_request import PREFIX
 from innkeeper.broker.callers import Callers, identify
 from innkeeper.broker.calls import Call, Dialect, Endpoint, dialect_of, read_call
 from innkeeper.broker.exchange import JSON, ClientGone, Exchange
+from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.listing import models_page
 from innkeeper.broker.metering import Meter, Reading, Usage
 from innkeeper.broker.problems import TooManyCalls
@@ -23,9 +25,10 @@ from innkeeper.core.errors import Problem
 class Broker:
     """Serves every tenant; listens nowhere by itself."""
 
-    def __init__(self, *, callers: Callers, switchboard: Switchboard, meter: Meter) -> None:
+    def __init__(self, *, callers: Callers, switchboard: Switchboard, apis: HttpApis, meter: Meter) -> None:
         self._callers = callers
         self._switchboard = switchboard
+        self._apis = apis
         self._meter = meter
         self._admission = Admission()
 
@@ -62,6 +65,10 @@ class Broker:
             await exchange.answer(200, b'{"ok":true}')
             return
         caller = identify(self._callers, exchange.address, exchange.headers)
+        if exchange.raw_path.startswith(PREFIX):
+            with self._admission.enter(caller, exchange.size):
+                await self._apis.serve(caller, exchange)
+            return
         endpoint = Endpoint.of(exchange.method, exchange.path)
         if endpoint is Endpoint.MODELS:
             await exchange.answer(200, models_page(self._switchboard.models(caller), dialect))

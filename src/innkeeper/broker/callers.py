@@ -10,6 +10,9 @@ from innkeeper.core.errors import Unauthenticated
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.uses import NO_USES, Uses
 
+_TOKEN_LEAST = 12
+"""Shorter than any token of ours; what is shorter still may be any word."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
@@ -51,6 +54,11 @@ def identify(callers: Callers, address: str, headers: Mapping[str, str]) -> Call
         "The broker token is missing, or isn't valid from this address.",
         hint="Send the tenant's own token from inside its container, as `Authorization: Bearer` or `x-api-key`.",
     )
+
+
+def presented(headers: Mapping[str, str]) -> list[str]:
+    """What may be a broker's token among the headers, so that it is never sent on anywhere."""
+    return [token for token in _tokens(headers) if len(token) >= _TOKEN_LEAST]
 
 
 def _tokens(headers: Mapping[str, str]) -> Iterator[str]:

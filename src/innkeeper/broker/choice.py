@@ -13,7 +13,7 @@ from innkeeper.broker.keys import FixedKey
 from innkeeper.broker.problems import ProviderNotSet
 from innkeeper.broker.providers import Providers
 from innkeeper.broker.upstream import Upstream
-from innkeeper.core.uses import ProviderKind
+from innkeeper.core.uses import ProviderKind, ProviderSpec
 from innkeeper.core.uses_reading import provider_of
 from innkeeper.settings import Settings
 
@@ -37,9 +37,13 @@ def platform_upstreams(settings: Settings, providers: Providers) -> list[Upstrea
     return upstreams
 
 
+def platform_specs(settings: Settings) -> dict[str, ProviderSpec]:
+    """What the settings say of more providers."""
+    return {name: provider_of(said, f"providers.{name}") for name, said in settings.providers.items()}
+
+
 def _more(settings: Settings, providers: Providers) -> Iterator[tuple[str, Upstream]]:
-    for name, said in settings.providers.items():
-        spec = provider_of(said, f"providers.{name}")
+    for name, spec in platform_specs(settings).items():
         if spec.kind is not ProviderKind.HTTP:
             yield name, providers.upstream(name, spec, None)
 

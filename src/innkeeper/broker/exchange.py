@@ -32,7 +32,11 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        """The path as it was sent, with its escapes."""
+        self.query: bytes = scope["query_string"]
         self.address: str = scope["client"][0] if scope.get("client") else ""
+        self.raw_headers: Headers = scope["headers"]
         self.headers: Mapping[str, str] = _first_of_each(scope["headers"])
         self._receive = receive
         self._send = send

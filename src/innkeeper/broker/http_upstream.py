@@ -80,7 +80,7 @@ class HttpUpstream:
         async with aclosing(self._keys.in_turn()) as keys:
             async for key in keys:
                 secrets.append(key.value)
-                with self._translated():
+                with translated(self.name):
                     response = await self._send(self._request(call, key.value))
                 try:
                     if not _asks_for_another_key(response):
@@ -153,22 +153,24 @@ class HttpUpstream:
 
     async def _chunks(self, response: httpx2.Response, secrets: Sequence[str]) -> AsyncGenerator[bytes, None]:
         redactor = Redactor(*secrets)
-        with self._translated():
+        with translated(self.name):
             async for chunk in response.aiter_bytes():
                 yield redactor.feed(chunk)
         yield redactor.rest()
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except DestinationRefused as problem:
-            _log.warning("destination refused", provider=self.name, problem=problem.message)
-            raise DestinationRefused(f"The provider ({self.name}) isn't on the public internet.") from problem
-        except httpx2.TimeoutException as error:
-            raise ProviderTimeout(f"The provider ({self.name}) went silent.") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise ProviderUnreachable(f"The connection to the provider ({self.name}) failed.") from error
+
+@contextmanager
+def translated(provider: str) -> Iterator[None]:
+    """What may go wrong on the way to a provider, as a Problem that says no more than an agent should know."""
+    try:
+        yield
+    except DestinationRefused as problem:
+        _log.warning("destination refused", provider=provider, problem=problem.message)
+        raise DestinationRefused(f"The provider ({provider}) isn't on the public internet.") from problem
+    except httpx2.TimeoutException as error:
+        raise ProviderTimeout(f"The provider ({provider}) went silent.") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise ProviderUnreachable(f"The connection to the provider ({provider}) failed.") from error
 
 
 def retry_after_s(response: httpx2.Response) -> float | None:

@@ -126,7 +126,7 @@ class Keychain:
         given = 0
         for reference in self._order():
             try:
-                value = await self._lookup.value(reference, self._tenant)
+                value = _sendable(await self._lookup.value(reference, self._tenant))
             except Problem as problem:
                 last = problem
                 _log.warning("key unavailable", provider=self._provider, code=problem.code, tenant=self._owner)
@@ -148,6 +148,13 @@ class Keychain:
 
     def _place(self, reference: str) -> tuple[str, ...]:
         return (self._tenant.id if self._tenant else "", self._provider, reference)
+
+
+def _sendable(value: str) -> str:
+    """The value, or KeyUnavailable: what isn't printable ASCII can't stand in a header."""
+    if not value or not value.isascii() or not value.isprintable():
+        raise KeyUnavailable("The secret can't be sent as a key: it is empty, or holds more than printable ASCII.")
+    return value
 
 
 class FixedKey:

@@ -9,7 +9,10 @@ class UnknownEndpoint(NotFound):
     """The broker doesn't serve that method and path."""
 
     code = "unknown_endpoint"
-    default_hint = "Use POST /v1/chat/completions, POST /v1/messages, POST /v1/messages/count_tokens or GET /v1/models."
+    default_hint = (
+        "Use POST /v1/chat/completions, /v1/responses, /v1/embeddings, /v1/messages or /v1/messages/count_tokens, "
+        "GET /v1/models, or /http/NAME/PATH."
+    )
 
 
 class ProtocolUnsupported(Invalid):
@@ -31,6 +34,20 @@ class ModelNotAllowed(Forbidden):
 
     code = "model_not_allowed"
     default_hint = "List the models with GET /v1/models; the operator sets `uses.models`."
+
+
+class UnknownProvider(NotFound):
+    """The tenant has no plain HTTP API of that name."""
+
+    code = "unknown_provider"
+    default_hint = "The operator sets `providers`, the tenant its `uses.providers`."
+
+
+class PathNotAllowed(Forbidden):
+    """The path or the method may not be used at that HTTP API."""
+
+    code = "path_not_allowed"
+    default_hint = "The provider's `paths` and `methods` say which may."
 
 
 class TooManyCalls(Problem):

@@ -36,7 +36,8 @@ class ProviderSpec:
     kind: ProviderKind
     base_url: str
     keys: tuple[str, ...] = ()
-    """`${secret:NAME}` or `${env:NAME}`, tried in their order; none: the provider wants no key."""
+    """`${secret:NAME}`, tried in their order; none: the provider wants no key. The platform's may be `${env:NAME}`, a
+    tenant's `${integration:NAME}`."""
     models: tuple[str, ...] = ()
     """Patterns of the models it serves, `claude-*`; the first without a `*` is what `default` means there."""
     inject: str = "bearer"

@@ -17,10 +17,11 @@ NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 ITEMS_MAX = 100
 _PATTERN = re.compile(r"[!-~]{1,200}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,80}")
-_REFERENCE = re.compile(r"\$\{(secret|env):([A-Za-z_][A-Za-z0-9_.-]{0,127})\}")
+_REFERENCE = re.compile(r"\$\{(?:secret|env|integration):([A-Za-z_][A-Za-z0-9_.-]{0,127})\}")
 _SENSITIVE = re.compile(r"(?i)auth|cookie|token|key|secret|password|credential")
 _NAMED = re.compile(r"\$\{(?:secret|integration):[^}]+\}")
-_INJECT = re.compile(r"bearer|basic|(?:header|query):[A-Za-z0-9_-]{1,80}")
+_FRAMING = r"host|connection|content-length|transfer-encoding|upgrade|te|trailer|expect|cookie"
+_INJECT = re.compile(rf"bearer|basic|query:[A-Za-z0-9_-]{{1,80}}|header:(?!(?i:{_FRAMING})$)[A-Za-z0-9_-]{{1,80}}")
 _HOST = re.compile(r"(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 _Word = TypeVar("_Word", bound=StrEnum)
 _TOKENS_MAX, _USD_MAX = 10**15, 10**9
@@ -40,7 +41,7 @@ def uses_of(said: Mapping[str, Any]) -> Uses:
         calls_per_minute=calls,
         models=_patterns(said.get("models") or (), "uses.models"),
         providers={
-            name: provider_of(each, f"uses.providers.{name}")
+            name: _own_provider_of(each, f"uses.providers.{name}")
             for name, each in _named(said.get("providers") or {}, "uses.providers")
         },
         mcp={
@@ -92,6 +93,19 @@ def provider_of(said: Mapping[str, Any], field: str) -> ProviderSpec:
         paths=_patterns(said.get("paths") or (), f"{field}.paths"),
         methods=tuple(method.upper() for method in said.get("methods") or ()),
     )
+
+
+def _own_provider_of(said: Mapping[str, Any], field: str) -> ProviderSpec:
+    """A tenant's own: the control plane's environment isn't the tenant's to read."""
+    spec = provider_of(said, field)
+    for number, key in enumerate(spec.keys):
+        if key.startswith("${env:"):
+            raise InvalidSpec(
+                "Only the operator's settings can name the environment.",
+                field=f"{field}.keys.{number}",
+                hint="Put the key into the vault (`innkeeper secret set`) and name it: `${secret:NAME}`.",
+            )
+    return spec
 
 
 def mcp_server_of(said: Mapping[str, Any], field: str) -> McpServer:
