@@ -76,6 +76,23 @@ async def test_older_epoch_is_refused_at_once(demo_house: House) -> None:
     assert (await client.post(CHAT, json=chat())).status_code == 401
 
 
+async def test_a_tenant_that_was_deleted_is_nobody(openai_house: House, fake: FakeProvider) -> None:
+    client = openai_house.client(ALICE)
+    assert (await client.post(CHAT, json=chat())).status_code == 200
+    del openai_house.guests.at[ALICE]  # over the same connection
+    for answer in (await client.post(CHAT, json=chat()), await client.get("/v1/models")):
+        assert answer.status_code == 401
+    assert len(fake.asked) == 1
+
+
+@pytest.mark.parametrize("parameter", ["token", "api_key", "key", "access_token", "authorization"])
+async def test_a_token_in_the_url_is_no_token(openai_house: House, fake: FakeProvider, parameter: str) -> None:
+    client = openai_house.client(ALICE, {})
+    for path in (f"{CHAT}?{parameter}={ALICES}", f"/{ALICES}{CHAT}"):
+        assert (await client.post(path, json=chat(), headers={})).status_code == 401
+    assert fake.asked == []
+
+
 async def test_forged_headers_stay_here(openai_house: House, fake: FakeProvider) -> None:
     forged = {
         "x-forwarded-for": "10.0.0.1",

@@ -136,6 +136,29 @@ async def test_provider_that_dies_in_mid_stream_is_told_in_anthropics_words(
     assert json.loads(data.removeprefix("data: "))["error"]["type"] == "api_error"
 
 
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"",
+        b"\n\n\n\n",
+        b"<html>no events</html>",
+        b"data: {not json\n\ndata: [1]\n\ndata: null\n\n",
+        b'data: {"usage": "much"}\n\ndata: {"usage": {"prompt_tokens": -5, "completion_tokens": 1e99}}\n\n',
+        b"\xff\xfe\x00data\r\r\n\n: \x00\n\n",
+        b"event: message_start\n\nevent: message_start\ndata: {}\n\ndata",
+    ],
+)
+@pytest.mark.parametrize(("path", "body"), STREAMS)
+async def test_a_stream_that_makes_no_sense_is_passed_as_it_is(
+    anthropic_house: House, fake: FakeProvider, path: str, body: dict[str, object], stream: bytes
+) -> None:
+    fake.script = says(*(stream[at : at + 3] for at in range(0, len(stream), 3)))
+    answer = await anthropic_house.client().post(path, json=body)
+    assert (answer.status_code, answer.content) == (200, stream)
+    await gone(anthropic_house)
+    assert anthropic_house.meter.total("alice").unmeasured == 1
+
+
 async def test_one_tenants_end_leaves_anothers_stream(anthropic_house: House, fake: FakeProvider) -> None:
     fake.script = gated = Gated()
     bob = anthropic_house.client("127.0.0.3")

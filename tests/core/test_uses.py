@@ -10,7 +10,7 @@ import pytest
 from innkeeper.core.audit import told_uses
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.uses import NO_USES, EgressMode, ProviderKind
-from innkeeper.core.uses_reading import changed_uses, uses_of
+from innkeeper.core.uses_reading import changed_uses, provider_of, uses_of
 
 GITHUB = {"url": "https://mcp.example.com/mcp", "headers": {"Authorization": "Bearer ${secret:GITHUB}"}}
 
@@ -58,6 +58,14 @@ def test_uses_come_back_as_they_were_kept() -> None:
             {"providers": {"x": {"kind": "http", "base_url": "https://a.example", "inject": "cookie:a"}}},
             "uses.providers.x.inject",
         ),
+        (
+            {"providers": {"x": {"kind": "http", "base_url": "https://a.example", "inject": "header:Content-Length"}}},
+            "uses.providers.x.inject",
+        ),
+        (
+            {"providers": {"x": {"kind": "openai", "base_url": "https://a.example", "keys": ["${env:OPENAI_KEY}"]}}},
+            "uses.providers.x.keys.0",
+        ),
         ({"mcp": {"x": {"url": "https://a.example", "headers": {"X": "a\nb"}}}}, "uses.mcp.x.headers"),
         ({"mcp": {"x": {"url": "https://a.example", "headers": {"X-Api-Key": "1234"}}}}, "uses.mcp.x.headers"),
         ({"egress": {"names": ["10.0.0.1"]}}, "uses.egress.names"),
@@ -69,6 +77,12 @@ def test_what_cant_be_is_refused_by_its_field(said: dict[str, Any], field: str) 
         uses_of(said)
     assert refused.value.field == field
     assert "sk-1234567890" not in str(refused.value)
+
+
+def test_keys_that_a_provider_may_name() -> None:
+    said = {"kind": "openai", "base_url": "https://a.example", "keys": ["${secret:A}", "${integration:drive}"]}
+    assert uses_of({"providers": {"x": said}}).providers["x"].keys == ("${secret:A}", "${integration:drive}")
+    assert provider_of({**said, "keys": ["${env:A}"]}, "providers.x").keys == ("${env:A}",)
 
 
 def test_the_trail_is_told_no_header() -> None:
