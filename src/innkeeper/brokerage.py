@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from innkeeper.broker.app import Broker
 from innkeeper.broker.choice import platform_specs, platform_upstreams
 from innkeeper.broker.counting import CountingMeter
+from innkeeper.broker.guard import spelled_out
 from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.keys import Lookup, Rests
 from innkeeper.broker.listener import BrokerListeners
-from innkeeper.broker.outbound import outbound_client, spelled_out
+from innkeeper.broker.outbound import outbound_client
 from innkeeper.broker.providers import Providers
 from innkeeper.broker.residents import Residents
 from innkeeper.broker.switchboard import Switchboard
@@ -20,8 +21,6 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus
 from innkeeper.core.ports import Runtime, Tokens
 from innkeeper.core.ports.secrets import Secrets
-from innkeeper.core.secret_errors import SecretMissing
-from innkeeper.core.tenant import Tenant
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
 
@@ -39,14 +38,6 @@ class Brokerage:
         self.residents.start(supervisor, self.listeners)
 
 
-class NoSecrets:
-    """A vault with nothing in it."""
-
-    async def reveal(self, name: str, tenant: Tenant | None) -> str:
-        """SecretMissing, always."""
-        raise SecretMissing(f"There is no secret {name!r}.")
-
-
 @asynccontextmanager
 async def brokerage(
     settings: Settings,
@@ -55,7 +46,7 @@ async def brokerage(
     runtime: Runtime,
     tokens: Tokens,
     bus: Bus,
-    secrets: Secrets | None = None,
+    secrets: Secrets,
 ) -> AsyncIterator[Brokerage]:
     """Put it together, and take it apart at the end."""
     async with AsyncExitStack() as stack:
@@ -65,7 +56,7 @@ async def brokerage(
         providers = Providers(
             client=await stack.enter_async_context(platforms),
             tenants_client=await stack.enter_async_context(outbound_client(settings.private_hosts)),
-            lookup=Lookup(secrets or NoSecrets()),
+            lookup=Lookup(secrets),
             rests=Rests(),
         )
         switchboard = Switchboard(platform_upstreams(settings, providers), providers.own_upstreams)

@@ -197,7 +197,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
 
         activator = Activator(directory=directory, rouse=rouse, hold_limit=settings.hold_limit)
         stack.push_async_callback(activator.close)
-        served = brokerage(settings, directory=directory, runtime=runtime, tokens=keyring, bus=bus)
+        served = brokerage(
+            settings, directory=directory, runtime=runtime, tokens=keyring, bus=bus, secrets=strong.vault
+        )
         agency = await stack.enter_async_context(served)
         residents, broker = agency.residents, agency.broker
         memory = KernelMemory()

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from starlette.types import Receive, Scope, Send
 
 from innkeeper.broker.addresses import Address, is_metadata, is_public
-from innkeeper.broker.outbound import outbound_client, spelled_out
+from innkeeper.broker.guard import spelled_out
+from innkeeper.broker.outbound import outbound_client
 from innkeeper.broker.problems import DestinationRefused
 from tests.support.serving import serving
 
