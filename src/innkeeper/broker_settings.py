@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from innkeeper.core.errors import Problem
+from innkeeper.core.plans import plans_from
 from innkeeper.core.uses_reading import mcp_server_of, provider_of
 
 
@@ -57,6 +58,23 @@ class BrokerSettings(BaseSettings):
     prices: Path | None = None
     """The price table (TOML) by which calls are charged to budgets in money. Unset: the one that comes with this
     version, whose `source` and `date` it names; copy it to edit it."""
+
+    plans: dict[str, dict[str, Any]] = {}
+    """What tenants may use, by the name of a plan that `uses.plan` of a tenant says: `budget` (`day_tokens`,
+    `month_tokens`, `day_usd`, `month_usd`), `calls_per_minute` and `models`. What a tenant says itself counts instead.
+    In TOML: `[plans.gold]`. A plan that is taken away stops the calls of those who are on it."""
+
+    usage_kept_days: int = Field(default=400, ge=62)
+    """How many days it is kept what calls used. 400 is a year and the month after; budgets need the last two months."""
+
+    @field_validator("plans")
+    @classmethod
+    def _whole_plans(cls, said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        try:
+            plans_from(said)
+        except Problem as problem:
+            raise ValueError(f"{problem.field}: {problem.message} {problem.hint}".strip()) from None
+        return said
 
     @field_validator("providers")
     @classmethod

@@ -19,8 +19,9 @@ from innkeeper.broker.residents import Residents
 from innkeeper.broker.switchboard import Switchboard
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus
-from innkeeper.core.ports import Runtime, Tokens
+from innkeeper.core.ports import Clock, Runtime, Store, Tokens
 from innkeeper.core.ports.secrets import Secrets
+from innkeeper.counting_house import CountingHouse
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
 
@@ -32,9 +33,11 @@ class Brokerage:
     broker: Broker
     residents: Residents
     listeners: BrokerListeners
+    counting: CountingHouse
 
     def start(self, supervisor: Supervisor) -> None:
-        """Hand the loop to the supervisor."""
+        """Hand the loops to the supervisor."""
+        self.counting.start(supervisor)
         self.residents.start(supervisor, self.listeners)
 
 
@@ -42,10 +45,12 @@ class Brokerage:
 async def brokerage(
     settings: Settings,
     *,
+    store: Store,
     directory: Directory,
     runtime: Runtime,
     tokens: Tokens,
     bus: Bus,
+    clock: Clock,
     secrets: Secrets,
 ) -> AsyncIterator[Brokerage]:
     """Put it together, and take it apart at the end."""
@@ -61,9 +66,11 @@ async def brokerage(
         )
         switchboard = Switchboard(platform_upstreams(settings, providers), providers.own_upstreams)
         residents = Residents(directory=directory, runtime=runtime, tokens=tokens, bus=bus)
+        counting = CountingHouse(settings, store=store, directory=directory, bus=bus, clock=clock)
+        stack.push_async_callback(counting.close)  # after the listeners: calls that were cut off are settled by then
         meter = CountingMeter()
         apis = HttpApis(platform_specs(settings), providers=providers, meter=meter)
-        broker = Broker(callers=residents, switchboard=switchboard, apis=apis, meter=meter)
+        broker = Broker(callers=residents, switchboard=switchboard, apis=apis, meter=meter, till=counting.till)
         listeners = BrokerListeners(broker, port=settings.broker_port)
         stack.push_async_callback(listeners.close)
-        yield Brokerage(broker=broker, residents=residents, listeners=listeners)
+        yield Brokerage(broker=broker, residents=residents, listeners=listeners, counting=counting)

@@ -21,9 +21,12 @@ _STATUS: Mapping[Kind, int] = {
 }
 _OWN_STATUS: Mapping[str, int] = {
     "agent_fault": 502,
+    "budget_reserved": 429,
+    "budget_spent": 429,
     "idempotency_mismatch": 422,
     "inbox_full": 429,
     "method_not_allowed": 405,
+    "rate_limited": 429,
     "too_many_attempts": 429,
 }
 

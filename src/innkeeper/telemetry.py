@@ -194,6 +194,19 @@ broker_calls = _counter(
     "broker_calls", "Model calls that ended, by provider and whether it told their usage.", "provider", "usage"
 )
 broker_tokens = _counter("broker_tokens", "Tokens that the providers counted, by direction.", "provider", "direction")
+broker_usd = _counter("broker_usd", "Money that calls cost by the price table, in US dollars.", "provider")
+broker_unpriced = _counter(
+    "broker_unpriced", "Calls of models that the price table doesn't have: its rule for those decided.", "provider"
+)
+broker_odd_usage = _counter(
+    "broker_odd_usage", "Calls whose provider told a usage that can't be; it was estimated.", "provider"
+)
+broker_refusals = _counter(
+    "broker_refusals",
+    "Calls that weren't made, by why: budget_spent, budget_reserved, rate_limited, plan_missing, model_not_priced or "
+    "store_unavailable.",
+    "code",
+)
 broker_in_flight = _gauge("broker_in_flight", "Model calls that are under way.")
 
 access_denied = _counter(

@@ -27,6 +27,7 @@ from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
 from innkeeper.core.lookout import Lookout
+from innkeeper.core.plans import plans_from
 from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Runtime, Store
 from innkeeper.core.reconcile import Reconciler
@@ -173,6 +174,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             domain=settings.domain,
             presets=presets_from(settings.presets),
             preset=settings.preset,
+            plans=plans_from(settings.plans),
         )
         seating = Seating(
             agents=AGENTS,
@@ -198,7 +200,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         activator = Activator(directory=directory, rouse=rouse, hold_limit=settings.hold_limit)
         stack.push_async_callback(activator.close)
         served = brokerage(
-            settings, directory=directory, runtime=runtime, tokens=keyring, bus=bus, secrets=strong.vault
+            settings,
+            store=store,
+            directory=directory,
+            runtime=runtime,
+            tokens=keyring,
+            bus=bus,
+            clock=clock,
+            secrets=strong.vault,
         )
         agency = await stack.enter_async_context(served)
         residents, broker = agency.residents, agency.broker

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from innkeeper.broker.app import Broker
+from innkeeper.broker.bills import Till
 from innkeeper.broker.callers import Caller
 from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.http_upstream import HttpUpstream
@@ -100,9 +101,13 @@ async def providers_with(secrets: NamedSecrets, private_host: str = HERE) -> Asy
 
 @asynccontextmanager
 async def house_with(
-    *platform: Upstream, providers: Providers | None = None, apis: Mapping[str, ProviderSpec] = NO_APIS
+    *platform: Upstream,
+    providers: Providers | None = None,
+    apis: Mapping[str, ProviderSpec] = NO_APIS,
+    till: Till | None = None,
 ) -> AsyncIterator[House]:
-    """A broker in front of those upstreams and HTTP APIs, and of what tenants have of their own."""
+    """A broker in front of those upstreams and HTTP APIs, and of what tenants have of their own; without a till
+    nobody pays."""
     async with AsyncExitStack() as stack:
         if providers is None:
             providers = await stack.enter_async_context(providers_with(NamedSecrets()))
@@ -112,6 +117,7 @@ async def house_with(
             switchboard=Switchboard(platform, providers.own_upstreams),
             apis=HttpApis(apis, providers=providers, meter=meter),
             meter=meter,
+            till=till,
         )
         listeners = BrokerListeners(broker, port=port)
         await listeners.listen_on(["127.0.0.1"])

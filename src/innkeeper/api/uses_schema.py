@@ -14,7 +14,7 @@ _Patterns = Annotated[list[_Text], Field(max_length=1000)]
 
 
 class BudgetBody(Body):
-    """How much may be used; null: as much as one likes, or as the plan says."""
+    """How much may be used. What isn't said stays; null: as much as one likes, or as the plan says."""
 
     day_tokens: int | None = Field(default=None, examples=[200_000])
     """Tokens in a day (UTC), all kinds together."""
@@ -73,7 +73,7 @@ class EgressBody(Body):
 
 
 class UsesBody(Body):
-    """What an agent may use. Each field that is given replaces what was there, as a whole."""
+    """What an agent may use. Each field that is given, but `budget`, replaces what was there as a whole."""
 
     plan: str | None = Field(default=None, max_length=60, examples=["gold"])
     """One of the settings' `plans`; what isn't said here is as it says."""

@@ -8,14 +8,14 @@ from starlette.types import Receive, Scope, Send
 
 from innkeeper.broker.admission import Admission
 from innkeeper.broker.api_request import PREFIX
+from innkeeper.broker.bills import OpenHouse, Till
 from innkeeper.broker.callers import Callers, identify
 from innkeeper.broker.calls import Call, Dialect, Endpoint, dialect_of, read_call
-from innkeeper.broker.exchange import JSON, ClientGone, Exchange
+from innkeeper.broker.exchange import ClientGone, Exchange
 from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.listing import models_page
 from innkeeper.broker.metering import Meter, Reading, Usage
-from innkeeper.broker.problems import TooManyCalls
-from innkeeper.broker.refusals import error_body, status_of
+from innkeeper.broker.refusals import error_body, headers_of, status_of
 from innkeeper.broker.relay import relay
 from innkeeper.broker.switchboard import Line, Switchboard
 from innkeeper.broker.upstream import Stream
@@ -25,11 +25,14 @@ from innkeeper.core.errors import Problem
 class Broker:
     """Serves every tenant; listens nowhere by itself."""
 
-    def __init__(self, *, callers: Callers, switchboard: Switchboard, apis: HttpApis, meter: Meter) -> None:
+    def __init__(
+        self, *, callers: Callers, switchboard: Switchboard, apis: HttpApis, meter: Meter, till: Till | None = None
+    ) -> None:
         self._callers = callers
         self._switchboard = switchboard
         self._apis = apis
         self._meter = meter
+        self._till = till or OpenHouse()
         self._admission = Admission()
 
     def in_flight(self, tenant: str) -> int:
@@ -80,11 +83,13 @@ class Broker:
 
     async def _carry_out(self, call: Call, line: Line, exchange: Exchange) -> None:
         reading = Reading()
-        async with line.answer(call) as answer:
+        bill_of = self._till.open(call, reading, provider=line.name, model=line.model)
+        async with bill_of as bill, line.answer(call) as answer:
             try:
                 await relay(answer, call, exchange, reading)
             finally:
                 if call.endpoint is not Endpoint.COUNT_TOKENS and (isinstance(answer, Stream) or answer.status < 400):
+                    bill.settle()
                     self._tell_meter(call, line, reading)
 
     def _tell_meter(self, call: Call, line: Line, reading: Reading) -> None:
@@ -101,5 +106,4 @@ class Broker:
 
 
 async def _refuse(exchange: Exchange, dialect: Dialect, problem: Problem) -> None:
-    retry = ((b"retry-after", b"1"),) if isinstance(problem, TooManyCalls) else ()
-    await exchange.answer(status_of(problem), error_body(dialect, problem), (*JSON, *retry))
+    await exchange.answer(status_of(problem), error_body(dialect, problem), headers_of(problem))

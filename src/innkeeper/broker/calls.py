@@ -67,6 +67,8 @@ class Call:
     request: Mapping[str, Any]
     """The body. Every field but those below is the provider's business."""
     headers: Mapping[str, str]
+    size: int = 0
+    """Of the body, in bytes."""
 
     @property
     def model(self) -> str:
@@ -103,4 +105,4 @@ def read_call(caller: Caller, endpoint: Endpoint, dialect: Dialect, headers: Map
     carried = {name: headers[name] for name in _CARRIED if name in headers}
     if not all(value.isascii() for value in carried.values()):
         raise Invalid(f"{' and '.join(carried)} must be ASCII.")
-    return Call(caller=caller, endpoint=endpoint, dialect=dialect, request=request, headers=carried)
+    return Call(caller=caller, endpoint=endpoint, dialect=dialect, request=request, headers=carried, size=len(body))

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from innkeeper.broker.sse import Event
+from innkeeper.core.usage import Tokens as Tokens
 
 _OPENAI_FIELDS = ("prompt_tokens", "completion_tokens")
 # Anthropic's, and those of OpenAI's responses; the latter count cached tokens among the input.
 _TOKENS_FIELDS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Tokens:
-    """What a provider says that a call used. Each token is counted once: cached input isn't in `input` too."""
-
-    input: int = 0
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(
-            input=self.input + other.input,
-            output=self.output + other.output,
-            cache_read=self.cache_read + other.cache_read,
-            cache_write=self.cache_write + other.cache_write,
-        )
+_INPUT_FIELDS = frozenset({"prompt_tokens", "input_tokens"})
+_OUTPUT_FIELDS = frozenset({"completion_tokens", "output_tokens"})
+BYTES_A_TOKEN = 2
+"""For estimates: English has 4 to 5 bytes a token, code 3, so they err against the tenant; little has less than 2."""
+_ABSURD = 100_000_000
+"""No model takes or says so many tokens in a call."""
+_TEXT = re.compile(
+    rb'"(?:text|content|arguments|partial_json|thinking|reasoning|reasoning_content|refusal)"\s*:\s*"((?:[^"\\]|\\.)*+)'
+)
+"""Where the words of an answer stand, in either protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,21 +79,38 @@ class TenantMeter:
 
 
 class Reading:
-    """Gathers what an answer says about its own cost; later numbers replace earlier ones, as both protocols mean it."""
+    """Gathers what an answer says about its own cost; later numbers replace earlier ones, as both protocols mean it.
+
+    It also listens to how much is said, for answers that don't tell their cost, or tell what can't be.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
+        self._heard_bytes = 0
+        self._final = False
+        self.ended = False
+        """Whether the answer came to its end."""
+        self.odd = False
+        """Whether it told something that can't be: less than nothing, or more than any model takes."""
 
     def note(self, payload: Mapping[str, Any]) -> None:
         """Read a whole JSON answer, or one event's payload."""
-        for part in (payload, payload.get("message"), payload.get("response")):
+        # The beginning of a message tells a first number of its output, which is no more than that.
+        parts = ((payload.get("message"), False), (payload.get("response"), True), (payload, True))
+        for part, final in parts:
             usage = part.get("usage") if isinstance(part, dict) else None
             if isinstance(usage, dict):
-                self._take(usage, *_OPENAI_FIELDS, *_TOKENS_FIELDS)
+                taken = self._take(usage, *_OPENAI_FIELDS, *_TOKENS_FIELDS)
+                self._final = self._final or (final and bool(taken & _OUTPUT_FIELDS))
                 for name in ("prompt_tokens_details", "input_tokens_details"):
                     if isinstance(details := usage.get(name), dict):
                         self._take(details, "cached_tokens")
 
+    def hear(self, answer: bytes) -> None:
+        """Count the words in an event, or in a whole answer."""
+        self._heard_bytes += sum(map(len, _TEXT.findall(answer)))
+
+    @property
     @property
     def tokens(self) -> Tokens | None:
         """The sum of it, or None when nothing usable was said."""
@@ -116,11 +128,31 @@ class Reading:
             return Tokens(input=given - cached, output=output, cache_read=read + cached, cache_write=written)
         return None
 
-    def _take(self, source: Mapping[str, Any], *names: str) -> None:
+    def used(self, sent_tokens: int) -> tuple[Tokens, bool]:
+        """What the call used, and whether all of that was told; what wasn't is made up for by what was sent and heard.
+
+        `sent_tokens`: an estimate of the input.
+        """
+        told, heard = self.tokens or Tokens(), self.heard_tokens
+        input_told = not self.odd and not self._counts.keys().isdisjoint(_INPUT_FIELDS)
+        # The beginning of a message tells a first number of its output, which is no more than that.
+        output_told = not self.odd and self.ended and self._final and (told.output > 0 or not heard)
+        if not input_told:
+            told = Tokens(input=max(told.input + told.cache_read + told.cache_write, sent_tokens), output=told.output)
+        if not output_told:
+            told = replace(told, output=max(told.output, heard))
+        return told, input_told and output_told
+
+    def _take(self, source: Mapping[str, Any], *names: str) -> set[str]:
+        taken = set()
         for name in names:
             value = source.get(name)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _ABSURD:
                 self._counts[name] = value
+                taken.add(name)
+            elif value is not None:
+                self.odd = True
+        return taken
 
 
 def usage_payload(event: Event) -> Mapping[str, Any] | None:

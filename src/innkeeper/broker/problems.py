@@ -56,6 +56,7 @@ class TooManyCalls(Problem):
     code = "too_many_calls"
     kind = Kind.NOT_READY
     default_hint = "Wait for some of them to end, then try again."
+    retry_after_s = 1
 
 
 class ProviderUnreachable(Problem):

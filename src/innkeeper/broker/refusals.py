@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from innkeeper.broker.calls import Dialect
+from innkeeper.broker.exchange import JSON, Headers
 from innkeeper.broker.problems import ProviderTimeout, TooManyCalls
+from innkeeper.core.budget_errors import BudgetReserved, BudgetSpent, RateLimited
 from innkeeper.core.errors import Kind, Problem
 
 _STATUS = {
@@ -19,7 +21,18 @@ _STATUS = {
     Kind.UNAVAILABLE: 502,
     Kind.FAILED: 502,
 }
-_STATUS_OF_CODE = {TooManyCalls.code: 429, ProviderTimeout.code: 504}
+_STATUS_OF_CODE = {
+    TooManyCalls.code: 429,
+    ProviderTimeout.code: 504,
+    BudgetSpent.code: 429,
+    BudgetReserved.code: 429,
+    RateLimited.code: 429,
+}
+
+_QUOTA = "insufficient_quota"
+"""What OpenAI says, as type and code, where no money is left."""
+_SPEND_LIMIT = "enforced_spend_limit_reached"
+"""What Anthropic says in `details` where a limit of spending is reached."""
 
 _OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _ANTHROPIC_TYPES = {
@@ -46,10 +59,23 @@ def error_body(dialect: Dialect, problem: Problem, *, status: int | None = None)
         case Dialect.OPENAI:
             kind = _OPENAI_TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
             error = {"message": message, "type": kind, "param": problem.field, "code": problem.code}
+            if isinstance(problem, BudgetSpent):
+                error |= {"type": _QUOTA, "code": _QUOTA}
             return _json({"error": error})
         case Dialect.ANTHROPIC:
             kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
-            return _json({"type": "error", "error": {"type": kind, "message": message}})
+            details = {"details": {"error_code": _SPEND_LIMIT}} if isinstance(problem, BudgetSpent) else {}
+            return _json({"type": "error", "error": {"type": kind, "message": message, **details}})
+
+
+def headers_of(problem: Problem) -> Headers:
+    """What a refusal tells beside its body: when to come back, and whether that makes sense at all.
+
+    Anthropic's and OpenAI's own clients repeat what is refused with 429 unless `x-should-retry` says `false`.
+    """
+    after_s = getattr(problem, "retry_after_s", None)
+    retry = () if after_s is None else ((b"retry-after", str(after_s).encode()),)
+    return (*JSON, *retry, *(((b"x-should-retry", b"false"),) if isinstance(problem, BudgetSpent) else ()))
 
 
 def error_event(dialect: Dialect, problem: Problem) -> bytes:

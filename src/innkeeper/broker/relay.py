@@ -22,6 +22,8 @@ async def relay(answer: Answer, call: Call, exchange: Exchange, reading: Reading
     match answer:
         case Reply():
             reading.note(json_object(answer.body) or {})
+            reading.hear(answer.body)
+            reading.ended = True
             await exchange.answer(answer.status, answer.body, answer.headers)
         case Stream():
             await _relay_stream(answer, call, exchange, reading)
@@ -36,6 +38,7 @@ async def _relay_stream(stream: Stream, call: Call, exchange: Exchange, reading:
                 if passed := b"".join(_pass(event, call, reading) for event in splitter.feed(chunk)):
                     await exchange.write(passed)
         last = _pass(splitter.rest(), call, reading)
+        reading.ended = True
     except Problem as problem:
         _log.warning("stream broke", tenant=call.caller.tenant, code=problem.code, cause=repr(problem.__cause__))
         last = error_event(call.dialect, problem)
@@ -44,6 +47,7 @@ async def _relay_stream(stream: Stream, call: Call, exchange: Exchange, reading:
 
 def _pass(event: Event, call: Call, reading: Reading) -> bytes:
     """The event's bytes; none where it only tells the usage, which this client didn't ask for and may not expect."""
+    reading.hear(event.raw)
     payload = usage_payload(event)
     if payload is None:
         return event.raw

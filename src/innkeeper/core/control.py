@@ -31,12 +31,13 @@ from innkeeper.core.instance import State
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
+from innkeeper.core.plans import Plans
 from innkeeper.core.policy import Presets
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
 from innkeeper.core.references import check_references
 from innkeeper.core.releases import Releases
 from innkeeper.core.remaking import retried, rung_after
-from innkeeper.core.specs import SpecPatch, changed_spec, new_spec, same_instance
+from innkeeper.core.specs import Known, SpecPatch, changed_spec, new_spec, same_instance
 from innkeeper.core.tenant import Tenant, Wanted, check_name
 
 TIERS: Mapping[str, Rung] = {
@@ -64,6 +65,7 @@ class Control:
         offer: Offer | None = None,
         presets: Presets = PRESETS,
         preset: str = DEFAULT_PRESET,
+        plans: Plans | None = None,
     ) -> None:
         self.store = store
         self.agents = agents
@@ -75,6 +77,7 @@ class Control:
         self.offer = offer or Offer()
         self.presets = presets
         self._preset = preset
+        self.plans = plans or {}
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -82,6 +85,10 @@ class Control:
     def preset(self) -> str:
         """The sleep policy of tenants for whom nothing else is said."""
         return self._preset
+
+    @property
+    def _known(self) -> Known:
+        return {"domain": self._domain, "presets": self.presets, "plans": self.plans}
 
     def agent(self, name: str) -> Agent:
         """The adapter of that name, or UnknownAgent."""
@@ -151,7 +158,7 @@ class Control:
         if wanted is Wanted.GONE:
             raise Invalid("A tenant can't be created gone.", field="wanted")
         release = await self._releases.choose(agent, patch)
-        spec = new_spec(agent, release, patch, domain=self._domain, presets=self.presets, preset=self._preset)
+        spec = new_spec(agent, release, patch, **self._known, preset=self._preset)
         left_over = await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
@@ -192,7 +199,7 @@ class Control:
             _not_leaving(tenant)
             if tenant.revision != before.revision:
                 raise Conflict(f"{name} was changed by somebody else just now.", hint="Look again, then repeat.")
-            spec = changed_spec(tenant.spec, agent, release, patch, domain=self._domain, presets=self.presets)
+            spec = changed_spec(tenant.spec, agent, release, patch, **self._known)
             if patch.config is not None:
                 await check_references(tx, tenant, spec)
             remade = not same_instance(tenant.spec, spec)

@@ -150,6 +150,27 @@ class CertificateFailed(Event):
     says: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class BudgetWarned(Event):
+    """A tenant has used 80 % of one of its budget's limits; told once for each limit and period."""
+
+    kind: ClassVar[str] = "budget.warned"
+    limit: str
+    """`day_tokens`, `month_tokens`, `day_usd` or `month_usd`."""
+    period: str
+    """`2026-11-20` or `2026-11`, in UTC."""
+    most: float
+    """In tokens or US dollars, as the limit is."""
+    used: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetUsedUp(BudgetWarned):
+    """A tenant has used all of one; its calls are refused from now on."""
+
+    kind: ClassVar[str] = "budget.spent"
+
+
 class Subscription:
     """One listener's queue; when it lags by more than its size, the oldest events are dropped and counted."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from innkeeper.core.errors import InvalidSpec, ReleaseTooOld
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, SleepPolicy
 from innkeeper.core.openings import InboxPath, checked_inbox, checked_public_paths
+from innkeeper.core.plans import check_plan
 from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
 from innkeeper.core.references import MARK, checked_config
@@ -57,6 +58,14 @@ class SpecPatch:
     uses: Mapping[str, Any] | None = None
 
 
+class Known(TypedDict):
+    """What of the installation a spec can speak of."""
+
+    domain: str
+    presets: Presets
+    plans: Collection[str]
+
+
 def new_spec(
     agent: Agent,
     release: Release,
@@ -65,15 +74,23 @@ def new_spec(
     domain: str,
     presets: Presets = PRESETS,
     preset: str = DEFAULT_PRESET,
+    plans: Collection[str] = (),
 ) -> Spec:
     """The spec of a new tenant: the agent's defaults, with the patch over them."""
     sleep = changed_policy(SleepPolicy(), {"preset": preset}, presets)
     blank = Spec(agent=agent.name, release=release.version, image=release.image, limits=agent.limits, sleep=sleep)
-    return changed_spec(blank, agent, release, patch, domain=domain, presets=presets)
+    return changed_spec(blank, agent, release, patch, domain=domain, presets=presets, plans=plans)
 
 
 def changed_spec(
-    spec: Spec, agent: Agent, release: Release, patch: SpecPatch, *, domain: str, presets: Presets = PRESETS
+    spec: Spec,
+    agent: Agent,
+    release: Release,
+    patch: SpecPatch,
+    *,
+    domain: str,
+    presets: Presets = PRESETS,
+    plans: Collection[str] = (),
 ) -> Spec:
     """`spec` with the patch over it, checked as a whole; raises InvalidSpec and ReleaseTooOld."""
     if agent.minimum_version and version_key(release.version) < version_key(agent.minimum_version):
@@ -82,6 +99,7 @@ def changed_spec(
             field="release",
             hint=f"Build a newer one with `innkeeper image build {agent.name}`.",
         )
+    check_plan(patch.uses, plans)
     asked = patch.limits or LimitsPatch()
     changed = replace(
         spec,

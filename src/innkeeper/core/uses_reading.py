@@ -53,8 +53,11 @@ def uses_of(said: Mapping[str, Any]) -> Uses:
 
 
 def changed_uses(uses: Uses, patch: Mapping[str, Any]) -> Uses:
-    """`uses` with what the patch names in place of what was there; raises InvalidSpec."""
-    return uses_of({**asdict(uses), **patch})
+    """`uses` with what the patch names in place of what was there, a budget's limits one by one; raises InvalidSpec."""
+    said = dict(patch)
+    if said.get("budget"):
+        said["budget"] = {**asdict(uses.budget), **said["budget"]}
+    return uses_of({**asdict(uses), **said})
 
 
 def budget_of(said: Mapping[str, Any], field: str) -> Budget:

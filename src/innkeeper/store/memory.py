@@ -97,6 +97,7 @@ class MemoryStore:
                 await transaction.put_operation(operation)
             if purge:
                 await transaction.drop_operations(tenant_id)
+                await transaction.usage.drop(tenant_id)
             await transaction.audit(entry)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:

@@ -13,6 +13,7 @@ from innkeeper.core.release import Release
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Ends, Line
+from innkeeper.core.usage import UsageKey, UsageRow
 
 
 @dataclass(kw_only=True)
@@ -42,6 +43,8 @@ class Tables:
     """By number, in their order, with their payloads."""
     last_number: list[int] = field(default_factory=lambda: [0])
     """A message's number is never given twice."""
+
+    usage: dict[UsageKey, UsageRow] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         """The same, to be changed apart."""

@@ -21,6 +21,7 @@ from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
 from innkeeper.store.memory_tables import Tables
 from innkeeper.store.memory_trail import MemoryChain
+from innkeeper.store.memory_usage import MemoryUsage
 
 
 class MemoryTransaction:
@@ -32,6 +33,7 @@ class MemoryTransaction:
         self.people = MemoryPeople(tables)
         self.secrets = MemorySecrets(tables)
         self.chain = MemoryChain(tables, links)
+        self.usage = MemoryUsage(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

@@ -267,3 +267,19 @@ audit_ends = Table(
     Column("last_link", EXACT, nullable=False),
     Column("seal", EXACT, nullable=False),
 )
+
+# No foreign key: what was used is still to be billed when its tenant is gone. A purge drops it.
+usage = Table(
+    "usage",
+    metadata,
+    Column("tenant_id", EXACT, primary_key=True),
+    Column("day", EXACT, primary_key=True),
+    Column("provider", EXACT, primary_key=True),
+    Column("model", EXACT, primary_key=True),
+    Column("tenant", EXACT, nullable=False),
+    *(
+        Column(name, COUNT, nullable=False)
+        for name in ("calls", "unmeasured", "unpriced", "input", "output", "cache_read", "cache_write", "micro_usd")
+    ),
+    Index("ix_usage_day", "day", "tenant", "tenant_id"),
+)

@@ -20,6 +20,7 @@ from innkeeper.store.messages import SqlMessages
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
 from innkeeper.store.trail import SqlChain
+from innkeeper.store.usage import SqlUsage
 
 T = TypeVar("T")
 _Query = Select[*tuple[Any, ...]]
@@ -35,6 +36,7 @@ class SqlTransaction:
         self.people = SqlPeople(connection)
         self.secrets = SqlSecrets(connection)
         self.chain = SqlChain(connection, links)
+        self.usage = SqlUsage(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

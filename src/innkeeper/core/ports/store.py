@@ -15,6 +15,7 @@ from innkeeper.core.past import Past
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.secrets import SecretRows
+from innkeeper.core.ports.usage import UsageBook
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Chain
@@ -68,6 +69,11 @@ class Transaction(Protocol):
     @property
     def chain(self) -> Chain:
         """The trail, as it stands."""
+        ...
+
+    @property
+    def usage(self) -> UsageBook:
+        """What calls used."""
         ...
 
     async def tenant(self, name: str) -> Tenant | None: ...
@@ -185,7 +191,8 @@ class Store(Protocol):
     ) -> None:
         """Drop the tenant's rows and end its operations, in one transaction guarded by the lease; raises StaleLease.
 
-        With `purge` all its operations are dropped, too: what is left of them stands in the trail's entry.
+        With `purge` all its operations and what its calls used are dropped, too: what is left of the operations stands
+        in the trail's entry.
         """
         ...
 
