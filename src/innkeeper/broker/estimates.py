@@ -23,7 +23,8 @@ DOCUMENT_TOKENS = 100_000
 """One that is only named: as many pages as Anthropic takes, at a thousand each."""
 SOUND_BYTES_A_TOKEN = 64
 """Of base64: some ten tokens are a second, in which even narrow-band speech has a kilobyte."""
-_OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens")
+_OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_SAYS_NOTHING = "/v1/embeddings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +45,13 @@ class _Attachment:
 
 def estimate_of(call: Call) -> Estimate:
     """What the call may use."""
-    attached = list(_attachments(call.request.get("messages")))
+    attached = [each for name in ("messages", "input") for each in _attachments(call.request.get(name))]
     words = max(0, call.size - sum(each.size for each in attached))
     return Estimate(
         input_tokens=-(-words // BYTES_A_TOKEN) + sum(each.tokens for each in attached),
-        output_tokens=_output_tokens(call.request) * _whole(call.request.get("n"), CHOICES_MAX, 1),
+        output_tokens=0
+        if call.endpoint.value[1] == _SAYS_NOTHING
+        else _output_tokens(call.request) * _whole(call.request.get("n"), CHOICES_MAX, 1),
     )
 
 
@@ -80,12 +83,16 @@ def _attachment(part: Mapping[str, Any]) -> Iterator[_Attachment]:
             yield _Attachment(size=_length(_of(part, "source"), "data"), tokens=PICTURE_TOKENS)
         case "image_url":
             yield _Attachment(size=_length(_of(part, "image_url"), "url"), tokens=PICTURE_TOKENS)
+        case "input_image":
+            yield _Attachment(size=_length(part, "image_url"), tokens=PICTURE_TOKENS)
         case "input_audio":
             size = _length(_of(part, "input_audio"), "data")
             yield _Attachment(size=size, tokens=-(-size // SOUND_BYTES_A_TOKEN))
         case "document" if _of(part, "source").get("type") in ("url", "file"):
             yield _Attachment(size=0, tokens=DOCUMENT_TOKENS)
         case "file" if not _length(_of(part, "file"), "file_data"):
+            yield _Attachment(size=0, tokens=DOCUMENT_TOKENS)
+        case "input_file" if not _length(part, "file_data"):
             yield _Attachment(size=0, tokens=DOCUMENT_TOKENS)
         case _:
             pass

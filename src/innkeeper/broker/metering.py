@@ -22,9 +22,9 @@ BYTES_A_TOKEN = 2
 _ABSURD = 100_000_000
 """No model takes or says so many tokens in a call."""
 _TEXT = re.compile(
-    rb'"(?:text|content|arguments|partial_json|thinking|reasoning|reasoning_content|refusal)"\s*:\s*"((?:[^"\\]|\\.)*+)'
+    rb'"(?:text|content|arguments|partial_json|thinking|delta|reasoning|reasoning_content|refusal)"\s*:\s*"((?:[^"\\]|\\.)*+)'
 )
-"""Where the words of an answer stand, in either protocol."""
+"""Where the words of an answer stand, in any of the protocols."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +106,14 @@ class Reading:
                     if isinstance(details := usage.get(name), dict):
                         self._take(details, "cached_tokens")
 
-    def hear(self, answer: bytes) -> None:
-        """Count the words in an event, or in a whole answer."""
-        self._heard_bytes += sum(map(len, _TEXT.findall(answer)))
+    def hear(self, event: bytes) -> None:
+        """Count the words in an event; some tell again in the end what came piece by piece, and count for nothing."""
+        if b"delta" in event:
+            self._heard_bytes += _words(event)
+
+    def hear_whole(self, answer: bytes) -> None:
+        """Count the words in a whole answer; where none are found, all of it."""
+        self._heard_bytes += _words(answer) or len(answer)
 
     @property
     @property
@@ -153,6 +158,10 @@ class Reading:
             elif value is not None:
                 self.odd = True
         return taken
+
+
+def _words(text: bytes) -> int:
+    return sum(map(len, _TEXT.findall(text)))
 
 
 def usage_payload(event: Event) -> Mapping[str, Any] | None:

@@ -22,7 +22,7 @@ async def relay(answer: Answer, call: Call, exchange: Exchange, reading: Reading
     match answer:
         case Reply():
             reading.note(json_object(answer.body) or {})
-            reading.hear(answer.body)
+            reading.hear_whole(answer.body)
             reading.ended = True
             await exchange.answer(answer.status, answer.body, answer.headers)
         case Stream():

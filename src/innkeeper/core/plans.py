@@ -47,6 +47,12 @@ def allowance_of(uses: Uses, plans: Plans) -> Allowance:
     )
 
 
+def models_of(uses: Uses, plans: Plans) -> tuple[str, ...]:
+    """Patterns of the models that a tenant may ask for, by itself or its plan; none: all."""
+    plan = plans.get(uses.plan) if uses.plan else None
+    return uses.models or (plan.models if plan else ())
+
+
 def check_plan(patch: Mapping[str, Any] | None, plans: Collection[str]) -> None:
     """Raise InvalidSpec where a change names a plan that there isn't."""
     name = (patch or {}).get("plan")
