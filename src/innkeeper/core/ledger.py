@@ -51,7 +51,9 @@ class Ledger:
         self._noted = asyncio.Event()
         self._turn = asyncio.Lock()
 
-    def __len__(self) -> int:
+    @property
+    def open_accounts(self) -> int:
+        """How many tenants' accounts are kept in memory."""
         return len(self._accounts)
 
     # --- calls --------------------------------------------------------------------------------------------------------

@@ -28,7 +28,9 @@ class RateLimits:
         self._buckets: dict[str, _Bucket] = {}
         self._sweep_at = SWEEP_AT
 
-    def __len__(self) -> int:
+    @property
+    def kept(self) -> int:
+        """How many buckets there are."""
         return len(self._buckets)
 
     def take(self, who: str, per_minute: int) -> float:
