@@ -293,6 +293,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             inbox=post.inbox,
             vault=strong.vault,
             locksmith=strong.locksmith,
+            ledger=agency.counting.ledger,
+            prices=agency.counting.prices,
             records=archive.records,
             denials=archive.denials,
             releases=releases,

@@ -22,6 +22,7 @@ from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
+from innkeeper.core.prices import read_prices
 from innkeeper.core.tenant import Spec
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.keyring import Keyring
@@ -182,6 +183,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         inbox=house.inbox,
         vault=house.vault,
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
+        ledger=house.ledger,
+        prices=read_prices(None),
         records=house.records,
         denials=house.denials,
         releases=house.releases,

@@ -21,6 +21,7 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
+from innkeeper.core.ledger import Ledger
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, MemoryNow, Moves, Probe, Seat, Store
@@ -280,6 +281,7 @@ class House:
         self.passwords = QuickPasswords()
         self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)
         self.identities = self.people.identities
+        self.ledger = Ledger(store=self.store, bus=self.bus, clock=self.clock, seconds=self.clock.seconds)
         self.denials = Denials(store=self.store, directory=self.directory, clock=self.clock)
         self.activator = Activator(directory=self.directory, rouse=self.rungs.rouse, hold_limit=100)
         self.queue = KeyedQueue(longest_delay_s=10)

@@ -37,6 +37,7 @@ from innkeeper.api import (
     status,
     tenants,
     tokens,
+    usage,
     users,
 )
 from innkeeper.api.admission import admitted, all_declared
@@ -75,6 +76,7 @@ _GUARDED = (
     status,
     doctor,
     capacity,
+    usage,
     audit,
 )
 

@@ -20,9 +20,11 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.keys import Keys
+from innkeeper.core.ledger import Ledger
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
+from innkeeper.core.prices import PriceTable
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -117,6 +119,8 @@ class Inn:
     inbox: Inbox
     vault: Vault
     locksmith: Locksmith
+    ledger: Ledger
+    prices: PriceTable
     records: Records
     denials: Denials
     releases: Releases

@@ -14,6 +14,7 @@ from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
 from innkeeper.core.events import (
+    BudgetWarned,
     CapacityShort,
     CertificateFailed,
     Event,
@@ -39,8 +40,9 @@ router = APIRouter(tags=["events"])
 @needs(Action.HOUSE)
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
-    `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `certificate.failed`, `operation`. A listener that
-    is too slow loses the oldest ones and is told so by `lagged`; then look again by GET.
+    `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
+    `certificate.failed`, `operation`. A listener that is too slow loses the oldest ones and is told so by `lagged`; then
+    look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -93,6 +95,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told |= {"problem": document(problem)}
         case SecretsChanged(name=name):
             told |= {"name": name}
+        case BudgetWarned():
+            told |= {name: getattr(event, name) for name in ("limit", "period", "most", "used")}
         case CertificateFailed(host=host, says=says):
             told |= {"host": host, "says": redact(says)}
     return told

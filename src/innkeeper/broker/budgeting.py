@@ -100,7 +100,7 @@ class BudgetTill:
             telemetry.broker_unpriced.labels(provider=provider).inc()
             if model not in self._unknown and len(self._unknown) < _MODELS_LOGGED:
                 self._unknown.add(model)
-                _log.warning("model without a price", model=model[:120], provider=provider, rule=_rule(self._prices))
+                _log.warning("model without a price", model=model[:120], provider=provider, rule=self._prices.rule)
         return priced
 
 
@@ -148,10 +148,6 @@ class _CallsBill:
         if self._open:
             self._open = False
             self._ledger.release(self._reservation)
-
-
-def _rule(prices: PriceTable) -> str:
-    return str(prices.unknown) if isinstance(prices.unknown, str) else "price"
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from innkeeper.cli import (
     talk,
     tenants,
     tokens,
+    usage,
     users,
     version,
 )
@@ -62,6 +63,7 @@ app.command()(serve.serve)
 app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(capacity.capacity)
+app.command()(usage.usage)
 app.command()(version.version)
 app.command()(sessions.whoami)
 app.add_typer(tenants.app, name="tenant")

@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +16,10 @@ import typer
 from innkeeper.cli.exits import wrong_usage
 
 _SLEEP = "Sleep"
+_BUDGET = "What it may use, by the calendar in UTC; `none` takes a limit away"
 _CUSTOM = "The agent `custom`"
 _IDLE = "SECONDS|never"
+_MOST = "NUMBER|none"
 _NONE = ["none"]
 
 
@@ -59,6 +61,24 @@ def spec_body(
             help="A JSON merge patch over the agent's own config, as the API's `config`, with `${secret:NAME}` for a "
             "channel's token; `-` reads stdin.",
         ),
+    ] = None,
+    plan: Annotated[
+        str | None, typer.Option(help="One of the settings' plans, or `none`.", rich_help_panel=_BUDGET)
+    ] = None,
+    day_tokens: Annotated[
+        str | None, typer.Option(metavar=_MOST, help="Tokens in a day.", rich_help_panel=_BUDGET)
+    ] = None,
+    month_tokens: Annotated[
+        str | None, typer.Option(metavar=_MOST, help="Tokens in a month.", rich_help_panel=_BUDGET)
+    ] = None,
+    day_usd: Annotated[
+        str | None, typer.Option(metavar=_MOST, help="US dollars in a day.", rich_help_panel=_BUDGET)
+    ] = None,
+    month_usd: Annotated[
+        str | None, typer.Option(metavar=_MOST, help="US dollars in a month.", rich_help_panel=_BUDGET)
+    ] = None,
+    calls_per_minute: Annotated[
+        str | None, typer.Option(metavar=_MOST, help="Calls in a minute.", rich_help_panel=_BUDGET)
     ] = None,
     sleep_preset: Annotated[
         str | None,
@@ -111,6 +131,7 @@ def spec_body(
     mount: Annotated[str | None, typer.Option(help="Where its folder is mounted.", rich_help_panel=_CUSTOM)] = None,
 ) -> dict[str, Any]:
     """What was said of the spec, and nothing of what wasn't."""
+    budget = {"day_tokens": day_tokens, "month_tokens": month_tokens, "day_usd": day_usd, "month_usd": month_usd}
     rungs = {"pause": pause_after, "page": page_after, "save": save_after, "stop": stop_after}
     return _said(
         release=release,
@@ -124,7 +145,7 @@ def spec_body(
         hostnames=hostname,
         access=access,
         config=_object(agent_config),
-        uses=_object(uses),
+        uses=_uses(uses, plan=plan, budget=budget, calls_per_minute=calls_per_minute),
         custom=_said(image=image, port=port, health_path=health_path, command=command, mount=mount),
     ) | _whole(
         public_paths=public_path,
@@ -156,6 +177,33 @@ def _said(**options: Any) -> dict[str, Any]:
 def _whole(**lists: list[Any] | None) -> dict[str, Any]:
     """Lists that are replaced as a whole; `none` empties one."""
     return {name: [] if given == _NONE else given for name, given in lists.items() if given}
+
+
+def _uses(
+    file: Path | None, *, plan: str | None, budget: Mapping[str, str | None], calls_per_minute: str | None
+) -> Any:
+    """What the file says, with what the options say over it."""
+    said = _object(file) or {}
+    if plan is not None:
+        said["plan"] = None if plan == "none" else plan
+    if calls_per_minute is not None:
+        said["calls_per_minute"] = _most("calls-per-minute", calls_per_minute)
+    limits = {name: _most(name.replace("_", "-"), value) for name, value in budget.items() if value is not None}
+    if limits:
+        said["budget"] = {**(said.get("budget") or {}), **limits}
+    return said
+
+
+def _most(option: str, value: str) -> float | None:
+    if value == "none":
+        return None
+    try:
+        number = float(value) if option.endswith("-usd") else int(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise wrong_usage(f"--{option} takes a number or `none`, not {value!r}.")
+    return number
 
 
 def _inbox_path(text: str) -> dict[str, Any]:

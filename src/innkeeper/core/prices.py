@@ -84,6 +84,11 @@ class PriceTable:
                 raise ModelNotPriced(f"The price table has no price for the model {model[:80]!r}.", field="model")
 
     @property
+    def rule(self) -> str:
+        """What becomes of models that it doesn't have, in a word."""
+        return self.unknown.value if isinstance(self.unknown, Unknown) else "price"
+
+    @property
     def _dearest(self) -> Price:
         return Price(**{kind: max(getattr(price, kind) for _, price in self.prices) for kind in _KINDS})
 
