@@ -41,8 +41,8 @@ router = APIRouter(tags=["events"])
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
-    `certificate.failed`, `operation`. A listener that is too slow loses the oldest ones and is told so by `lagged`; then
-    look again by GET.
+    `certificate.failed`, `operation`. A listener that is too slow loses the oldest ones and is told so by `lagged`;
+    then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 

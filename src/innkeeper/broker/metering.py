@@ -116,6 +116,10 @@ class Reading:
         self._heard_bytes += _words(answer) or len(answer)
 
     @property
+    def heard_tokens(self) -> int:
+        """How many tokens the words can have been, at a cautious estimate."""
+        return (self._heard_bytes + BYTES_A_TOKEN - 1) // BYTES_A_TOKEN
+
     @property
     def tokens(self) -> Tokens | None:
         """The sum of it, or None when nothing usable was said."""

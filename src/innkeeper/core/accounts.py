@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from innkeeper.core.budgets import Limit, Standing, Window
 from innkeeper.core.ports.usage import Sums
@@ -46,9 +47,8 @@ class Account:
 
     def standings(self, limits: Iterable[Limit], day: str) -> Iterator[Standing]:
         """How it stands with each of the limits."""
-        reserved = Amount()
-        for reservation in self.under_way:
-            reserved = reserved.plus(reservation.amount)
+        amounts = [reservation.amount for reservation in self.under_way]
+        reserved = Amount(sum(each.tokens for each in amounts), sum(each.micro_usd for each in amounts))
         for limit in limits:
             used = self.used(limit.window, day)
             yield Standing(limit=limit, used=limit.counted(used), reserved=limit.counted(reserved))
@@ -87,5 +87,12 @@ class Reservation:
     @property
     def amount(self) -> Amount:
         """As it is now."""
-        output = max(self.output_tokens, self.heard())
-        return Amount(self.input_tokens + output, self.price.at_most(self.input_tokens, output))
+        heard = self.heard()
+        return self._at_first if heard <= self.output_tokens else self._with(heard)
+
+    @cached_property
+    def _at_first(self) -> Amount:
+        return self._with(self.output_tokens)
+
+    def _with(self, output_tokens: int) -> Amount:
+        return Amount(self.input_tokens + output_tokens, self.price.at_most(self.input_tokens, output_tokens))
