@@ -15,9 +15,10 @@ import pytest
 
 from innkeeper.broker.anthropic import Anthropic
 from innkeeper.broker.http_upstream import HttpUpstream, provider_client
+from innkeeper.core.budget_errors import PlanMissing, RateLimited
 from innkeeper.core.events import BudgetUsedUp, BudgetWarned
 from innkeeper.core.usage import Amount, Tokens
-from tests.broker.house import BOB, CHAT, KEY, MESSAGES, TOKENS, House, house_with, message, until
+from tests.broker.house import ALICE, BOB, CHAT, KEY, MESSAGES, TOKENS, House, house_with, message, until
 from tests.broker.purse import PRICES, Purse
 from tests.support.fake_provider import (
     EVENT_STREAM,
@@ -396,3 +397,15 @@ async def test_more_calls_than_may_be_in_a_minute_are_refused(
     assert (await house.client(BOB).post(MESSAGES, json=message())).status_code == 200
     purse.clock.turn(20)
     assert [(await ask(house, path)).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_calls_without_a_model_count_towards_the_rate(house: House, purse: Purse) -> None:
+    purse.may("alice", calls_per_minute=2, budget={"day_tokens": 0})
+    alice = house.guests.at[ALICE]
+    purse.till.knock(alice)
+    purse.till.knock(alice)
+    with pytest.raises(RateLimited):
+        purse.till.knock(alice)
+    purse.may("alice", plan="gone")
+    with pytest.raises(PlanMissing):
+        purse.till.knock(alice)

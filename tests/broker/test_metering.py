@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -112,3 +113,50 @@ def test_totals_are_kept_apart() -> None:
     assert meter.total("a") == Total(calls=2, unmeasured=1, tokens=Tokens(input=1, output=2))
     assert meter.total("b") == Total(calls=1, tokens=Tokens(cache_read=3))
     assert meter.total("c") == Total()
+
+
+def heard(*payloads: dict[str, Any], words: bytes = b"", ended: bool = True) -> Reading:
+    reading = Reading()
+    for payload in payloads:
+        reading.note(payload)
+    reading.hear_whole(b'{"text":"' + words + b'"}')
+    reading.ended = ended
+    return reading
+
+
+def test_what_isnt_told_is_made_up_for() -> None:
+    start = {"message": {"usage": {"input_tokens": 7, "output_tokens": 1, "cache_read_input_tokens": 4}}}
+    end = {"usage": {"output_tokens": 3}}
+    whole = Tokens(input=7, output=3, cache_read=4)
+    assert heard(start, end, words=b"x" * 100).used(50) == (whole, True)
+    assert heard(start, words=b"x" * 100).used(50) == (replace(whole, output=50), False), (
+        "a first number is no last one"
+    )
+    assert heard(start, end, words=b"x" * 100, ended=False).used(50) == (replace(whole, output=50), False)
+    assert heard(end, words=b"x").used(50) == (Tokens(input=50, output=3), False)
+    assert heard(words=b"x" * 101).used(50) == (Tokens(input=50, output=51), False)
+    assert heard({"usage": {"prompt_tokens": -1, "completion_tokens": 3}}, words=b"x" * 100).used(5)[1] is False
+
+
+def test_what_has_no_output_lacks_none() -> None:
+    told = {"usage": {"prompt_tokens": 8, "total_tokens": 8}}
+    assert heard(told, words=b"x" * 1000).used(50, answers=False) == (Tokens(input=8), True)
+    assert heard(words=b"x" * 1000).used(50, answers=False) == (Tokens(input=50), False)
+
+
+@pytest.mark.parametrize(
+    ("event", "tokens"),
+    [
+        (b'data: {"choices":[{"delta":{"content":"12345678"}}]}', 4),
+        (b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{\\"a\\":1}"}}]}}]}', 5),
+        (b'data: {"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"1234"}}', 2),
+        (b'data: {"type":"response.output_text.delta","delta":"1234"}', 2),
+        (b'data: {"type":"response.output_text.done","text":"1234"}', 0),
+        (b": ping", 0),
+        (b'data: {"delta":{"text":"torn', 2),
+    ],
+)
+def test_words_are_heard_in_every_protocol_and_once(event: bytes, tokens: int) -> None:
+    reading = Reading()
+    reading.hear(event)
+    assert reading.heard_tokens == tokens

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+from innkeeper.broker.callers import Caller
 from innkeeper.broker.calls import Call
 from innkeeper.broker.metering import Reading
 
@@ -28,6 +29,10 @@ class Till(Protocol):
         """
         ...
 
+    def knock(self, caller: Caller) -> None:
+        """Let a call pass that uses no model, or raise the Problem that it is refused with."""
+        ...
+
 
 class _NoBill:
     def settle(self) -> None:
@@ -44,3 +49,6 @@ class OpenHouse:
     async def open(self, call: Call, reading: Reading, *, provider: str, model: str) -> AsyncIterator[Bill]:
         """No call is refused or charged."""
         yield NO_BILL
+
+    def knock(self, caller: Caller) -> None:
+        """No call is refused."""

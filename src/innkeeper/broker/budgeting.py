@@ -55,8 +55,7 @@ class BudgetTill:
     async def open(self, call: Call, reading: Reading, *, provider: str, model: str) -> AsyncIterator[Bill]:
         """Count the call, set aside what it may cost, and see to it that it is settled or released."""
         with _counted():
-            allowance = allowance_of(self._uses(call.caller), self._plans)
-            self.knock(call.caller, allowance)
+            allowance = self._knock(call.caller)
             if call.endpoint is Endpoint.COUNT_TOKENS:
                 bill = None
             else:
@@ -74,11 +73,17 @@ class BudgetTill:
         finally:
             bill.close()
 
-    def knock(self, caller: Caller, allowance: Allowance) -> None:
-        """Count one call of the tenant towards its rate, or raise RateLimited."""
+    def knock(self, caller: Caller) -> None:
+        """Count a call that has no price towards the tenant's rate."""
+        with _counted():
+            self._knock(caller)
+
+    def _knock(self, caller: Caller) -> Allowance:
+        allowance = allowance_of(self._uses(caller), self._plans)
         per_minute = allowance.calls_per_minute
         if per_minute is not None and (wait_s := self._rates.take(caller.tenant_id, per_minute)):
             raise RateLimited(f"There are more than {per_minute} calls a minute.", wait_s=whole_seconds(wait_s))
+        return allowance
 
     async def _bill(self, call: Call, reading: Reading, allowance: Allowance, provider: str, model: str) -> _CallsBill:
         priced = self._priced(provider, model)
@@ -132,7 +137,7 @@ class _CallsBill:
         if not self._open:
             return
         self._open = False
-        tokens, told = self._reading.used(self._estimate.input_tokens)
+        tokens, told = self._reading.used(self._estimate.input_tokens, answers=self._estimate.output_tokens > 0)
         if self._reading.odd:
             telemetry.broker_odd_usage.labels(provider=self._provider).inc()
             _log.warning("usage that can't be", provider=self._provider, model=self._model[:120])

@@ -137,18 +137,19 @@ class Reading:
             return Tokens(input=given - cached, output=output, cache_read=read + cached, cache_write=written)
         return None
 
-    def used(self, sent_tokens: int) -> tuple[Tokens, bool]:
+    def used(self, sent_tokens: int, *, answers: bool = True) -> tuple[Tokens, bool]:
         """What the call used, and whether all of that was told; what wasn't is made up for by what was sent and heard.
 
-        `sent_tokens`: an estimate of the input.
+        `sent_tokens`: an estimate of the input. `answers`: whether there is any output, as embeddings have none.
         """
         told, heard = self.tokens or Tokens(), self.heard_tokens
         input_told = not self.odd and not self._counts.keys().isdisjoint(_INPUT_FIELDS)
         # The beginning of a message tells a first number of its output, which is no more than that.
-        output_told = not self.odd and self.ended and self._final and (told.output > 0 or not heard)
+        final = self._final and (told.output > 0 or not heard)
+        output_told = not self.odd and self.ended and (final or not answers)
         if not input_told:
             told = Tokens(input=max(told.input + told.cache_read + told.cache_write, sent_tokens), output=told.output)
-        if not output_told:
+        if not output_told and answers:
             told = replace(told, output=max(told.output, heard))
         return told, input_told and output_told
 
