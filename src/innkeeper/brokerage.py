@@ -64,10 +64,12 @@ async def brokerage(
             lookup=Lookup(secrets),
             rests=Rests(),
         )
-        switchboard = Switchboard(platform_upstreams(settings, providers), providers.own_upstreams)
         residents = Residents(directory=directory, runtime=runtime, tokens=tokens, bus=bus)
-        counting = CountingHouse(settings, store=store, directory=directory, bus=bus, clock=clock)
+        counting = CountingHouse(settings, store=store, bus=bus, clock=clock)
         stack.push_async_callback(counting.close)  # after the listeners: calls that were cut off are settled by then
+        switchboard = Switchboard(
+            platform_upstreams(settings, providers), providers.own_upstreams, allowed=counting.models
+        )
         meter = CountingMeter()
         apis = HttpApis(platform_specs(settings), providers=providers, meter=meter)
         broker = Broker(callers=residents, switchboard=switchboard, apis=apis, meter=meter, till=counting.till)

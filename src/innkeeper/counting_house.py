@@ -8,15 +8,13 @@ import structlog
 
 from innkeeper.broker.budgeting import BudgetTill
 from innkeeper.broker.callers import Caller
-from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.ledger import Ledger
-from innkeeper.core.plans import Plans, plans_from
+from innkeeper.core.plans import Plans, models_of, plans_from
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.prices import PriceTable, read_prices
 from innkeeper.core.usage import day_of
-from innkeeper.core.uses import NO_USES, Uses
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.settings import Settings
 
@@ -28,13 +26,14 @@ FORGET_EVERY_S = 3600.0
 class CountingHouse:
     """What tenants may use, and what they have used."""
 
-    def __init__(self, settings: Settings, *, store: Store, directory: Directory, bus: Bus, clock: Clock) -> None:
+    def __init__(self, settings: Settings, *, store: Store, bus: Bus, clock: Clock) -> None:
         self.prices: PriceTable = read_prices(settings.prices)
         self.plans: Plans = plans_from(settings.plans)
         self.ledger = Ledger(store=store, bus=bus, clock=clock)
-        self.till = BudgetTill(ledger=self.ledger, prices=self.prices, plans=self.plans, uses=self._uses)
+        self.till = BudgetTill(
+            ledger=self.ledger, prices=self.prices, plans=self.plans, uses=lambda caller: caller.uses
+        )
         self._store = store
-        self._directory = directory
         self._clock = clock
         self._kept = timedelta(days=settings.usage_kept_days)
 
@@ -61,6 +60,6 @@ class CountingHouse:
             if dropped:
                 log.info("usage forgotten", lines=dropped)
 
-    def _uses(self, caller: Caller) -> Uses:
-        tenant = self._directory.tenant(caller.tenant)
-        return tenant.spec.uses if tenant is not None and tenant.id == caller.tenant_id else NO_USES
+    def models(self, caller: Caller) -> tuple[str, ...]:
+        """Patterns of the models that the tenant may ask for, by itself or its plan; none: all."""
+        return models_of(caller.uses, self.plans)

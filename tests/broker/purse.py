@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx2
+
+from innkeeper.broker.anthropic import Anthropic
+from innkeeper.broker.bills import Till
 from innkeeper.broker.budgeting import BudgetTill
 from innkeeper.broker.callers import Caller
+from innkeeper.broker.outbound import PATIENT
 from innkeeper.core.audit import Entry
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.ledger import Ledger
@@ -18,6 +25,7 @@ from innkeeper.core.usage import Counts, UsageSought
 from innkeeper.core.uses import NO_USES, Uses
 from innkeeper.core.uses_reading import uses_of
 from innkeeper.store.memory import MemoryStore
+from tests.broker.house import House, house_with, upstream_to
 from tests.store.examples import tenant
 from tests.support.house import TurnedClock
 from tests.support.links import LINKS
@@ -87,3 +95,14 @@ class Purse:
     def _uses(self, caller: Caller) -> Uses:
         self.asked += 1
         return self.uses.get(caller.tenant, NO_USES)
+
+
+@asynccontextmanager
+async def paid_house(url: str, till: Till, timeout: httpx2.Timeout = PATIENT) -> AsyncIterator[House]:
+    """A broker with that till, in front of a server that speaks both protocols."""
+    anthropic = Anthropic(base_url=url)
+    async with (
+        upstream_to(anthropic, model="claude-1", timeout=timeout) as upstream,
+        house_with(upstream, till=till) as house,
+    ):
+        yield house

@@ -35,16 +35,18 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def alices_client(
-    folder: Path, house: House, secrets: Secrets | None, **settings: Any
+    folder: Path, house: House, secrets: Secrets, **settings: Any
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client at alice's address, with her token."""
     keyring = Keyring.open(folder)
     made = brokerage(
         Settings(broker_port=free_port(), **settings),
+        store=house.store,
         directory=house.directory,
         runtime=house.runtime,
         tokens=keyring,
         bus=house.bus,
+        clock=house.clock,
         secrets=secrets,
     )
     supervisor = Supervisor()
@@ -105,6 +107,6 @@ async def test_without_a_vault_the_settings_own_keys_still_serve(
     monkeypatch.setenv("OPENAI_API_KEY", HOUSE_KEY)
     house = House()
     await house.create("alice")
-    async with alices_client(tmp_path, house, None, openai_base_url=f"{url}/v1", broker_model="m") as client:
+    async with alices_client(tmp_path, house, NamedSecrets(), openai_base_url=f"{url}/v1", broker_model="m") as client:
         assert (await client.post(CHAT, json=chat())).status_code == 200
     assert (fake.asked[0].headers["authorization"], fake.asked[0].body["model"]) == (f"Bearer {HOUSE_KEY}", "m")

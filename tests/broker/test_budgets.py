@@ -13,13 +13,11 @@ import httpx2
 import openai
 import pytest
 
-from innkeeper.broker.anthropic import Anthropic
-from innkeeper.broker.http_upstream import HttpUpstream, provider_client
 from innkeeper.core.budget_errors import PlanMissing, RateLimited
 from innkeeper.core.events import BudgetUsedUp, BudgetWarned
 from innkeeper.core.usage import Amount, Tokens
-from tests.broker.house import ALICE, BOB, CHAT, KEY, MESSAGES, TOKENS, House, house_with, message, until
-from tests.broker.purse import PRICES, Purse
+from tests.broker.house import ALICE, BOB, CHAT, MESSAGES, TOKENS, House, message, until
+from tests.broker.purse import PRICES, Purse, paid_house
 from tests.support.fake_provider import (
     EVENT_STREAM,
     FakeProvider,
@@ -47,9 +45,7 @@ async def purse() -> Purse:
 @pytest.fixture
 async def house(provider: tuple[FakeProvider, str], purse: Purse) -> AsyncIterator[House]:
     """In front of a server that speaks both protocols."""
-    async with house_with(
-        HttpUpstream(Anthropic(base_url=provider[1], key=KEY), model="claude-1"), purse.till
-    ) as house:
+    async with paid_house(provider[1], purse.till) as house:
         yield house
 
 
@@ -162,8 +158,7 @@ async def test_who_hangs_up_pays_for_what_was_begun(house: House, purse: Purse, 
 
 async def test_a_provider_that_cant_be_reached_costs_nothing(purse: Purse) -> None:
     purse.may("alice", budget={"day_tokens": 10})
-    upstream = HttpUpstream(Anthropic(base_url=f"http://127.0.0.1:{free_port()}", key=KEY), model="claude-1")
-    async with house_with(upstream, purse.till) as house:
+    async with paid_house(f"http://127.0.0.1:{free_port()}", purse.till) as house:
         assert (await ask(house)).status_code == 502
     assert (await purse.used()).calls == 0
     assert await stands(purse) == (0, 0)
@@ -174,10 +169,8 @@ async def test_a_provider_that_goes_silent_is_paid_for_the_input(
 ) -> None:
     fake, url = provider
     fake.script = Hanging()
-    impatient = provider_client(timeout=httpx2.Timeout(60, read=0.05))
-    async with house_with(
-        HttpUpstream(Anthropic(base_url=url, key=KEY), model="claude-1", client=impatient), purse.till
-    ) as house:
+    impatient = httpx2.Timeout(60, read=0.05)
+    async with paid_house(url, purse.till, timeout=impatient) as house:
         assert (await ask(house)).status_code == 504
     assert (await purse.used()).unmeasured == 1
 
@@ -191,9 +184,7 @@ async def test_an_unknown_model_is_charged_by_the_rule(house: House, purse: Purs
 
 async def test_an_unknown_model_may_be_refused(provider: tuple[FakeProvider, str]) -> None:
     purse = Purse(prices='unknown = "refuse"\n' + PRICES)
-    async with house_with(
-        HttpUpstream(Anthropic(base_url=provider[1], key=KEY), model="claude-1"), purse.till
-    ) as house:
+    async with paid_house(provider[1], purse.till) as house:
         refused = await ask(house, model="from-nowhere")
         assert refused.status_code == 403
         assert refused.json()["error"]["type"] == "permission_error"
@@ -369,9 +360,7 @@ async def test_calls_are_refused_where_the_plan_is_gone(house: House, purse: Pur
 async def test_a_plan_says_what_the_tenant_doesnt(provider: tuple[FakeProvider, str]) -> None:
     purse = Purse(plans={"gold": {"budget": {"day_tokens": 1, "month_tokens": 10**6}, "calls_per_minute": 2}})
     await purse.move_in()
-    async with house_with(
-        HttpUpstream(Anthropic(base_url=provider[1], key=KEY), model="claude-1"), purse.till
-    ) as house:
+    async with paid_house(provider[1], purse.till) as house:
         purse.may("alice", plan="gold")
         assert [(await ask(house)).status_code for _ in range(3)] == [200, 429, 429]
         purse.may("alice", plan="gold", budget={"day_tokens": 100_000}, calls_per_minute=100)

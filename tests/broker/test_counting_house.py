@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
-from innkeeper.broker.anthropic import Anthropic
-from innkeeper.broker.http_upstream import HttpUpstream
 from innkeeper.core.budget_errors import PricesInvalid
 from innkeeper.core.events import TenantChanged
 from innkeeper.core.usage import UsageSought
 from innkeeper.core.uses_reading import uses_of
 from innkeeper.counting_house import CountingHouse
 from innkeeper.settings import Settings
-from tests.broker.house import KEY, MESSAGES, House, house_with, message
-from tests.broker.purse import PRICES
+from tests.broker.house import MESSAGES, House, message
+from tests.broker.purse import PRICES, paid_house
 from tests.store.examples import tenant
 from tests.support import house as whole
 from tests.support.fake_provider import FakeProvider
@@ -31,9 +29,7 @@ async def counting(world: whole.House, **settings: Any) -> CountingHouse:
     async with world.store.begin() as tx:
         await tx.add_tenant(replace(ALICE, spec=spec))
     world.bus.publish(TenantChanged(tenant="alice", now=replace(ALICE, spec=spec)))
-    return CountingHouse(
-        Settings(**settings), store=world.store, directory=world.directory, bus=world.bus, clock=world.clock
-    )
+    return CountingHouse(Settings(**settings), store=world.store, bus=world.bus, clock=world.clock)
 
 
 async def ask(house: House) -> int:
@@ -45,8 +41,7 @@ async def test_the_operators_prices_and_plans_count(tmp_path: Path, provider: tu
     world = whole.House()
     plans = {"gold": {"budget": {"day_usd": 0.004}}}
     house = await counting(world, prices=tmp_path / "prices.toml", plans=plans, usage_kept_days=62)
-    upstream = HttpUpstream(Anthropic(base_url=provider[1], key=KEY), model="claude-1")
-    async with house_with(upstream, house.till) as broker:
+    async with paid_house(provider[1], house.till) as broker:
         assert [await ask(broker) for _ in range(3)] == [200, 200, 429], "0.0037 USD each"
     await house.close()
     async with world.store.look() as tx:

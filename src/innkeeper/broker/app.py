@@ -69,6 +69,7 @@ class Broker:
             return
         caller = identify(self._callers, exchange.address, exchange.headers)
         if exchange.raw_path.startswith(PREFIX):
+            self._till.knock(caller)
             with self._admission.enter(caller, exchange.size):
                 await self._apis.serve(caller, exchange)
             return

@@ -16,6 +16,15 @@ OwnUpstreams = Callable[[Caller], Mapping[str, Upstream]]
 """A tenant's own providers of models, by name and in their order."""
 
 
+Patterns = Sequence[str]
+Allowed = Callable[[Caller], Patterns]
+"""Which models a tenant may ask for, by itself or by its plan; none: all."""
+
+
+def _said_itself(caller: Caller) -> Patterns:
+    return caller.uses.models
+
+
 def _none(caller: Caller) -> Mapping[str, Upstream]:
     return {}
 
@@ -47,9 +56,12 @@ class Switchboard:
     provider's that has a default model. Of two that fit, only those that speak the call's protocol are asked.
     """
 
-    def __init__(self, platform: Sequence[Upstream], own: OwnUpstreams = _none) -> None:
+    def __init__(
+        self, platform: Sequence[Upstream], own: OwnUpstreams = _none, *, allowed: Allowed = _said_itself
+    ) -> None:
         self._platform = platform
         self._own = own
+        self._allowed = allowed
 
     def pick(self, call: Call) -> Line:
         """The line for the call; raises ModelNotFound, ModelNotAllowed, ProtocolUnsupported."""
@@ -62,7 +74,7 @@ class Switchboard:
                     f"The provider behind this broker ({other[0].name}) doesn't serve {call.endpoint.value[1]}."
                 )
             raise ModelNotFound(f"No provider here serves the model {call.model[:200]!r}.")
-        line = _permitted(call.caller, call.model, line, speakers)
+        line = _permitted(self._allowed(call.caller), call.model, line, speakers)
         if line is None:
             raise ModelNotAllowed(f"This agent may not use the model {call.model[:200]!r}.")
         upstream, model = line
@@ -71,10 +83,10 @@ class Switchboard:
     def models(self, caller: Caller) -> list[tuple[str, str]]:
         """The models that the tenant may ask for by name, each with its provider."""
         upstreams = self._upstreams(caller)
-        listed = []
+        listed, allowed = [], self._allowed(caller)
         for asked in (MODEL_ALIAS, *_names(upstreams)):
             line = _choose(asked, upstreams)
-            if line is not None and (permitted := _permitted(caller, asked, line, upstreams)):
+            if line is not None and (permitted := _permitted(allowed, asked, line, upstreams)):
                 listed.append((asked, permitted[0].name))
         return listed
 
@@ -102,23 +114,23 @@ def _choose(model: str, upstreams: Mapping[str, Upstream]) -> _Choice | None:
     return (found, found.model_for(model)) if found else None
 
 
-def _permitted(caller: Caller, asked: str, choice: _Choice, upstreams: Mapping[str, Upstream]) -> _Choice | None:
+def _permitted(allowed: Patterns, asked: str, choice: _Choice, upstreams: Mapping[str, Upstream]) -> _Choice | None:
     """The choice, if the tenant may have it; in place of a default that it may not, the first that it is named."""
-    if _allowed(caller, asked, choice):
+    if _is_allowed(allowed, asked, choice):
         return choice
     if asked == MODEL_ALIAS:
-        for name in plain(caller.uses.models):
+        for name in plain(allowed):
             other = _choose(name, upstreams)
-            if other is not None and _allowed(caller, name, other):
+            if other is not None and _is_allowed(allowed, name, other):
                 return other
     return None
 
 
-def _allowed(caller: Caller, asked: str, choice: _Choice) -> bool:
+def _is_allowed(allowed: Patterns, asked: str, choice: _Choice) -> bool:
     """Judged by what will really answer: by its name, or by its provider's and its name."""
     upstream, model = choice
     names = {model, f"{upstream.name}/{model}"} | ({asked} & {MODEL_ALIAS})
-    return not caller.uses.models or any(matches(caller.uses.models, name) for name in names)
+    return not allowed or any(matches(allowed, name) for name in names)
 
 
 def _names(upstreams: Mapping[str, Upstream]) -> Iterator[str]:
