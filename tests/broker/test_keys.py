@@ -243,10 +243,11 @@ def test_rests_are_bounded() -> None:
     [
         ("7", 7, 7),
         ("0.5", 0.5, 0.5),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
+        (None, 3000, 3600),
     ],
 )
-def test_retry_after_in_all_its_forms(said: str, least: float, most: float) -> None:
+def test_retry_after_in_all_its_forms(said: str | None, least: float, most: float) -> None:
+    said = said or format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     seconds = retry_after_s(httpx2.Response(429, headers={"retry-after": said}))
     assert seconds is not None
     assert least <= seconds <= most
