@@ -53,7 +53,8 @@ class BrokerSettings(BaseSettings):
 
     private_hosts: list[str] = []
     """Hosts in private ranges that the broker may connect to all the same, as `HOST` or `HOST:PORT`: model servers and
-    tools of your own. Everything else that resolves to a private, loopback or link-local address is refused."""
+    tools of your own. A base URL in these settings that says `localhost` or a private address as it stands counts as
+    named. Everything else that resolves to a private, loopback or link-local address is refused."""
 
     prices: Path | None = None
     """The price table (TOML) by which calls are charged to budgets in money. Unset: the one that comes with this

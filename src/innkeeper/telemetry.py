@@ -191,7 +191,10 @@ inbox_waiting = _gauge("inbox_waiting", "Messages that are still to be delivered
 inbox_dead = _gauge("inbox_dead", "Dead letters that are kept.")
 
 broker_calls = _counter(
-    "broker_calls", "Model calls that ended, by provider and whether it told their usage.", "provider", "usage"
+    "broker_calls",
+    "Calls that providers answered, by provider (tenants' own are `own`) and whether it told their usage.",
+    "provider",
+    "usage",
 )
 broker_tokens = _counter("broker_tokens", "Tokens that the providers counted, by direction.", "provider", "direction")
 broker_usd = _counter("broker_usd", "Money that calls cost by the price table, in US dollars.", "provider")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ from innkeeper.broker.addresses import Address, is_metadata, is_public
 from innkeeper.broker.guard import spelled_out
 from innkeeper.broker.outbound import outbound_client
 from innkeeper.broker.problems import DestinationRefused
+from tests.broker.house import HERE
 from tests.support.serving import serving
 
 REFUSED = [
@@ -118,6 +120,33 @@ async def test_the_hosts_own_ports_are_out_of_reach(host: str, inside: int) -> N
     assert refused.value.code == "destination_refused"
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0177.0.0.1",
+        "00.0.0.0",
+        "127.000.000.001",
+        "127.0.0.1.",
+        "127.0.0.1%00",
+        "127%2e0%2e0%2e1",
+        "127。0。0。1",
+        "①②⑦.0.0.1",
+        "localhost.",
+        "[::1%lo]",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "8.8.8.8@127.0.0.1",
+        "8.8.8.8\\@127.0.0.1",
+        "127.0.0.1#@8.8.8.8",
+        "127.0.0.1\t",
+    ],
+)
+async def test_no_spelling_leads_inside(host: str, inside: int) -> None:
+    async with outbound_client() as client:
+        with pytest.raises((DestinationRefused, httpx2.ConnectError, httpx2.InvalidURL)):
+            await client.get(f"http://{host}:{inside}/")
+
+
 @pytest.mark.parametrize("answer", [["127.0.0.1"], ["8.8.8.8", "127.0.0.1"], ["::ffff:127.0.0.1"]])
 async def test_a_name_that_leads_inside_is_refused(answer: list[str], inside: int) -> None:
     async with outbound_client(resolve=Names(answer)) as client:
@@ -179,6 +208,21 @@ async def test_a_name_without_an_address_is_no_connection(resolve: Names) -> Non
     async with outbound_client(resolve=resolve) as client:
         with pytest.raises(httpx2.ConnectError):
             await client.get("http://api.example/")
+
+
+async def test_names_that_never_resolve_hold_up_nobody_else(inside: int) -> None:
+    go = threading.Event()
+
+    def hangs(host: str, port: int) -> list[Address]:
+        go.wait()
+        return []
+
+    async with outbound_client(resolve=hangs, timeout=httpx2.Timeout(0.05)) as theirs, outbound_client([HERE]) as ours:
+        waiting = [theirs.get(f"http://{number}.example/") for number in range(50)]
+        gave_up = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(error) for error in gave_up} == {httpx2.ConnectTimeout}
+        assert (await ours.get(f"http://{HERE}:{inside}/")).status_code == 200
+    go.set()
 
 
 async def test_no_proxy_of_the_environment(inside: int, monkeypatch: pytest.MonkeyPatch) -> None:
