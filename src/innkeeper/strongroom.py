@@ -57,7 +57,7 @@ async def strong_room(*, store: Store, keyring: Keyring, bus: Bus, clock: Clock)
         )
     locksmith = Locksmith(store=store, lockbox=keyring, clock=clock)
     for tenant in await locksmith.renew_who_has_no_key():
-        await asyncio.to_thread(keyring.broker_token, tenant.id, tenant.token_epoch)  # makes the key
+        await keyring.ready(tenant.id)
     vault = Vault(store=store, seals=keyring, keys=keyring, bus=bus, clock=clock, hide=telemetry.hide)
     return StrongRoom(vault=vault, locksmith=locksmith)
 

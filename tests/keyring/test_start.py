@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from innkeeper.core.access import ADMIN
 from innkeeper.core.errors import Problem
-from innkeeper.core.tenant import Tenant
+from innkeeper.core.tenant import Tenant, Wanted
 from innkeeper.diagnosis import doctor_host
 from innkeeper.frontage import edge_plan
 from innkeeper.host.doctor import keyring as check
 from innkeeper.host.doctor.finding import Status
-from innkeeper.keyring import Keyring, KeyringFault
+from innkeeper.keyring import KeyDestroyed, Keyring, KeyringFault
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring
@@ -115,8 +117,6 @@ async def test_with_the_right_one_back_all_is_as_it_was(tmp_path: Path) -> None:
 async def test_who_ran_before_there_were_data_keys_is_made_anew_once(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "data")
     async with build(settings) as house:
-        from dataclasses import replace
-
         for number, name in enumerate(("ran", "never")):
             made = tenant(name, number)
             seen = replace(made.seen, instance_id="c1") if name == "ran" else made.seen
@@ -129,6 +129,22 @@ async def test_who_ran_before_there_were_data_keys_is_made_anew_once(tmp_path: P
                 told = [each for _, each in await tx.trail() if each.action == "tenant.restart"]
         assert {name: each.remade_at for name, each in tenants.items()} == {"ran": 2, "never": 1}
         assert [each.detail for each in told] == [{"why": "it had no data key"}]
+
+
+async def test_a_purge_that_a_crash_cut_short_after_the_key_was_destroyed_goes_on(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    alice = await filled(settings)
+    async with build(settings) as house:
+        async with house.inn.store.begin() as tx:
+            leaving = replace(alice, wanted=Wanted.GONE, purge=True)
+            await tx.change_tenant(leaving, from_revision=alice.revision)
+        await Keyring.open(settings.data).destroy(alice.id)
+    async with build(settings) as house:
+        with pytest.raises(KeyDestroyed):
+            await house.inn.vault.reveal("KEY", alice)
+        await house.loops._reconciler.work("alice", asyncio.sleep)
+        async with house.inn.store.look() as tx:
+            assert (await tx.tenant("alice"), list(await tx.secrets.owners())) == (None, [])
 
 
 # --- before it hurts --------------------------------------------------------------------------------------------------

@@ -41,6 +41,9 @@ class PlainKeys:
     def has(self, tenant_id: str) -> bool:
         return tenant_id not in self.lost
 
+    async def ready(self, tenant_id: str) -> None:
+        assert tenant_id not in self.destroyed
+
     async def destroy(self, tenant_id: str) -> None:
         self.destroyed.append(tenant_id)
 

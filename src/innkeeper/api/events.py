@@ -20,7 +20,6 @@ from innkeeper.core.events import (
     Event,
     MemoryMoved,
     OperationChanged,
-    SecretsChanged,
     StateChanged,
     StepTaken,
     TenantChanged,

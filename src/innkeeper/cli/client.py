@@ -32,10 +32,14 @@ class Client:
         """The document at `path`."""
         return self.send("GET", path, params=params)
 
-    def send(self, method: str, path: str, *, body: object = None, params: Params | None = None) -> dict[str, Any]:
-        """The document that the API answers with; Stop when it refuses or doesn't answer."""
+    def send(
+        self, method: str, path: str, *, body: object = None, params: Params | None = None, patient: bool = False
+    ) -> dict[str, Any]:
+        """The document that the API answers with, in half a minute unless `patient`; Stop when it refuses or doesn't."""
         try:
-            response = self._http.request(method, path, json=body, params=_given(params), timeout=_TIMEOUT)
+            response = self._http.request(
+                method, path, json=body, params=_given(params), timeout=_PATIENT if patient else _TIMEOUT
+            )
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         if response.is_error:

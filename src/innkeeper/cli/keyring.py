@@ -55,7 +55,7 @@ def facts(ctx: typer.Context, as_json: Json = False) -> None:
 def rotate(ctx: typer.Context, as_json: Json = False) -> None:
     """Add a master key and wrap every data key by it, while all is in use; or finish a rotation that was cut short."""
     desk: Desk = ctx.obj
-    done = desk.client.send("POST", "/v1/keyring/rotate")
+    done = desk.client.send("POST", "/v1/keyring/rotate", patient=True)
     if as_json:
         show.document(done)
         return

@@ -57,6 +57,7 @@ class Seating:
     async def prepare(self, tenant: Tenant) -> None:
         """Make the tenant's folder whole and current; SecretMissing and SecretExpired name what its config lacks."""
         agent = self.agent(tenant)
+        await self._keys.ready(tenant.id)
         existing = await self._units.read(tenant.name, agent.config_paths())
         files = agent.render(await self._seat(tenant), existing)
         compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)

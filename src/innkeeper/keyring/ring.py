@@ -162,6 +162,10 @@ class Keyring:
         """The master keys as they stand in a file or a variable, to be hidden from every log."""
         return [base64.b64encode(key.key).decode() for key in self._ring.masters.keys]
 
+    async def ready(self, tenant_id: str) -> None:
+        """Make the tenant's data key where there is none."""
+        await asyncio.to_thread(self._keys.made, tenant_id)
+
     async def destroy(self, tenant_id: str) -> None:
         """Destroy the tenant's data key for good."""
         await asyncio.to_thread(self._keys.destroy, tenant_id)

@@ -9,10 +9,14 @@ from innkeeper.core.keyring_facts import KeyringFacts, Rotation
 
 
 class DataKeys(Protocol):
-    """Tells of a tenant's data key, and ends it."""
+    """A tenant's data key: its beginning and its end."""
 
     def has(self, tenant_id: str) -> bool:
         """Whether it has one, or had one that was destroyed; raises KeyringFault for one that doesn't open."""
+        ...
+
+    async def ready(self, tenant_id: str) -> None:
+        """Make it where there is none, so that nobody has to wait for the disk later; raises KeyDestroyed."""
         ...
 
     async def destroy(self, tenant_id: str) -> None:
