@@ -14,6 +14,7 @@ from innkeeper.broker.calls import Call, Dialect, Endpoint, dialect_of, read_cal
 from innkeeper.broker.exchange import ClientGone, Exchange
 from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.listing import models_page
+from innkeeper.broker.mcp.tools import MCP_PATH, BrokeredTools
 from innkeeper.broker.metering import Meter, Reading, Usage
 from innkeeper.broker.refusals import error_body, headers_of, status_of
 from innkeeper.broker.relay import relay
@@ -26,13 +27,21 @@ class Broker:
     """Serves every tenant; listens nowhere by itself."""
 
     def __init__(
-        self, *, callers: Callers, switchboard: Switchboard, apis: HttpApis, meter: Meter, till: Till | None = None
+        self,
+        *,
+        callers: Callers,
+        switchboard: Switchboard,
+        apis: HttpApis,
+        meter: Meter,
+        till: Till | None = None,
+        tools: BrokeredTools | None = None,
     ) -> None:
         self._callers = callers
         self._switchboard = switchboard
         self._apis = apis
         self._meter = meter
         self._till = till or OpenHouse()
+        self._tools = tools
         self._admission = Admission()
 
     def in_flight(self, tenant: str) -> int:
@@ -72,6 +81,10 @@ class Broker:
             self._till.knock(caller)
             with self._admission.enter(caller, exchange.size):
                 await self._apis.serve(caller, exchange)
+            return
+        if exchange.path == MCP_PATH and self._tools is not None:
+            with self._admission.enter(caller, exchange.size):
+                await self._tools.serve(caller, exchange)
             return
         endpoint = Endpoint.of(exchange.method, exchange.path)
         if endpoint is Endpoint.MODELS:

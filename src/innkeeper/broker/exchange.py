@@ -38,6 +38,7 @@ class Exchange:
         self.address: str = scope["client"][0] if scope.get("client") else ""
         self.raw_headers: Headers = scope["headers"]
         self.headers: Mapping[str, str] = _first_of_each(scope["headers"])
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._received = self.size == 0
@@ -88,6 +89,15 @@ class Exchange:
         """A whole answer."""
         await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
         await self.end(body)
+
+    def handed_on(self, body: bytes) -> tuple[Scope, Receive, Send]:
+        """The exchange for another application to answer, with the body that was read."""
+        left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return left.pop() if left else await self._receive()
+
+        return self._scope, receive, self._send
 
     async def unless_gone(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work, but drop it the moment that the client hangs up: nobody pays for what nobody reads."""

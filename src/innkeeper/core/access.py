@@ -105,6 +105,7 @@ class ActorKind(StrEnum):
     USER = "user"  # signed in
     KEY = "key"  # a tenant's key
     ISSUED = "issued"  # a JWT from an outside issuer
+    AGENT = "agent"  # a tenant's own agent, by its broker token
     SYSTEM = "system"  # the control plane itself
     UNKNOWN = "unknown"  # none that holds: whoever was denied access
 
