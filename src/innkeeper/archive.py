@@ -23,6 +23,7 @@ from innkeeper.core.errors import Problem, StoreUnavailable
 from innkeeper.core.events import utc_now
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.records import Records, head_of
+from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source
 from innkeeper.settings import Settings
@@ -35,6 +36,7 @@ class Archive:
 
     records: Records
     denials: Denials
+    tool_trail: ToolTrail
     clock: Clock
     kept: timedelta | None
     """How long lines are kept; None: for ever."""
@@ -50,11 +52,13 @@ async def archive_of(
 ) -> AsyncIterator[Archive]:
     """What is still to be written at the end is written then."""
     denials = Denials(store=store, directory=directory, clock=clock, count=telemetry.count_denial)
+    tools = ToolTrail(store=store, clock=clock, fingerprints=keyring, count=telemetry.count_tool_call)
     records = Records(store=store, links=keyring, clock=clock)
     kept = timedelta(days=settings.audit_kept_days) if settings.audit_kept_days else None
-    yield Archive(records=records, denials=denials, clock=clock, kept=kept)
+    yield Archive(records=records, denials=denials, tool_trail=tools, clock=clock, kept=kept)
     with suppress(Problem):  # nobody is left to hear of it
         await denials.write()
+    await tools.close()
 
 
 class _WallClock:

@@ -1,4 +1,4 @@
-"""The part of the composition root that answers what agents ask for: models and APIs."""
+"""The part of the composition root that answers what agents ask for: models, APIs and tools."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from innkeeper.broker.residents import Residents
 from innkeeper.broker.switchboard import Switchboard
 from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus
-from innkeeper.core.ports import Clock, Runtime, Store, Tokens
-from innkeeper.core.ports.secrets import Secrets
+from innkeeper.core.ports import Clock, Integrations, Runtime, Secrets, Store, Tokens
+from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.counting_house import CountingHouse
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
+from innkeeper.toolroom import Toolroom, toolroom
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +35,13 @@ class Brokerage:
     residents: Residents
     listeners: BrokerListeners
     counting: CountingHouse
+    toolroom: Toolroom
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loops to the supervisor."""
         self.counting.start(supervisor)
         self.residents.start(supervisor, self.listeners)
+        self.toolroom.start(supervisor)
 
 
 @asynccontextmanager
@@ -52,11 +55,14 @@ async def brokerage(
     bus: Bus,
     clock: Clock,
     secrets: Secrets,
+    trail: ToolTrail,
+    integrations: Integrations | None = None,
 ) -> AsyncIterator[Brokerage]:
     """Put it together, and take it apart at the end."""
     async with AsyncExitStack() as stack:
         written = [settings.anthropic_base_url, settings.openai_base_url]
         written += [said["base_url"] for said in settings.providers.values()]
+        written += [said["url"] for said in settings.mcp_servers.values()]
         platforms = outbound_client([*settings.private_hosts, *spelled_out(written)])
         providers = Providers(
             client=await stack.enter_async_context(platforms),
@@ -64,6 +70,16 @@ async def brokerage(
             lookup=Lookup(secrets),
             rests=Rests(),
         )
+        opened = toolroom(
+            settings,
+            house_client=providers.client,
+            own_client=providers.tenants_client,
+            trail=trail,
+            bus=bus,
+            secrets=secrets,
+            integrations=integrations,
+        )
+        room = await stack.enter_async_context(opened)
         residents = Residents(directory=directory, runtime=runtime, tokens=tokens, bus=bus)
         counting = CountingHouse(settings, store=store, bus=bus, clock=clock)
         stack.push_async_callback(counting.close)  # after the listeners: calls that were cut off are settled by then
@@ -72,7 +88,14 @@ async def brokerage(
         )
         meter = CountingMeter()
         apis = HttpApis(platform_specs(settings), providers=providers, meter=meter)
-        broker = Broker(callers=residents, switchboard=switchboard, apis=apis, meter=meter, till=counting.till)
+        broker = Broker(
+            callers=residents,
+            switchboard=switchboard,
+            apis=apis,
+            meter=meter,
+            till=counting.till,
+            tools=room.tools,
+        )
         listeners = BrokerListeners(broker, port=settings.broker_port)
         stack.push_async_callback(listeners.close)
-        yield Brokerage(broker=broker, residents=residents, listeners=listeners, counting=counting)
+        yield Brokerage(broker=broker, residents=residents, listeners=listeners, counting=counting, toolroom=room)

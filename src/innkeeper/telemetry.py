@@ -37,6 +37,7 @@ from innkeeper.core.events import (
     StepTaken,
     TenantWoken,
 )
+from innkeeper.core.tools import Outcome
 
 # --- redaction --------------------------------------------------------------------------------------------------------
 
@@ -118,7 +119,7 @@ def set_up_logs(*, level: str = "info", form: str = "auto", stream: TextIO | Non
     for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(chatty).handlers = []
         logging.getLogger(chatty).propagate = True
-    for chatty in ("httpx2", "httpcore2", "aiosqlite", "alembic"):
+    for chatty in ("httpx2", "httpcore2", "aiosqlite", "alembic", "mcp", "client", "sse_starlette"):
         logging.getLogger(chatty).setLevel(max(logging.getLogger().level, logging.WARNING))
 
 
@@ -210,7 +211,11 @@ broker_refusals = _counter(
     "store_unavailable.",
     "code",
 )
-broker_in_flight = _gauge("broker_in_flight", "Model calls that are under way.")
+broker_in_flight = _gauge("broker_in_flight", "Calls of models and tools that are under way.")
+tool_calls = _counter(
+    "tool_calls", "Calls of tools, by outcome: ok, error, refused, failed, timeout or abandoned.", "outcome"
+)
+tool_call = _seconds("tool_call", "How long tools took to answer.")
 
 access_denied = _counter(
     "access_denied", "Requests to the API that were denied, by reason: missing, credential, permission or sign_in.",
@@ -224,6 +229,12 @@ api_request = _seconds("api_request", "How long the API took to begin its answer
 def count_denial(denial: Denial) -> None:
     """Count one refusal; to be given to `Denials`."""
     access_denied.labels(reason=denial).inc()
+
+
+def count_tool_call(outcome: Outcome, seconds: float) -> None:
+    """Count one call; to be given to `ToolTrail`."""
+    tool_calls.labels(outcome=outcome).inc()
+    tool_call.observe(seconds)
 
 
 def count_event(event: Event) -> None:

@@ -208,6 +208,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             bus=bus,
             clock=clock,
             secrets=strong.vault,
+            trail=archive.tool_trail,
         )
         agency = await stack.enter_async_context(served)
         residents, broker = agency.residents, agency.broker

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from innkeeper.core.ports import Agent, Seat
 from innkeeper.core.tenant import Access, CustomAgent, Spec
+from innkeeper.core.uses import NO_USES, Uses
 
 GATEWAY_TOKEN = "gw_0123456789abcdef0123456789abcdef"
 BROKER_TOKEN = "ik_b_0123456789abcdef0123456789"
 
 
-def spec_for(agent: Agent, *, custom: CustomAgent | None = None, access: Access = Access.KEY) -> Spec:
+def spec_for(
+    agent: Agent, *, custom: CustomAgent | None = None, access: Access = Access.KEY, uses: Uses = NO_USES
+) -> Spec:
     """A spec with the agent's own defaults."""
-    return Spec(agent=agent.name, release="1", image="sha256:0", limits=agent.limits, custom=custom, access=access)
+    limits = agent.limits
+    return Spec(agent=agent.name, release="1", image="sha256:0", limits=limits, custom=custom, access=access, uses=uses)
 
 
 def seat_for(
@@ -23,11 +27,12 @@ def seat_for(
     model: str = "demo",
     gateway_token: str = GATEWAY_TOKEN,
     access: Access = Access.KEY,
+    uses: Uses = NO_USES,
 ) -> Seat:
     """A seat for a tenant called alice."""
     return Seat(
         tenant="alice",
-        spec=spec_for(agent, access=access),
+        spec=spec_for(agent, access=access, uses=uses),
         origins=origins,
         broker_url=broker_url,
         broker_token=BROKER_TOKEN,

@@ -23,6 +23,7 @@ from innkeeper.core.instance import Place
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Agent, Blueprint, Probe
 from innkeeper.core.tenant import Access
+from innkeeper.core.uses import NO_USES, Uses
 from innkeeper.runtimes.docker_profile import container_config
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 from tests.support.fake_provider import FakeProvider
@@ -53,10 +54,18 @@ async def place(docker: aiodocker.Docker) -> AsyncIterator[Place]:
         await network.delete()
 
 
-def write(agent: Agent, folder: Path, *, broker_url: str, place: Place, access: Access = Access.KEY) -> None:
+def write(
+    agent: Agent,
+    folder: Path,
+    *,
+    broker_url: str,
+    place: Place,
+    access: Access = Access.KEY,
+    uses: Uses = NO_USES,
+) -> None:
     """Put the rendered files where the container finds them, as a unit would."""
     existing = {path: (folder / path).read_bytes() for path in agent.config_paths() if (folder / path).is_file()}
-    seat = seat_for(agent, broker_url=broker_url, edge_address=place.gateway, access=access)
+    seat = seat_for(agent, broker_url=broker_url, edge_address=place.gateway, access=access, uses=uses)
     for file in agent.render(seat, existing):
         path = folder / file.path
         path.parent.mkdir(mode=0o700, exist_ok=True)

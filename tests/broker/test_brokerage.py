@@ -15,6 +15,7 @@ from innkeeper.brokerage import brokerage
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.ports import Secrets
 from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
@@ -48,6 +49,7 @@ async def alices_client(
         bus=house.bus,
         clock=house.clock,
         secrets=secrets,
+        trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=keyring),
     )
     supervisor = Supervisor()
     async with made as agency:

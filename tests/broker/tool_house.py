@@ -14,12 +14,18 @@ from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from innkeeper.broker.app import Broker
+from innkeeper.broker.callers import Caller
 from innkeeper.broker.demo import DemoModel
+from innkeeper.broker.http_apis import HttpApis
+from innkeeper.broker.keys import Lookup, Rests
 from innkeeper.broker.listener import BrokerListeners
 from innkeeper.broker.mcp.credentials import Credentials
 from innkeeper.broker.mcp.tools import BrokeredTools
 from innkeeper.broker.metering import TenantMeter
 from innkeeper.broker.outbound import outbound_client
+from innkeeper.broker.providers import Providers
+from innkeeper.broker.switchboard import Switchboard
+from innkeeper.broker.upstream import Upstream
 from innkeeper.core.audit import Entry
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.tenant import Limits, Spec, Tenant
@@ -27,7 +33,7 @@ from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.core.tools import Outcome
 from innkeeper.core.uses import McpServer, Uses
 from innkeeper.store.memory import MemoryStore
-from tests.broker.house import ALICE, TOKENS, Guests
+from tests.broker.house import ALICE, HERE, TOKENS, Guests
 from tests.support.links import LINKS
 from tests.support.secrets import NamedSecrets
 from tests.support.serving import free_port
@@ -53,15 +59,16 @@ class ToolHouse:
         there = self.tenants[tenant]
         self.tenants[tenant] = replace(there, spec=replace(there.spec, uses=Uses(mcp=servers)))
 
-    @asynccontextmanager
-    async def agent(
-        self, address: str = ALICE, *, mode: str = "auto", token: str | None = None
-    ) -> AsyncIterator[Client]:
-        """An agent's MCP client, at the address of a tenant and with its token."""
-        tenant_id = "id-alice" if address == ALICE else "id-bob"
+    def http(self, address: str = ALICE) -> httpx2.AsyncClient:
+        """A plain client, at the address of a tenant and with its token."""
+        headers = {"authorization": f"Bearer {TOKENS['id-alice' if address == ALICE else 'id-bob']}"}
         transport = httpx2.AsyncHTTPTransport(local_address=address)
-        headers = {"authorization": f"Bearer {TOKENS[tenant_id] if token is None else token}"}
-        async with httpx2.AsyncClient(transport=transport, headers=headers, timeout=60) as http:
+        return httpx2.AsyncClient(transport=transport, base_url=self.url, headers=headers, timeout=60)
+
+    @asynccontextmanager
+    async def agent(self, address: str = ALICE, *, mode: str = "auto") -> AsyncIterator[Client]:
+        """An agent's MCP client, at the address of a tenant and with its token."""
+        async with self.http(address) as http:
             place = streamable_http_client(f"{self.url}/mcp", http_client=http, max_sse_event_size=None)
             async with Client(place, mode=mode, cache=None) as client:
                 yield client
@@ -83,6 +90,23 @@ class ToolHouse:
             return [entry for _, entry in await tx.trail(limit=10_000)]
 
 
+class Lodgers:
+    """The same, with their specs as they are now."""
+
+    def __init__(self, guests: Guests, tenants: Mapping[str, Tenant]) -> None:
+        self._guests = guests
+        self._tenants = tenants
+
+    def find(self, address: str) -> Caller | None:
+        """The one who lives there."""
+        caller = self._guests.find(address)
+        return caller and replace(caller, record=self._tenants[caller.tenant])
+
+    def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
+        """As they do."""
+        return self._guests.verify(token, tenant_id, epoch)
+
+
 class Hashes:
     """Fingerprints that a test can tell apart."""
 
@@ -100,7 +124,14 @@ class WallClock:
 
 
 @asynccontextmanager
-async def tool_house(*, house: Mapping[str, McpServer] | None = None) -> AsyncIterator[ToolHouse]:
+async def tool_house(
+    *,
+    house: Mapping[str, McpServer] | None = None,
+    host: str = HERE,
+    guests: Guests | None = None,
+    upstream: Upstream | None = None,
+    reach: Sequence[str] = (HERE,),
+) -> AsyncIterator[ToolHouse]:
     """A broker with alice and bob, whose vaults hold the tools' credential; `house`: servers of the settings."""
     secrets, bus, outcomes = NamedSecrets(), Bus(), list[Outcome]()
     store = MemoryStore(links=LINKS)
@@ -113,19 +144,26 @@ async def tool_house(*, house: Mapping[str, McpServer] | None = None) -> AsyncIt
         fingerprints=Hashes(),
         count=lambda outcome, seconds: outcomes.append(outcome),
     )
+    client = outbound_client(reach)
     tools = BrokeredTools(
-        tenant=tenants.get,
         house=house or {},
-        own_client=outbound_client(["127.0.0.1"]),
-        house_client=outbound_client(["127.0.0.1"]),
+        own_client=client,
+        house_client=client,
         credentials=Credentials(secrets=secrets, integrations=NamedIntegrations()),
         trail=trail,
         bus=bus,
     )
-    upstream, port = DemoModel(), free_port()
-    broker = Broker(callers=Guests(), upstream=upstream, meter=TenantMeter(), tools=tools)
+    port, meter = free_port(), TenantMeter()
+    nothing = Providers(client=client, tenants_client=client, lookup=Lookup(secrets), rests=Rests())
+    broker = Broker(
+        callers=Lodgers(guests or Guests(), tenants),
+        switchboard=Switchboard((upstream or DemoModel(),), lambda _: {}),
+        apis=HttpApis({}, providers=nothing, meter=meter),
+        meter=meter,
+        tools=tools,
+    )
     listeners = BrokerListeners(broker, port=port)
-    await listeners.listen_on(["127.0.0.1"])
+    await listeners.listen_on([host])
     try:
         yield ToolHouse(
             broker=broker,
@@ -134,14 +172,14 @@ async def tool_house(*, house: Mapping[str, McpServer] | None = None) -> AsyncIt
             store=store,
             secrets=secrets,
             tenants=tenants,
-            url=f"http://127.0.0.1:{port}",
+            url=f"http://{host}:{port}",
             bus=bus,
             outcomes=outcomes,
         )
     finally:
         await listeners.close(grace_s=0)
         await tools.close()
-        await upstream.close()
+        await client.aclose()
 
 
 class NamedIntegrations:

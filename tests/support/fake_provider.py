@@ -112,6 +112,23 @@ def openai_events(*, usage: bool, words: Iterable[str] = ("Hello", " there", "."
     return [*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks), b"data: [DONE]\n\n"]
 
 
+def openai_tool_call(tool: str, arguments: Mapping[str, Any], *, usage: bool) -> list[bytes]:
+    """The chunks of an answer that calls a tool."""
+    base = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
+    function = {"name": tool, "arguments": json.dumps(arguments)}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+    chunks: list[dict[str, Any]] = [
+        {
+            **base,
+            "choices": [{"index": 0, "delta": {"role": "assistant", "tool_calls": [call]}, "finish_reason": None}],
+        },
+        {**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+    ]
+    if usage:
+        chunks.append({**base, "choices": [], "usage": OPENAI_USAGE})
+    return [*(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks), b"data: [DONE]\n\n"]
+
+
 def anthropic_events(words: Iterable[str] = ("Hello", " there", ".")) -> list[bytes]:
     """The events of a message, word by word."""
     cached = {"cache_read_input_tokens": 4, "cache_creation_input_tokens": 2}
@@ -158,6 +175,28 @@ async def answers(reply: Reply) -> None:
     else:
         await reply.start(content_type="application/json")
         await reply.end(json.dumps(whole_for(reply.asked)).encode())
+
+
+def calls_tool(ending: str, arguments: Mapping[str, Any]) -> Script:
+    """Call the tool whose name ends so, once; then answer with what it said. Streams in OpenAI's protocol alone."""
+
+    async def script(reply: Reply) -> None:
+        body = reply.asked.body
+        usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        results = [each["content"] for each in body["messages"] if each["role"] == "tool"]
+        names = [each["function"]["name"] for each in body.get("tools", ())]
+        tool = next((name for name in names if name.endswith(ending)), None)
+        assert body.get("stream")
+        await reply.start()
+        if results:
+            await reply.write(*openai_events(usage=usage, words=("The tool says: ", str(results[-1]))))
+        elif tool:
+            await reply.write(*openai_tool_call(tool, arguments, usage=usage))
+        else:
+            await reply.write(*openai_events(usage=usage, words=("There is no such tool.",)))
+        await reply.end()
+
+    return script
 
 
 class Gated:

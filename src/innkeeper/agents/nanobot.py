@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.agents import model
 from innkeeper.agents.channels import is_channel_secret
-from innkeeper.agents.jsonfile import Tree, shared_json, value_at
+from innkeeper.agents.jsonfile import NOTHING, Tree, shared_json, value_at
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
@@ -143,9 +145,32 @@ def _ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
         },
         "api": {"host": "0.0.0.0", "port": _PORT, "apiKey": seat.gateway_token},  # noqa: S104 - its own network
     }
+    if model.has_tools(seat):
+        tree["tools"] = {"mcpServers": {model.SERVER: _TOOLS}, **_reachable(seat, theirs)}
+    elif value_at(theirs, "tools", "mcpServers", model.SERVER) is not None:
+        tree["tools"] = {"mcpServers": {model.SERVER: NOTHING}}
     if value_at(theirs, "agents", "defaults", "provider") in {None, "custom"}:
         tree["agents"] = {"defaults": {"provider": "custom", "model": model.reference(model.NAME)}}
     return tree
+
+
+_TOOLS = {
+    "type": "streamableHttp",
+    "url": model.reference(model.TOOLS_URL),
+    "headers": {"Authorization": f"Bearer {model.reference(model.TOOLS_KEY)}"},
+    "toolTimeout": model.TOOL_TIMEOUT_S,
+}
+
+
+def _reachable(seat: Seat, theirs: Tree) -> dict[str, Any]:
+    """The broker's address is private, and to such nanobot connects only where its config names them."""
+    try:
+        broker = str(ip_network(urlsplit(seat.broker_url).hostname or ""))
+    except ValueError:
+        return {}
+    named = value_at(theirs, "tools", "ssrfWhitelist")
+    others = [each for each in named if each != broker] if isinstance(named, list) else []
+    return {"ssrfWhitelist": [*others, broker]}
 
 
 _DEFAULTS = {"agents": {"defaults": {"workspace": "/data/workspace"}}}

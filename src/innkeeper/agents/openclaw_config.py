@@ -52,6 +52,10 @@ def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
         "skills": {"load": {"watch": False}},
         "plugins": {"entries": {"admin-http-rpc": {"enabled": True}}},  # suspend, cron status, pairing
     }
+    if model.has_tools(seat):
+        tree["mcp"] = {"servers": {model.SERVER: _TOOLS}}
+    elif value_at(theirs, "mcp", "servers", model.SERVER) is not None:
+        tree["mcp"] = {"servers": {model.SERVER: NOTHING}}
     if telegram := reachable_telegram(theirs):
         tree["channels"] = {"telegram": telegram}
     chosen = value_at(theirs, "agents", "defaults", "model", "primary")
@@ -75,6 +79,15 @@ DEFAULTS = {
     "logging": {"consoleStyle": "json"},
 }
 """The keys that a user may change."""
+
+
+_TOOLS = {
+    "url": model.reference(model.TOOLS_URL),
+    "transport": "streamable-http",
+    "headers": {"Authorization": f"Bearer {model.reference(model.TOOLS_KEY)}"},
+    "requestTimeoutMs": model.TOOL_TIMEOUT_S * 1000,
+    "supportsParallelToolCalls": True,
+}
 
 
 def _auth(seat: Seat) -> dict[str, Any]:

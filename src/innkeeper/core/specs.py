@@ -131,14 +131,25 @@ def changed_spec(
 def same_instance(before: Spec, after: Spec) -> bool:
     """Whether an instance made from the one serves the other as it is: what changed concerns us alone.
 
-    What becomes of missed runs stands in the agent's own config, and so does whose login decides.
+    What becomes of missed runs stands in the agent's own config, and so does whose login decides. Which tools it has
+    an agent asks when it starts.
     """
+    if _tools(before) != _tools(after):
+        return False
     if before.sleep.missed_runs is not after.sleep.missed_runs:
         return False
     if (before.access is Access.OPEN) is not (after.access is Access.OPEN):
         return False
     ours = {name: getattr(after, name) for name in _OURS_ALONE}
     return replace(before, **ours) == after
+
+
+def _tools(spec: Spec) -> Mapping[str, object]:
+    """What of a spec decides which tools there are."""
+    return {
+        name: each if isinstance(each, str) else (each.url, each.allow, each.deny)
+        for name, each in spec.uses.mcp.items()
+    }
 
 
 def canonical_host(host: str) -> str:

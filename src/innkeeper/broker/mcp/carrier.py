@@ -13,7 +13,6 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from functools import reduce
 from typing import Any
 
 import httpx2
@@ -152,7 +151,7 @@ class Carrier(httpx2.AsyncBaseTransport):
         self, answer: httpx2.Response, filled: Filled, limit: int = ANSWER_LIMIT
     ) -> AsyncGenerator[bytes, None]:
         """The body without the credentials in it; raises ToolAnswerTooLarge and ToolServerUnreachable."""
-        redactors = [Redactor(secret) for secret in filled.secrets if len(secret) >= _SHORTEST_SECRET]
+        redactor = Redactor(*(secret for secret in filled.secrets if len(secret) >= _SHORTEST_SECRET))
         size = marks = events = 0
         try:
             async for part in answer.aiter_raw():
@@ -161,16 +160,13 @@ class Carrier(httpx2.AsyncBaseTransport):
                 events += part.count(b"data:")
                 if size > limit or marks > MARKS_LIMIT or events > EVENTS_LIMIT:
                     raise ToolAnswerTooLarge(f"{self._server.name} answered more than can be passed on.")
-                if clean := reduce(lambda left, redactor: redactor.feed(left), redactors, part):
+                if clean := redactor.feed(part):
                     yield clean
         except httpx2.TimeoutException as error:
             raise self._too_late() from error
         except httpx2.HTTPError as error:
             raise ToolServerUnreachable(f"The connection to {self._server.name} broke.") from error
-        rest = b""
-        for redactor in redactors:
-            rest = redactor.feed(rest) + redactor.rest()
-        if rest:
+        if rest := redactor.rest():
             yield rest
 
     def _too_late(self) -> ToolServerTimeout:

@@ -94,9 +94,11 @@ class Line:
         return result
 
     def close(self) -> None:
-        """Take no more, and end as soon as what is under way has ended."""
+        """Take no more, and end as soon as what is under way has ended; one that isn't open yet, at once."""
         self._closing = True
         self._touched.set()
+        if not self._opened.done():
+            self._task.cancel()
 
     async def end(self) -> None:
         """Cut it off."""
@@ -122,7 +124,6 @@ class Line:
                 return await asyncio.shield(self._opened)
         except TimeoutError:
             self.close()
-            self._task.cancel()
             raise ToolServerTimeout(f"{self._name} doesn't answer.", hint="Try again shortly.") from None
 
     async def _hold(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from innkeeper.broker.mcp.problems import ToolServerUnknown
+from innkeeper.broker.patterns import matches
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.uses import McpServer
 
@@ -24,9 +24,7 @@ class Server:
 
     def allows(self, tool: str) -> bool:
         """Whether the agent may see and call the tool of that name of the server's own."""
-        return any(fnmatchcase(tool, each) for each in self.spec.allow) and not any(
-            fnmatchcase(tool, each) for each in self.spec.deny
-        )
+        return matches(self.spec.allow, tool) and not matches(self.spec.deny, tool)
 
     def same_place(self, other: Server) -> bool:
         """Whether a connection to the one serves the other."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -32,7 +32,6 @@ class BrokeredTools:
     def __init__(
         self,
         *,
-        tenant: Callable[[str], Tenant | None],
         house: Mapping[str, McpServer],
         own_client: httpx2.AsyncClient,
         house_client: httpx2.AsyncClient,
@@ -40,7 +39,6 @@ class BrokeredTools:
         trail: ToolTrail,
         bus: Bus,
     ) -> None:
-        self._tenant = tenant
         self._house = house
         self._own_client = own_client
         self._house_client = house_client
@@ -52,15 +50,14 @@ class BrokeredTools:
 
     async def serve(self, caller: Caller, exchange: Exchange) -> None:
         """Answer one request of a tenant's agent."""
-        tenant = self._tenant(caller.tenant)
-        if tenant is None or tenant.id != caller.tenant_id:
+        if caller.record is None:
             raise Unauthenticated("The tenant is gone.")
         if exchange.method != "POST":  # no streams of word unasked, no sessions to end
             await exchange.discard()
             await exchange.answer(405, _NOT_POST, ((b"content-type", b"application/json"), (b"allow", b"POST")))
             return
         _, endpoint = await self._load()
-        await endpoint.serve(tenant, exchange)
+        await endpoint.serve(caller.record, exchange)
 
     async def seen(self, tenant: Tenant) -> Sequence[ServerSeen]:
         """The tenant's servers, asked where nothing fresh is known of them."""
@@ -74,8 +71,6 @@ class BrokeredTools:
         if self._loaded is not None:
             await self._loaded[0].close()
         await self._trail.close()
-        await self._own_client.aclose()
-        await self._house_client.aclose()
 
     async def _load(self) -> tuple[Toolbox, Endpoint]:
         async with self._loading:

@@ -16,6 +16,7 @@ from innkeeper.core.ports.host import (
     Units,
 )
 from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
+from innkeeper.core.ports.integrations import Integrations
 from innkeeper.core.ports.keyring import DataKeys, Lockbox
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.runtime import Blueprint, Runtime
@@ -38,6 +39,7 @@ __all__ = [
     "Endpoint",
     "Entrance",
     "HostMemory",
+    "Integrations",
     "Lease",
     "Load",
     "Lockbox",

@@ -1,0 +1,121 @@
+"""The real agents and a real server of tools: they find the tool, call it, and never have the credential."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import aiodocker
+import pytest
+
+from innkeeper.agents.nanobot import Nanobot
+from innkeeper.agents.openclaw import OpenClaw
+from innkeeper.broker.callers import Caller
+from innkeeper.broker.openai import OpenAI
+from innkeeper.core.instance import Place
+from innkeeper.core.ports import Agent
+from innkeeper.core.tools import Outcome
+from innkeeper.core.uses import Uses
+from tests.agents.seats import BROKER_TOKEN
+from tests.agents.test_real import chat, docker, place, running, said, write
+from tests.broker.house import Guests, upstream_to
+from tests.broker.tool_house import server_at, tool_house
+from tests.support.fake_provider import calls_tool, fake_provider
+from tests.support.tool_server import CREDENTIAL, ToolServer
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
+__all__ = ["docker", "place"]
+
+
+class Lodger(Guests):
+    """One tenant, in a container."""
+
+    def __init__(self, address: str) -> None:
+        self.at = {address: Caller(tenant="alice", tenant_id="id-alice", epoch=1)}
+
+    def verify(self, token: str, tenant_id: str, epoch: int) -> bool:
+        """What seats have."""
+        return token == BROKER_TOKEN
+
+
+@pytest.mark.parametrize(
+    ("agent", "image", "called"),
+    [
+        pytest.param(Nanobot(), "innkeeper/nanobot:0.3.5", "docs_echo", id="nanobot"),
+        pytest.param(
+            OpenClaw(), "innkeeper/openclaw:2026.9.6", "docs__echo", id="openclaw", marks=pytest.mark.openclaw
+        ),
+    ],
+)
+async def test_it_lists_and_calls_a_tool_with_a_credential_that_is_nowhere_in_it(
+    docker: aiodocker.Docker,
+    place: Place,
+    tmp_path: Path,
+    agent: Agent,
+    image: str,
+    called: str,
+) -> None:
+    tools, folder = ToolServer(), tmp_path / "unit"
+    folder.mkdir()
+    async with (
+        fake_provider() as (fake, url),
+        tools.running() as tools_url,
+        upstream_to(OpenAI(base_url=f"{url}/v1")) as upstream,
+        tool_house(host=place.gateway, guests=Lodger(place.address), upstream=upstream) as house,
+    ):
+        fake.script = calls_tool(called, {"text": "hello tool"})
+        house.give("alice", docs=server_at(tools_url, deny=("secret_*",)))
+        uses = Uses(mcp=house.tenants["alice"].spec.uses.mcp)
+        write(agent, folder, broker_url=house.url, place=place, uses=uses)
+        async with running(docker, agent, image, folder, place) as agent_url:
+            answer = said(await chat(agent, agent_url))
+            names = {tool["function"]["name"] for asked in fake.asked for tool in asked.body.get("tools", ())}
+            assert "echo: hello tool" in answer, (answer, sorted(names))
+            found = await places_of(CREDENTIAL, docker, place, folder)
+            control = await places_of(BROKER_TOKEN, docker, place, folder)
+    assert tools.called == [("echo", {"text": "hello tool"})]
+    assert house.outcomes == [Outcome.OK]
+    assert not any("secret_echo" in name for name in names), "what is denied isn't shown to the model"
+    assert found == []
+    assert any("memory" in each for each in control), "the search finds what is there"
+
+
+async def places_of(secret: str, docker: aiodocker.Docker, place: Place, folder: Path) -> list[str]:
+    """Where in the container something is: files, environments, arguments, memory, and what Docker tells of it."""
+    network = await (await docker.networks.get(place.network)).show()
+    (identifier,) = network["Containers"]
+    container = await docker.containers.get(identifier)
+    shown = await container.show()
+    found = ["inspect"] if secret in json.dumps(shown) else []
+    found += [str(path) for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    for process in processes_of(shown["State"]["Pid"]):
+        found += [f"{process.name}: {each}" for each in seen_in_process(process, secret.encode())]
+    return found
+
+
+def processes_of(pid: int) -> list[Path]:
+    """All that see each other in the container."""
+    inside = (Path("/proc") / str(pid) / "ns/pid").readlink()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if (process / "ns/pid").readlink() == inside:
+                found.append(process)
+    return found
+
+
+def seen_in_process(process: Path, secret: bytes) -> list[str]:
+    """Where in a process it is."""
+    found = [name for name in ("environ", "cmdline") if secret in (process / name).read_bytes()]
+    with (process / "mem").open("rb", buffering=0) as memory:
+        for line in (process / "maps").read_text().splitlines():
+            span, access, *_ = line.split()
+            start, end = (int(part, 16) for part in span.split("-"))
+            if access.startswith("rw"):
+                with suppress(OSError, ValueError, OverflowError):
+                    memory.seek(start)
+                    if secret in memory.read(end - start):
+                        found.append("memory")
+                        break
+    return found
