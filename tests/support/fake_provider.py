@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -178,22 +179,31 @@ async def answers(reply: Reply) -> None:
 
 
 def calls_tool(ending: str, arguments: Mapping[str, Any]) -> Script:
-    """Call the tool whose name ends so, once; then answer with what it said. Streams in OpenAI's protocol alone."""
+    """Call the tool whose name ends so, once, and then say what it said; it is searched for where the agent has models
+    do that. Streams in OpenAI's protocol alone."""
 
     async def script(reply: Reply) -> None:
         body = reply.asked.body
-        usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        results = [each["content"] for each in body["messages"] if each["role"] == "tool"]
-        names = [each["function"]["name"] for each in body.get("tools", ())]
-        tool = next((name for name in names if name.endswith(ending)), None)
         assert body.get("stream")
+        usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        results = [json.dumps(each["content"]) for each in body["messages"] if each["role"] == "tool"]
+        names = [each["function"]["name"] for each in body.get("tools", ())]
+        direct = next((name for name in names if name.endswith(ending)), None)
+        searched = "tool_search" in names and not direct
         await reply.start()
-        if results:
-            await reply.write(*openai_events(usage=usage, words=("The tool says: ", str(results[-1]))))
-        elif tool:
-            await reply.write(*openai_tool_call(tool, arguments, usage=usage))
+        if searched and not results:
+            events = openai_tool_call("tool_search", {"query": ending.replace("_", " ")}, usage=usage)
+        elif searched and len(results) == 1:
+            found = re.search(rf"[\w:-]*{ending}\b", results[0])
+            called = {"id": found[0] if found else "nothing", "args": arguments}
+            events = openai_tool_call("tool_call", called, usage=usage)
+        elif results:
+            events = openai_events(usage=usage, words=("The tool says: ", results[-1]))
+        elif direct:
+            events = openai_tool_call(direct, arguments, usage=usage)
         else:
-            await reply.write(*openai_events(usage=usage, words=("There is no such tool.",)))
+            events = openai_events(usage=usage, words=("There is no such tool.",))
+        await reply.write(*events)
         await reply.end()
 
     return script
