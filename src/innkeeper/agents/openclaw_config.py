@@ -29,6 +29,7 @@ _ANSWER_TOKENS = 8_192
 
 def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
     """The keys that keep a tenant reachable, closed to others and quiet; the user's don't win here."""
+    origin = "".join(seat.origins[:1])
     tree: dict[str, Any] = {
         "gateway": {
             "mode": "local",
@@ -41,7 +42,7 @@ def ours(seat: Seat, theirs: Tree) -> dict[str, Any]:
             "terminal": {"enabled": False},  # a shell in the browser, with the gateway's own environment
         },
         # Variables that the environment lacks are taken from here.
-        "env": {"vars": {**model.broker_values(seat), LOGIN: "trusted-proxy", ORIGIN: "".join(seat.origins[:1])}},
+        "env": {"vars": {**_NO_TOOLS, **model.broker_values(seat), LOGIN: "trusted-proxy", ORIGIN: origin}},
         "models": {"providers": {_PROVIDER: _provider()}, "catalogRefresh": {"enabled": False}},
         "update": {"checkOnStart": False, "auto": {"enabled": False}},
         "telemetry": {"enabled": False},
@@ -81,6 +82,7 @@ DEFAULTS = {
 """The keys that a user may change."""
 
 
+_NO_TOOLS = {model.TOOLS_URL: NOTHING, model.TOOLS_KEY: NOTHING}
 _TOOLS = {
     "url": model.reference(model.TOOLS_URL),
     "transport": "streamable-http",
