@@ -306,6 +306,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             entrance=seating.entrance,
             hosting=hosting,
             names=names_of(settings, directory),
+            tools=agency.toolroom.tools,
             bus=bus,
             dormitory=beds,
             memory=memory,

@@ -14,6 +14,9 @@ from fastapi import FastAPI
 
 from innkeeper.api.app import create_app
 from innkeeper.api.deps import BuiltImage, Footprint, Inn, Part
+from innkeeper.broker.mcp.credentials import Credentials
+from innkeeper.broker.mcp.tools import BrokeredTools
+from innkeeper.broker.outbound import outbound_client
 from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
@@ -24,10 +27,13 @@ from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
 from innkeeper.core.tenant import Spec
+from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from tests.support.house import HOSTING, House, PlainAgent
+from tests.support.people import PlainSeals
+from tests.support.secrets import NamedSecrets
 
 BODY_LIMIT = 100_000
 
@@ -129,6 +135,7 @@ class Bench:
     parts: list[Part]
     admin_token: str
     zone: Zone
+    secrets: NamedSecrets
 
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         """A client of the app in this process; as the admin unless a token is given."""
@@ -154,7 +161,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     agent = ServedAgent()
     house = House(agent=agent)
     admin_token = new_secret("a")
-    builds, survey, zone = Builds(), Surveyed(), Zone()
+    builds, survey, zone, secrets = Builds(), Surveyed(), Zone(), NamedSecrets()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
     parts = [Part(name="memory", up=True, version="1"), Part(name="caddy", up=False, says="not started")]
 
@@ -174,6 +181,15 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         admin_digest=digest(admin_token),
         deadline_s=5,
+    )
+    out = outbound_client(["127.0.0.1"])
+    tools = BrokeredTools(
+        house={},
+        own_client=out,
+        house_client=out,
+        credentials=Credentials(secrets=secrets, integrations=None),
+        trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
+        bus=house.bus,
     )
     inn = Inn(
         control=house.control,
@@ -195,6 +211,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         entrance=house.seating.entrance,
         hosting=HOSTING,
         names=Names(directory=house.directory, hosting=HOSTING, resolve=zone.addresses),
+        tools=tools,
         bus=house.bus,
         dormitory=house.dormitory,
         memory=house.memory,
@@ -222,4 +239,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
             parts=parts,
             admin_token=admin_token,
             zone=zone,
+            secrets=secrets,
         )
+    await tools.close()
+    await out.aclose()

@@ -43,6 +43,7 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/tenants/{name}/events": LOOKERS,
     "GET /v1/tenants/{name}/hostnames": LOOKERS,
     "GET /v1/tenants/{name}/usage": LOOKERS,
+    "GET /v1/tenants/{name}/tools": LOOKERS,
     "GET /v1/tenants/{name}/keys": OWNERS,
     "POST /v1/tenants/{name}/keys": OWNERS,
     "DELETE /v1/tenants/{name}/keys/{key_id}": OWNERS,

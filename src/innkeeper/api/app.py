@@ -38,6 +38,7 @@ from innkeeper.api import (
     tenants,
     tokens,
     usage,
+    tools,
     users,
 )
 from innkeeper.api.admission import admitted, all_declared
@@ -69,6 +70,7 @@ _GUARDED = (
     keyring,
     oneself,
     hostnames,
+    tools,
     inbox,
     operations,
     agents,

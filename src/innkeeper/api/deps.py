@@ -29,6 +29,7 @@ from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.tools import Tools
 from innkeeper.core.vault import Vault
 from innkeeper.loops.dormitory import Dormitory
 
@@ -132,6 +133,7 @@ class Inn:
     """How to get in to a tenant's agent, with its own credential: `Seating.entrance`."""
     hosting: Hosting
     names: Names
+    tools: Tools
     bus: Bus
     dormitory: Dormitory
     memory: HostMemory

@@ -18,6 +18,7 @@ from innkeeper.cli import (
     inbox,
     keyring,
     keys,
+    mcp,
     members,
     operations,
     reference_command,
@@ -74,6 +75,7 @@ app.add_typer(secrets.app, name="secret")
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(users.app, name="user")
 app.add_typer(members.app, name="member")
+app.add_typer(mcp.app, name="mcp")
 app.add_typer(tokens.app, name="token")
 app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
