@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 ANSWER_LIMIT = 4 * 1024 * 1024
 """Bytes of one answer, with all that a stream says before it; a picture fits in."""
-MARKS_LIMIT = 200_000
+MARKS_LIMIT = 100_000
 """Commas and opening brackets in it: many small values take far longer to read than their bytes tell, and everybody
 else waits meanwhile. 10,000 tools have some 60,000."""
 EVENTS_LIMIT = 10_000

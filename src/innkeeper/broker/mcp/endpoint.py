@@ -24,6 +24,7 @@ from innkeeper.core.tenant import Tenant
 _PROGRESS_EVERY_S = 0.5
 """Word of progress that comes faster is dropped: nobody reads it."""
 _REQUEST_S = CALL_S + 60.0
+_VERSION = version("innkeeper")
 
 _Context = ServerRequestContext[object, object]
 
@@ -56,7 +57,7 @@ class Endpoint:
                 said = types.TextContent(type="text", text=f"{problem.message} {problem.hint}".strip())
                 return types.CallToolResult(content=[said], is_error=True)
 
-        return Server("innkeeper", version=version("innkeeper"), on_list_tools=list_tools, on_call_tool=call_tool)
+        return Server("innkeeper", version=_VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
 
 
 class _Reporter:

@@ -34,6 +34,7 @@ LISTED_MAX = 10_000
 """Tools that are read of one server; of the pages that come after so many nothing is known."""
 PAGES_MAX = 100
 _WORDS_MAX = 2000
+_VERSION = version("innkeeper")
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
     types.CallToolResult | types.InputRequiredResult
 )
@@ -129,7 +130,7 @@ class Line:
     async def _hold(self) -> None:
         http = httpx2.AsyncClient(transport=self._carrier, timeout=None, trust_env=False)
         place = streamable_http_client(self._url, http_client=http, max_sse_event_size=None)
-        info = types.Implementation(name="innkeeper", version=version("innkeeper"))
+        info = types.Implementation(name="innkeeper", version=_VERSION)
         try:
             async with http, Client(place, cache=None, client_info=info) as client:
                 self._opened.set_result(client.session)
