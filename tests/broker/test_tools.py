@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -152,3 +154,9 @@ async def test_the_trail_tells_of_every_call_and_keeps_no_arguments(
     house.give("alice", docs=server_at(server[1], keep_arguments=True))
     await house.call("docs__echo", text="kept")
     assert (await house.lines())[-1].detail["arguments"] == {"text": "kept"}
+
+
+def test_who_has_no_tools_doesnt_pay_for_them() -> None:
+    program = "import sys, innkeeper.wiring; print('mcp' in sys.modules or 'mcp_types' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False", "17 MB, and half a second at every start"
