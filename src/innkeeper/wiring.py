@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import aiodocker
 from pydantic import SecretStr
 
 from innkeeper import telemetry
 from innkeeper.agents import AGENTS
-from innkeeper.api.deps import BuildImage, BuiltImage, Inn
+from innkeeper.api.deps import Inn
 from innkeeper.archive import archive_of
 from innkeeper.brokerage import Brokerage, brokerage
 from innkeeper.core.access import digest
@@ -44,8 +43,6 @@ from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
 from innkeeper.host.pageout import PageOut
-from innkeeper.images.build import ImageBuilder
-from innkeeper.images.catalogue import Source
 from innkeeper.keyring import admin_token
 from innkeeper.loops.certificates import CertificateWatch
 from innkeeper.loops.dormitory import Dormitory
@@ -64,6 +61,7 @@ from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
+from innkeeper.workshop import image_maker
 
 MODEL = "default"
 """The name by which tenants ask the broker for whatever model the operator has chosen."""
@@ -393,16 +391,3 @@ def make_runtime(settings: Settings) -> Runtime:
         broker_port=settings.broker_port,
         pager=PageOut(),
     )
-
-
-def image_maker(settings: Settings) -> BuildImage:
-    """How images are made on this host."""
-
-    async def build_image(
-        agent: str, *, version: str | None, source: str, progress: Callable[[str], None]
-    ) -> BuiltImage:
-        async with aiodocker.Docker(url=f"unix://{settings.docker_socket}") as docker:
-            builder = ImageBuilder(docker=docker, work_dir=settings.data / "images")
-            return await builder.build(agent, version=version, source=Source(source), progress=progress)
-
-    return build_image

@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from innkeeper.broker.bills import OpenHouse
+from innkeeper.broker.callers import Caller
 from innkeeper.core.access import ActorKind
+from innkeeper.core.errors import Problem
 from innkeeper.core.tools import Outcome
 from innkeeper.core.uses import McpServer
 from tests.broker.house import BOB, NOBODY, TOKENS
@@ -160,3 +163,25 @@ def test_who_has_no_tools_doesnt_pay_for_them() -> None:
     program = "import sys, innkeeper.wiring; print('mcp' in sys.modules or 'mcp_types' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False", "17 MB, and half a second at every start"
+
+
+async def test_calls_of_tools_count_towards_the_tenants_rate(server: tuple[ToolServer, str]) -> None:
+    async with tool_house(till=Closing(after=1)) as house:
+        house.give("alice", docs=server_at(server[1]))
+        assert (await house.call("docs__echo"))[0] is False
+        assert await house.call("docs__echo") == (True, "That was enough.")
+        assert await house.names() != [], "to look costs nothing"
+    assert len(server[0].called) == 1
+
+
+class Closing(OpenHouse):
+    """Lets so many calls pass, and no more."""
+
+    def __init__(self, *, after: int) -> None:
+        self._left = after
+
+    def knock(self, caller: Caller) -> None:
+        """Count one."""
+        self._left -= 1
+        if self._left < 0:
+            raise Problem("That was enough.")

@@ -14,6 +14,7 @@ from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from innkeeper.broker.app import Broker
+from innkeeper.broker.bills import Till
 from innkeeper.broker.callers import Caller
 from innkeeper.broker.demo import DemoModel
 from innkeeper.broker.http_apis import HttpApis
@@ -131,6 +132,7 @@ async def tool_house(
     guests: Guests | None = None,
     upstream: Upstream | None = None,
     reach: Sequence[str] = (HERE,),
+    till: Till | None = None,
 ) -> AsyncIterator[ToolHouse]:
     """A broker with alice and bob, whose vaults hold the tools' credential; `house`: servers of the settings."""
     secrets, bus, outcomes = NamedSecrets(), Bus(), list[Outcome]()
@@ -160,6 +162,7 @@ async def tool_house(
         switchboard=Switchboard((upstream or DemoModel(),), lambda _: {}),
         apis=HttpApis({}, providers=nothing, meter=meter),
         meter=meter,
+        till=till,
         tools=tools,
     )
     listeners = BrokerListeners(broker, port=port)

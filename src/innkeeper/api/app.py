@@ -37,8 +37,8 @@ from innkeeper.api import (
     status,
     tenants,
     tokens,
-    usage,
     tools,
+    usage,
     users,
 )
 from innkeeper.api.admission import admitted, all_declared

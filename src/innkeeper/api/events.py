@@ -92,8 +92,6 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             }
         case CapacityShort(problem=problem):
             told |= {"problem": document(problem)}
-        case SecretsChanged(name=name):
-            told |= {"name": name}
         case BudgetWarned():
             told |= {name: getattr(event, name) for name in ("limit", "period", "most", "used")}
         case CertificateFailed(host=host, says=says):

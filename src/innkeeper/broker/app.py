@@ -84,7 +84,7 @@ class Broker:
             return
         if exchange.path == MCP_PATH and self._tools is not None:
             with self._admission.enter(caller, exchange.size):
-                await self._tools.serve(caller, exchange)
+                await self._tools.serve(caller, exchange, knock=self._till.knock)
             return
         endpoint = Endpoint.of(exchange.method, exchange.path)
         if endpoint is Endpoint.MODELS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 
 import mcp_types as types
@@ -35,15 +36,17 @@ class Endpoint:
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
 
-    async def serve(self, tenant: Tenant, exchange: Exchange) -> None:
-        """Answer one request of the tenant's agent."""
+    async def serve(self, tenant: Tenant, exchange: Exchange, knock: Callable[[], None]) -> None:
+        """Answer one request of the tenant's agent. `knock` lets a call of a tool pass, or raises a Problem."""
         scope, receive, send = exchange.handed_on(await exchange.body())
         # Neither Host nor Origin is judged: who has the tenant's token at the tenant's address is no page in a browser.
-        manager = StreamableHTTPSessionManager(self._server(tenant), stateless=True, max_request_body_size=BODY_LIMIT)
+        manager = StreamableHTTPSessionManager(
+            self._server(tenant, knock), stateless=True, max_request_body_size=BODY_LIMIT
+        )
         async with asyncio.timeout(_REQUEST_S), manager.run():
             await manager.handle_request(scope, receive, send)
 
-    def _server(self, tenant: Tenant) -> Server[object]:
+    def _server(self, tenant: Tenant, knock: Callable[[], None]) -> Server[object]:
         async def list_tools(context: _Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
             # All on one page: some agents read no other.
             offers = await self._toolbox.offers(tenant)
@@ -51,6 +54,7 @@ class Endpoint:
 
         async def call_tool(context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
             try:
+                knock()
                 return await self._toolbox.call(tenant, params.name, params.arguments or {}, _Reporter(context))
             except Problem as problem:
                 # As a result, so that the model is told; agents keep an error of the protocol's to themselves.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -48,8 +48,8 @@ class BrokeredTools:
         self._loaded: tuple[Toolbox, Endpoint] | None = None
         bus.on_event(self._follow)
 
-    async def serve(self, caller: Caller, exchange: Exchange) -> None:
-        """Answer one request of a tenant's agent."""
+    async def serve(self, caller: Caller, exchange: Exchange, *, knock: Callable[[Caller], None]) -> None:
+        """Answer one request of a tenant's agent. `knock` lets a call of a tool pass, or raises a Problem."""
         if caller.record is None:
             raise Unauthenticated("The tenant is gone.")
         if exchange.method != "POST":  # no streams of word unasked, no sessions to end
@@ -57,7 +57,7 @@ class BrokeredTools:
             await exchange.answer(405, _NOT_POST, ((b"content-type", b"application/json"), (b"allow", b"POST")))
             return
         _, endpoint = await self._load()
-        await endpoint.serve(caller.record, exchange)
+        await endpoint.serve(caller.record, exchange, lambda: knock(caller))
 
     async def seen(self, tenant: Tenant) -> Sequence[ServerSeen]:
         """The tenant's servers, asked where nothing fresh is known of them."""
