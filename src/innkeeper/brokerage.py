@@ -56,7 +56,7 @@ async def brokerage(
     clock: Clock,
     secrets: Secrets,
     trail: ToolTrail,
-    integrations: Integrations | None = None,
+    integrations: Integrations,
 ) -> AsyncIterator[Brokerage]:
     """Put it together, and take it apart at the end."""
     async with AsyncExitStack() as stack:
@@ -67,7 +67,7 @@ async def brokerage(
         providers = Providers(
             client=await stack.enter_async_context(platforms),
             tenants_client=await stack.enter_async_context(outbound_client(settings.private_hosts)),
-            lookup=Lookup(secrets),
+            lookup=Lookup(secrets, integrations.token),
             rests=Rests(),
         )
         opened = toolroom(

@@ -23,6 +23,7 @@ from innkeeper.broker_settings import BrokerSettings
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
+from innkeeper.integration_settings import IntegrationSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
 from innkeeper.vault_settings import VaultSettings
@@ -37,7 +38,7 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BrokerSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
+class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -59,6 +60,7 @@ class Settings(BrokerSettings, SignInSettings, TlsSettings, VaultSettings, BaseS
         "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
         "The broker": tuple(BrokerSettings.model_fields),
         "The vault": tuple(VaultSettings.model_fields),
+        "Integrations": tuple(IntegrationSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",

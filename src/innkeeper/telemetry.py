@@ -217,6 +217,12 @@ tool_calls = _counter(
 )
 tool_call = _seconds("tool_call", "How long tools took to answer.")
 
+integration_refreshes = _counter(
+    "integration_refreshes",
+    "Refreshes of integrations' tokens, by outcome: done, failed or broken (for good).",
+    "outcome",
+)
+
 access_denied = _counter(
     "access_denied", "Requests to the API that were denied, by reason: missing, credential, permission or sign_in.",
     "reason",

@@ -16,6 +16,7 @@ from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Inn
 from innkeeper.archive import archive_of
 from innkeeper.brokerage import Brokerage, brokerage
+from innkeeper.concierge import concierge
 from innkeeper.core.access import digest
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
@@ -197,6 +198,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
 
         activator = Activator(directory=directory, rouse=rouse, hold_limit=settings.hold_limit)
         stack.push_async_callback(activator.close)
+        connecting = concierge(settings, store=store, vault=strong.vault, seals=keyring, bus=bus, clock=clock)
+        integrations = await stack.enter_async_context(connecting)
         served = brokerage(
             settings,
             store=store,
@@ -207,6 +210,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             secrets=strong.vault,
             trail=archive.tool_trail,
+            integrations=integrations,
         )
         agency = await stack.enter_async_context(served)
         residents, broker = agency.residents, agency.broker
@@ -287,6 +291,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
+            integrations=integrations,
             people=people,
             provider=provider,
             inbox=post.inbox,

@@ -194,6 +194,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     inn = Inn(
         control=house.control,
         keys=house.keys,
+        integrations=house.integrations,
         people=house.people,
         provider=None,
         inbox=house.inbox,

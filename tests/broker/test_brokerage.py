@@ -50,6 +50,7 @@ async def alices_client(
         clock=house.clock,
         secrets=secrets,
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=keyring),
+        integrations=house.integrations,
     )
     supervisor = Supervisor()
     async with made as agency:

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from innkeeper.core.budget_errors import PricesInvalid
-from innkeeper.core.events import TenantChanged
 from innkeeper.core.usage import UsageSought
-from innkeeper.core.uses_reading import uses_of
 from innkeeper.counting_house import CountingHouse
 from innkeeper.settings import Settings
-from tests.broker.house import MESSAGES, House, message
+from tests.broker.house import ALICE as HERS
+from tests.broker.house import MESSAGES, House, caller, message
 from tests.broker.purse import PRICES, paid_house
 from tests.store.examples import tenant
 from tests.support import house as whole
 from tests.support.fake_provider import FakeProvider
 
-ALICE = tenant("alice", id="id-alice")
-
 
 async def counting(world: whole.House, **settings: Any) -> CountingHouse:
-    """A counting house for the tenant alice, who is on the plan gold."""
-    spec = replace(ALICE.spec, uses=uses_of({"plan": "gold"}))
+    """A counting house for the tenant alice."""
     async with world.store.begin() as tx:
-        await tx.add_tenant(replace(ALICE, spec=spec))
-    world.bus.publish(TenantChanged(tenant="alice", now=replace(ALICE, spec=spec)))
+        await tx.add_tenant(tenant("alice", id="id-alice"))
     return CountingHouse(Settings(**settings), store=world.store, bus=world.bus, clock=world.clock)
 
 
@@ -42,6 +36,7 @@ async def test_the_operators_prices_and_plans_count(tmp_path: Path, provider: tu
     plans = {"gold": {"budget": {"day_usd": 0.004}}}
     house = await counting(world, prices=tmp_path / "prices.toml", plans=plans, usage_kept_days=62)
     async with paid_house(provider[1], house.till) as broker:
+        broker.guests.at[HERS] = caller("alice", plan="gold")
         assert [await ask(broker) for _ in range(3)] == [200, 200, 429], "0.0037 USD each"
     await house.close()
     async with world.store.look() as tx:

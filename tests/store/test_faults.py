@@ -63,7 +63,7 @@ async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def connect_to_a_small_disk(url: str) -> engines.Engines:
         found = connect(url)
         event.listen(
-            found.writes.sync_engine, "connect", lambda raw, _: raw.cursor().execute("PRAGMA max_page_count=60")
+            found.writes.sync_engine, "connect", lambda raw, _: raw.cursor().execute("PRAGMA max_page_count=120")
         )
         return found
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+import httpx2
+
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
@@ -19,12 +21,26 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.events import Bus, Event
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.inbox import Inbox, InboxLimits
+from innkeeper.core.integration import Integration
+from innkeeper.core.integration_tokens import IntegrationTokens
+from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ledger import Ledger
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
-from innkeeper.core.ports import Blueprint, ConfigFile, Consent, Entrance, MemoryNow, Moves, Probe, Seat, Store
+from innkeeper.core.ports import (
+    Blueprint,
+    ConfigFile,
+    Consent,
+    Entrance,
+    MemoryNow,
+    Moves,
+    Probe,
+    Seat,
+    SecretKeeping,
+    Store,
+)
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -33,6 +49,7 @@ from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.core.vault import Vault
+from innkeeper.integrations.authorization import OAuthServers
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
@@ -41,6 +58,8 @@ from innkeeper.store.memory import MemoryStore
 from tests.support.courier import MemoryCourier
 from tests.support.links import LINKS
 from tests.support.people import PlainKeys, PlainSeals, PlainTokens, QuickPasswords, plain_reception
+from tests.support.secrets import NamedSecrets
+from tests.support.token_service import TokenService
 
 LIMITS = InboxLimits(messages=50, bytes=1 << 20)
 
@@ -235,6 +254,9 @@ class House:
         self.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0)
         self.courier = MemoryCourier()
         self.data_keys = PlainKeys()
+        self.named_secrets = NamedSecrets()
+        self.token_service = TokenService()
+        self.services = {"google": self.token_service.integration()}
         self.start()
 
     def start(self, holder: str = "one") -> None:
@@ -309,6 +331,7 @@ class House:
         self.holds = self.dormitory.holds
         self.reconciler = self.make_reconciler(holder)
         seals = PlainSeals()
+        self.integrations = self.make_integrations()
         self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
         self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
 
@@ -327,6 +350,35 @@ class House:
             bus=self.bus,
             clock=self.clock,
             holder=holder,
+        )
+
+    def make_integrations(
+        self,
+        client: httpx2.AsyncClient | None = None,
+        secret: str | None = None,
+        vault: SecretKeeping | None = None,
+        hosting: Hosting = HOSTING,
+    ) -> Integrations:
+        """Another control plane's, on the same store and secrets; the service is in this process, unless a client goes
+        elsewhere."""
+        client = client or httpx2.AsyncClient(transport=httpx2.ASGITransport(self.token_service))
+
+        async def client_secret(_: Integration) -> str | None:
+            return secret
+
+        servers = OAuthServers(client, client_secret=client_secret)
+        tokens = IntegrationTokens(
+            store=self.store, vault=vault or self.named_secrets, servers=servers, bus=self.bus, clock=self.clock
+        )
+        return Integrations(
+            self.services,
+            store=self.store,
+            vault=vault or self.named_secrets,
+            servers=servers,
+            tokens=tokens,
+            seals=PlainSeals(),
+            hosting=hosting,
+            clock=self.clock,
         )
 
     def loops(self, *, tick_s: float = 30, workers: int = 2) -> ReconcilerLoops:

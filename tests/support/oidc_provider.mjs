@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { Provider } from 'oidc-provider'
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-const { issuer, port, clients, keys, users, mailInIdToken } = JSON.parse((await lines.next()).value)
+const { issuer, port, clients, keys, users, mailInIdToken, refreshes } = JSON.parse((await lines.next()).value)
 
 const provider = new Provider(issuer, {
   clients,
@@ -17,10 +17,12 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
   conformIdTokenClaims: !mailInIdToken,
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: false } },
+  features: { devInteractions: { enabled: false }, revocation: { enabled: true } },
+  issueRefreshToken: async () => refreshes,
+  rotateRefreshToken: true,
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   clientBasedCORS: () => false,
-  ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600 },
+  ttl: { Interaction: 600, Session: 600, Grant: 600, AccessToken: 600, IdToken: 600, RefreshToken: 600 },
   findAccount: (_, login) => users[login] && {
     accountId: login,
     claims: () => ({ ...users[login].claims, sub: users[login].claims.sub ?? login }),

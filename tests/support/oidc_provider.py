@@ -15,6 +15,9 @@ Redirect URIs are compared letter for letter, so give all that the test will use
 Claims are told at the userinfo endpoint, as the standard has it for the code flow; with `mail_in_id_token=True` they
 are in the ID token, too. Groups are told for the scope `groups`.
 
+With `refreshes=True` it gives refresh tokens, too, that change at each use: one that is used twice ends all that came
+of the same approval. Tokens are revoked at `/token/revocation`.
+
 A browser finds one form at the provider's page: fields `login` and `password`, a button "Sign in", a link "Cancel";
 the provider remembers who signed in by a cookie. Without a browser `walk(url, login)` fills it in and gives the query
 parameters that come back to the redirect URI, which needn't answer.
@@ -98,13 +101,18 @@ class RealProvider:
 
 @asynccontextmanager
 async def oidc_provider(
-    *, redirect_uris: Sequence[str], port: int | None = None, mail_in_id_token: bool = False
+    *,
+    redirect_uris: Sequence[str],
+    port: int | None = None,
+    mail_in_id_token: bool = False,
+    refreshes: bool = False,
 ) -> AsyncIterator[RealProvider]:
     """A provider of this test's own, ended with it."""
     await asyncio.to_thread(install)
     port = port or free_port()
     issuer = f"http://127.0.0.1:{port}"
-    client = {"redirect_uris": list(redirect_uris), "grant_types": ["authorization_code"], "response_types": ["code"]}
+    grants = ["authorization_code", "refresh_token"] if refreshes else ["authorization_code"]
+    client = {"redirect_uris": list(redirect_uris), "grant_types": grants, "response_types": ["code"]}
     configuration = {
         "issuer": issuer,
         "port": port,
@@ -115,6 +123,7 @@ async def oidc_provider(
         ],
         "users": {login: {"password": USERS[login], "claims": claims} for login, claims in _CLAIMS.items()},
         "mailInIdToken": mail_in_id_token,
+        "refreshes": refreshes,
     }
     # Modules are looked for beside the program, which isn't where the package is.
     program = CACHE / PROGRAM.name

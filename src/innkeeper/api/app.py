@@ -15,6 +15,7 @@ from innkeeper.api import (
     capacity,
     chat,
     console,
+    console_integrations,
     doctor,
     edge_ask,
     events,
@@ -22,6 +23,7 @@ from innkeeper.api import (
     hostnames,
     house_secrets,
     inbox,
+    integrations,
     keyring,
     keys,
     logs,
@@ -63,6 +65,7 @@ _GUARDED = (
     chat,
     keys,
     secrets,
+    integrations,
     members,
     users,
     tokens,
@@ -143,6 +146,7 @@ def _bare() -> FastAPI:
     app.include_router(all_declared(seeds.router))
     app.include_router(health.router)
     app.include_router(console.router)
+    app.include_router(console_integrations.router)
     app.include_router(page.router)
     app.include_router(edge_ask.router)
     problems.install(app)

@@ -49,7 +49,7 @@ async def sign_in_form(inn: TheInn, then: Then = "/") -> Response:
 @router.post("/sign-in")
 async def sign_in(request: Request, inn: TheInn) -> Response:
     """Who fills in the form rightly is signed in."""
-    form = await _form(request)
+    form = await form_of(request)
     then = path_within(form.get("then", "/"))
     provider = inn.provider.name if inn.provider else None
     try:
@@ -63,7 +63,7 @@ async def sign_in(request: Request, inn: TheInn) -> Response:
         said = f"{problem.message} {problem.hint}"
         return sign_in_page(then=then, provider=provider, wrong=said, status=status_of(problem))
     except Problem as problem:
-        return _refused(problem)
+        return refused(problem)
     return _with_session(onward_page(then), session, secret, inn)
 
 
@@ -75,7 +75,7 @@ async def to_provider(inn: TheInn, then: Then = "/") -> Response:
             raise IdentityProviderAway("none is set up")
         url, pending = await inn.provider.begin(_back(inn))
     except Problem as problem:
-        return _refused(problem)
+        return refused(problem)
     response = RedirectResponse(url, 303)
     set_cookie(response, PENDING, inn.people.envelopes.seal(pending.dumps(), path_within(then)), lasts_s=900)
     return response
@@ -94,7 +94,7 @@ async def from_provider(request: Request, inn: TheInn) -> Response:
             lambda: provider.finish(pending, _back(inn), dict(request.query_params)), visitor=_visitor(request)
         )
     except Problem as problem:
-        response: Response = _refused(problem)
+        response: Response = refused(problem)
     else:
         response = _with_session(onward_page(then), session, secret, inn)
     set_cookie(response, PENDING, "", lasts_s=0)
@@ -111,7 +111,7 @@ async def sign_out(request: Request, inn: TheInn) -> Response:
             session, actor = found
             await inn.people.signing_in.end(session.id, actor=actor, own=True)
     except Problem as problem:
-        return _refused(problem)
+        return refused(problem)
     response = RedirectResponse("/sign-in", 303)
     set_cookie(response, COOKIE, "", lasts_s=0)
     return response
@@ -134,11 +134,12 @@ async def enter(request: Request, inn: TheInn, host: Then, to: Then = "/", knock
             return RedirectResponse(inn.hosting.origin(name) + path_within(to), 303)
         ticket = await inn.people.tickets.issue(session, tenant, host=name, path=to, binding=knock)
     except Problem as problem:
-        return _refused(problem)
+        return refused(problem)
     return RedirectResponse(f"{inn.hosting.origin(name)}/.innkeeper/enter?ticket={ticket}", 303)
 
 
-async def _form(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
+    """What somebody has filled in; nothing of what is too large."""
     body = await request.body()
     if len(body) > FORM_MAX:
         return {}
@@ -161,6 +162,7 @@ def _back(inn: Inn) -> str:
     return f"{inn.hosting.console_origin}/sign-in/callback"
 
 
-def _refused(problem: Problem) -> Response:
+def refused(problem: Problem) -> Response:
+    """What went wrong, as a page."""
     again = Unauthenticated.default_hint if not problem.hint else problem.hint
     return refusal_page(title_of(problem.code), problem.message, again, status=status_of(problem))

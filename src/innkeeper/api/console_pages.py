@@ -73,11 +73,32 @@ def home_page(actor: Actor, tenants: Iterable[tuple[str, str]]) -> HTMLResponse:
     return page("Your agents", f"{body}<footer><p>{escape(actor.name)}</p>{out}</footer>")
 
 
-def onward_page(to: str) -> HTMLResponse:
+def connect_page(actor: Actor, *, tenant: str, integration: str, title: str) -> HTMLResponse:
+    """Asks whether a service is to be connected, and names whose agent would use it."""
+    fields = "".join(
+        f'<input type=hidden name={name} value="{escape(value)}">'
+        for name, value in (("tenant", tenant), ("integration", integration))
+    )
+    body = (
+        f"<p>The agent <strong>{escape(tenant)}</strong>, and whoever uses it, will act with your account at "
+        f"<strong>{escape(title)}</strong>. Go on only if you wanted that.</p>"
+        f'<form method=post action="/integrations/connect">{fields}<button>Go on to {escape(title)}</button></form>'
+        f"<p><a href='/'>Leave it</a></p><footer><p>{escape(actor.name)}</p></footer>"
+    )
+    return page(f"Connect {title}", body)
+
+
+def connected_page(*, tenant: str, title: str) -> HTMLResponse:
+    """It is done."""
+    body = f"<p>{escape(tenant)} is connected to {escape(title)}.</p><p><a href='/'>Home</a></p>"
+    return page("Connected", body)
+
+
+def onward_page(to: str, *, title: str = "Signed in") -> HTMLResponse:
     """On to another page, not by a redirect: a form's answer may lead to no other host (`form-action`)."""
     link = escape(to)
     more = f'<meta http-equiv="refresh" content="0;url={link}">'
-    return page("Signed in", f'<p><a href="{link}">Go on</a></p>', more=more)
+    return page(title, f'<p><a href="{link}">Go on</a></p>', more=more)
 
 
 def refusal_page(title: str, detail: str, hint: str, *, status: int) -> HTMLResponse:

@@ -19,6 +19,7 @@ from innkeeper.core.events import Bus
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
+from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
 from innkeeper.core.ledger import Ledger
 from innkeeper.core.locksmith import Locksmith
@@ -114,6 +115,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    integrations: Integrations
     people: Reception
     provider: SignIn | None
     """Where people can sign in beside the console itself."""

@@ -17,6 +17,7 @@ from innkeeper.core.events import (
     BudgetWarned,
     CapacityShort,
     CertificateFailed,
+    ConnectionBroken,
     Event,
     MemoryMoved,
     OperationChanged,
@@ -40,8 +41,8 @@ router = APIRouter(tags=["events"])
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
-    `certificate.failed`, `operation`. A listener that is too slow loses the oldest ones and is told so by `lagged`;
-    then look again by GET.
+    `integration.broken`, `certificate.failed`, `operation`. A listener that is too slow loses the oldest ones and is
+    told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -96,6 +97,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told |= {name: getattr(event, name) for name in ("limit", "period", "most", "used")}
         case CertificateFailed(host=host, says=says):
             told |= {"host": host, "says": redact(says)}
+        case ConnectionBroken(integration=integration, why=why):
+            told |= {"integration": integration, "why": redact(why)}
     return told
 
 

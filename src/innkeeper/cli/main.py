@@ -16,6 +16,7 @@ from innkeeper.cli import (
     doctor,
     host,
     inbox,
+    integrations,
     keyring,
     keys,
     mcp,
@@ -73,6 +74,7 @@ app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
 app.add_typer(secrets.app, name="secret")
 app.add_typer(keyring.app, name="keyring")
+app.add_typer(integrations.app, name="integration")
 app.add_typer(users.app, name="user")
 app.add_typer(members.app, name="member")
 app.add_typer(mcp.app, name="mcp")

@@ -171,6 +171,15 @@ class BudgetUsedUp(BudgetWarned):
     kind: ClassVar[str] = "budget.spent"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConnectionBroken(Event):
+    """A service takes the tenant's connection no more: its owner has to connect the integration again."""
+
+    kind: ClassVar[str] = "integration.broken"
+    integration: str
+    why: str
+
+
 class Subscription:
     """One listener's queue; when it lags by more than its size, the oldest events are dropped and counted."""
 

@@ -95,6 +95,7 @@ class MemoryPeople:
     async def drop_session(self, session_id: str) -> bool:
         tables = self._tables
         tables.tickets = {each: ticket for each, ticket in tables.tickets.items() if ticket.session != session_id}
+        tables.begun = {each: begun for each, begun in tables.begun.items() if begun.session != session_id}
         return tables.sessions.pop(session_id, None) is not None
 
     async def add_ticket(self, ticket: Ticket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from innkeeper.core.access import TenantKey
+from innkeeper.core.integration import Begun, Connection
 from innkeeper.core.messages import Message
 from innkeeper.core.operations import Operation
 from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
@@ -35,6 +36,9 @@ class Tables:
     tickets: dict[str, Ticket] = field(default_factory=dict)
     secrets: dict[tuple[str, str, int], tuple[SecretVersion, bytes]] = field(default_factory=dict)
     """By owner, name and version, with their ciphertexts."""
+    connections: dict[tuple[str, str], Connection] = field(default_factory=dict)
+    """By tenant and integration."""
+    begun: dict[str, Begun] = field(default_factory=dict)
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
     trail: dict[int, Line] = field(default_factory=dict)
     ends: list[Ends] = field(default_factory=list)

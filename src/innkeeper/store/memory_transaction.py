@@ -16,6 +16,7 @@ from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
+from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
@@ -32,6 +33,7 @@ class MemoryTransaction:
         self.messages = MemoryMessages(tables)
         self.people = MemoryPeople(tables)
         self.secrets = MemorySecrets(tables)
+        self.integrations = MemoryIntegrations(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
 
@@ -107,6 +109,7 @@ class MemoryTransaction:
         tables.keys = {id_: key for id_, key in tables.keys.items() if key.tenant != name}
         self.people.drop_tenant(name)
         self.secrets.drop_tenant(name)
+        self.integrations.drop_tenant(name)
         its = {operation.id for operation in tables.operations.values() if operation.tenant_id == tenant_id}
         tables.receipts = {use: kept for use, kept in tables.receipts.items() if kept.operation_id not in its}
 

@@ -158,6 +158,40 @@ tickets = Table(
     Column("expires_at", EXACT, nullable=False),
 )
 
+integrations = Table(
+    "integrations",
+    metadata,
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), primary_key=True),
+    Column("integration", EXACT, primary_key=True),
+    Column("id", EXACT, nullable=False, unique=True),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("standing", EXACT, nullable=False),
+    Column("connected_by", EXACT, nullable=False),
+    Column("connected_as", Text, nullable=False),
+    Column("connected_at", EXACT, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("expires_at", EXACT),
+    Column("refreshed_at", EXACT),
+    Column("generation", Integer, nullable=False),
+    Column("claim", EXACT),
+    Column("claim_until", EXACT),
+    Column("failures", Integer, nullable=False),
+    Column("retry_at", EXACT),
+    Column("error", Text),
+)
+
+integration_states = Table(
+    "integration_states",
+    metadata,
+    Column("digest", EXACT, primary_key=True),
+    _of_tenant(),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("integration", EXACT, nullable=False),
+    Column("session", EXACT, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("verifier", LargeBinary, nullable=False),  # sealed
+    Column("expires_at", EXACT, nullable=False, index=True),
+)
+
 operations = Table(
     "operations",
     metadata,

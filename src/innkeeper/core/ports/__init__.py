@@ -19,8 +19,9 @@ from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
 from innkeeper.core.ports.integrations import Integrations
 from innkeeper.core.ports.keyring import DataKeys, Lockbox
 from innkeeper.core.ports.messages import Load, Messages
+from innkeeper.core.ports.oauth import AuthorizationServers
 from innkeeper.core.ports.runtime import Blueprint, Runtime
-from innkeeper.core.ports.secrets import ConfigSecrets, SecretRows, Secrets
+from innkeeper.core.ports.secrets import ConfigSecrets, SecretKeeping, SecretRows, Secrets
 from innkeeper.core.ports.store import LEASE_AT_MOST, LEASE_FOR, Lease, Receipt, Store, Transaction
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "LEASE_FOR",
     "Afterwards",
     "Agent",
+    "AuthorizationServers",
     "Blueprint",
     "Clock",
     "ConfigFile",
@@ -56,6 +58,7 @@ __all__ = [
     "Runtime",
     "Seals",
     "Seat",
+    "SecretKeeping",
     "SecretRows",
     "Secrets",
     "SignIn",

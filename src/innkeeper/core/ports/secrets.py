@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
+from innkeeper.core.access import Actor
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.tenant import Tenant
 
@@ -53,4 +55,21 @@ class SecretRows(Protocol):
 
     async def owners(self) -> Collection[str]:
         """Who has any."""
+        ...
+
+
+class SecretKeeping(Secrets, Protocol):
+    """The same for those who also put secrets of their own there."""
+
+    async def keep(
+        self, name: str, value: str, tenant: Tenant, *, actor: Actor, expires_at: datetime | None = None
+    ) -> None:
+        """A new value of the tenant's secret, its newest from now on; raises KeyringFault, UnknownTenant.
+
+        `reveal` of another control plane's may give the value before it for some seconds more.
+        """
+        ...
+
+    async def drop(self, name: str, tenant: Tenant, *, actor: Actor) -> None:
+        """Have it no more, in no version; nothing happens when it isn't there."""
         ...

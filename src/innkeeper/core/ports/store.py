@@ -13,6 +13,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
 from innkeeper.core.ports.messages import Messages
+from innkeeper.core.ports.oauth import IntegrationRows
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.secrets import SecretRows
 from innkeeper.core.ports.usage import UsageBook
@@ -64,6 +65,11 @@ class Transaction(Protocol):
     @property
     def secrets(self) -> SecretRows:
         """The vault's rows."""
+        ...
+
+    @property
+    def integrations(self) -> IntegrationRows:
+        """What tenants are connected to."""
         ...
 
     @property

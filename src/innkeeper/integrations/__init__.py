@@ -1,0 +1,1 @@
+"""The driver of authorization servers: OAuth 2, as a client speaks it."""
