@@ -31,7 +31,9 @@ def printing(text: str, *, then: str = "") -> KeyringCommand:
     return KeyringCommand([sys.executable, "-c", f"import sys\nsys.stdout.write({text!r})\n{then}"], takes_s=5)
 
 
-@pytest.mark.parametrize("source", [KeyringText(ONE, where="INNKEEPER_MASTER_KEY"), printing(ONE)], ids=str)
+@pytest.mark.parametrize(
+    "source", [KeyringText(ONE, where="INNKEEPER_MASTER_KEY"), printing(ONE)], ids=["text", "command"]
+)
 def test_a_keyring_from_elsewhere_is_written_nowhere(tmp_path: Path, source: MasterSource) -> None:
     keyring = Keyring.open(tmp_path, source)
     sealed = keyring.seal("t_1", "msg", b"x")

@@ -35,7 +35,7 @@ class Client:
     def send(
         self, method: str, path: str, *, body: object = None, params: Params | None = None, patient: bool = False
     ) -> dict[str, Any]:
-        """The document that the API answers with, in half a minute unless `patient`; or Stop."""
+        """The document that the API answers with; Stop when it refuses or, unless `patient`, takes half a minute."""
         try:
             response = self._http.request(
                 method, path, json=body, params=_given(params), timeout=_PATIENT if patient else _TIMEOUT
