@@ -14,7 +14,7 @@ from time import perf_counter
 
 import httpx2
 
-from bench.seed import seed
+from bench.seed import seed, seed_keyring
 from innkeeper.edge.caddy_admin import listener_pid
 from tests.support.installation import Installation
 
@@ -109,6 +109,7 @@ async def full_house(count: int, *, port: int = 9000, keys: int = 1, **settings:
     started yet."""
     with folder() as data:
         made = Plane(data, program=["bench.full_house", str(count), "serve"], **settings)
+        await asyncio.to_thread(seed_keyring, made.data, count)
         await seed(made.database_url, count, port=port, keys=keys)
         try:
             yield made
