@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
 from innkeeper.core.records import Records
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.uses import EgressMode
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_admin import listener_pid
 from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
-from innkeeper.host.doctor.host import Host, Isolation, IsolationProbe, Port, TenantFacts, Trail, engine_at
+from innkeeper.host.doctor.host import EgressFacts, Host, Isolation, IsolationProbe, Port, TenantFacts, Trail, engine_at
 from innkeeper.host.keepers import Footprint, footprints
 from innkeeper.host.premises import premises
 from innkeeper.host.sever import ways
@@ -35,6 +36,7 @@ from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source
 from innkeeper.runtimes.addressing import places_in
 from innkeeper.runtimes.docker import DockerRuntime
+from innkeeper.runtimes.host_net import HostNet
 from innkeeper.runtimes.isolation import Answer, probe_isolation
 from innkeeper.settings import Settings
 from innkeeper.units.layout import FolderUnits
@@ -62,6 +64,7 @@ def doctor_host(
     runtime: Runtime | None = None,
     missing_rungs: Mapping[Rung, str] | None = None,
     records: Records | None = None,
+    in_force: Callable[[str], bool] | None = None,
 ) -> Host:
     """This host as the doctor looks at it; without what only a control plane that runs can tell."""
     return Host(
@@ -71,9 +74,11 @@ def doctor_host(
             *_edge_ports(settings),
             Port(number=settings.api_port, purpose="the API", setting="INNKEEPER_API"),
             Port(number=settings.broker_port, purpose="the broker", setting="INNKEEPER_BROKER_PORT"),
+            Port(number=settings.names_port, purpose="the tenants' name server", setting="INNKEEPER_NAMES_PORT"),
         ),
         tenants=None if directory is None else tuple(_facts(tenant) for tenant in directory),
         isolation=None if directory is None else _isolation(directory, runtime),
+        egress=_egress(settings, directory, in_force) if directory and in_force else None,
         missing_rungs=missing_rungs,
         trail=None if records is None else partial(_trail, records),
         keyring=partial(_keyring, settings) if any((settings.data / each).exists() for each in _USED) else None,
@@ -107,6 +112,18 @@ _USED = ("keyring", "keys", "innkeeper.db")
 def _keyring(settings: Settings) -> KeyringFacts:
     """As it lies there now, whatever a control plane that runs has in memory."""
     return Keyring.open(settings.data, master_source(settings, settings.data), make=False).facts()
+
+
+def _egress(settings: Settings, directory: Directory, in_force: Callable[[str], bool]) -> Callable[[], EgressFacts]:
+    def look() -> EgressFacts:
+        watched = [tenant.name for tenant in directory if tenant.spec.uses.egress.mode is not EgressMode.OFF]
+        return EgressFacts(
+            watched=len(watched),
+            behind=tuple(name for name in watched if not in_force(name)),
+            past_us=not settings.dns and HostNet().asks_loopback(),
+        )
+
+    return look
 
 
 def _facts(tenant: Tenant) -> TenantFacts:

@@ -57,7 +57,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
             "hold_limit",
         ),
         "Names and TLS": tuple(TlsSettings.model_fields),
-        "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns"),
+        "The runtime": ("runtime", "docker_socket", "namespace", "network_pool", "dns", "names_port"),
         "The broker": tuple(BrokerSettings.model_fields),
         "The vault": tuple(VaultSettings.model_fields),
         "Integrations": tuple(IntegrationSettings.model_fields),
@@ -141,6 +141,10 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
 
     dns: list[str] = []
     """Name servers for tenants. Empty: Docker's, which forwards to the host's own."""
+
+    names_port: int = Field(default=8702, ge=1, le=65535)
+    """The port, on the gateway addresses of the tenants' networks, of the name server that answers tenants whose
+    `uses.egress` is `learn` or `enforce`. They notice nothing of it: what they ask at port 53 is redirected there."""
 
     preset: str = "balanced"
     """The sleep policy of tenants for whom nothing else is said: `snappy`, `balanced`, `frugal`, `ocmt`, or one of

@@ -223,6 +223,11 @@ integration_refreshes = _counter(
     "outcome",
 )
 
+egress_lookups = _counter(
+    "egress_lookups",
+    "Names that watched tenants asked for, by outcome: answered, refused, unreadable, failed or dropped.", "outcome",
+)  # fmt: skip
+
 access_denied = _counter(
     "access_denied", "Requests to the API that were denied, by reason: missing, credential, permission or sign_in.",
     "reason",

@@ -62,6 +62,7 @@ from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
+from innkeeper.way_out import WayOut, way_out
 from innkeeper.workshop import image_maker
 
 MODEL = "default"
@@ -91,6 +92,7 @@ class House:
     certificates: CertificateWatch | None
     webhooks: Webhooks
     post: PostOffice
+    way_out: WayOut
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
@@ -100,6 +102,7 @@ class House:
         self.agency.start(supervisor)
         self.webhooks.start(supervisor)
         self.post.start(supervisor)
+        self.way_out.start(supervisor)
         supervisor.add("denials", self.inn.denials.keep_writing)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
         if self.doorway is not None:
@@ -174,6 +177,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             presets=presets_from(settings.presets),
             preset=settings.preset,
             plans=plans_from(settings.plans),
+            cannot_enforce=runtime.ways_out.why_not,
         )
         seating = Seating(
             agents=AGENTS,
@@ -214,6 +218,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         agency = await stack.enter_async_context(served)
         residents, broker = agency.residents, agency.broker
+        watching = way_out(settings, store=store, directory=directory, runtime=runtime, bus=bus, clock=clock)
+        watched = await stack.enter_async_context(watching)
+        in_force = watched.watch.in_force
         memory = KernelMemory()
         beds = dormitory(
             settings,
@@ -299,6 +306,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             locksmith=strong.locksmith,
             ledger=agency.counting.ledger,
             prices=agency.counting.prices,
+            asked_for=watched.asked_for,
+            egress_in_force=in_force,
             records=archive.records,
             denials=archive.denials,
             releases=releases,
@@ -319,7 +328,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             build_image=image_maker(settings),
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(
-                doctor_host(settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records)
+                doctor_host(
+                    settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records, in_force
+                )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),
         )
@@ -367,6 +378,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 look_every_s=settings.sweep_s,
             ),
             post=post,
+            way_out=watched,
         )
 
 
@@ -394,5 +406,6 @@ def make_runtime(settings: Settings) -> Runtime:
         pool=settings.network_pool,
         dns=settings.dns,
         broker_port=settings.broker_port,
+        names_port=settings.names_port,
         pager=PageOut(),
     )

@@ -18,6 +18,7 @@ from innkeeper.broker.mcp.credentials import Credentials
 from innkeeper.broker.mcp.tools import BrokeredTools
 from innkeeper.broker.outbound import outbound_client
 from innkeeper.core.access import SYSTEM, digest, new_secret
+from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
@@ -202,6 +203,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,
         prices=read_prices(None),
+        asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
+        egress_in_force=lambda name: True,
         records=house.records,
         denials=house.denials,
         releases=house.releases,

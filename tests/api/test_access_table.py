@@ -61,6 +61,8 @@ TABLE: Mapping[str, set[str]] = {
     "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
     "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
     "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "GET /v1/tenants/{name}/egress": USERS,
+    "DELETE /v1/tenants/{name}/egress": OWNERS,
     # the house
     "GET /v1/operations": SEERS,
     "GET /v1/operations/{operation_id}": SEERS,  # of one that isn't there

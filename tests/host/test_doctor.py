@@ -25,6 +25,7 @@ from innkeeper.host.doctor import (
     clock,
     disk,
     docker,
+    egress,
     images,
     inotify,
     isolation,
@@ -37,7 +38,7 @@ from innkeeper.host.doctor import (
     swap,
 )
 from innkeeper.host.doctor.finding import Finding, Status
-from innkeeper.host.doctor.host import Engine, Host, Isolation, Port, TenantFacts, Trail, engine_at
+from innkeeper.host.doctor.host import EgressFacts, Engine, Host, Isolation, Port, TenantFacts, Trail, engine_at
 from innkeeper.host.sever import Ways, ways
 
 RECENT_S = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
@@ -368,6 +369,21 @@ async def test_isolation(paper: Paper, seen: Isolation | None, status: Status) -
         return seen
 
     assert (await isolation.check(paper.host(isolation=probe))).status is status
+
+
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        (None, Status.SKIP),
+        (EgressFacts(watched=0, past_us=True), Status.SKIP),
+        (EgressFacts(watched=2), Status.OK),
+        (EgressFacts(watched=2, past_us=True), Status.WARN),
+        (EgressFacts(watched=2, behind=("alice",), past_us=True), Status.FAIL),
+    ],
+)
+async def test_egress(paper: Paper, facts: EgressFacts | None, status: Status) -> None:
+    look = None if facts is None else lambda: facts
+    assert (await egress.check(paper.host(egress=look))).status is status
 
 
 async def test_a_check_that_breaks_or_hangs_is_a_finding(paper: Paper) -> None:

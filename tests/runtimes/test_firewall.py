@@ -12,6 +12,7 @@ from innkeeper.runtimes.firewall import Lan, Rules, render, table_name
 RULES = Rules(
     namespace="my-inn",
     broker_port=8701,
+    names_port=8702,
     lans=(
         Lan(bridge="ikd54c520", subnet=IPv4Network("10.64.0.0/22"), gateway=IPv4Address("10.64.0.1")),
         Lan(bridge="ikd54c521", subnet=IPv4Network("10.64.4.0/22"), gateway=IPv4Address("10.64.4.1")),
@@ -57,6 +58,7 @@ table inet innkeeper_my_inn {
 		iifname . ip saddr != @homes drop
 		ct state established,related accept
 		iifname . ip daddr @gateways tcp dport 8701 accept
+		iifname . ip daddr @gateways ct status dnat meta l4proto { tcp, udp } th dport 8702 accept
 		ip daddr { 10.0.0.53 } meta l4proto { tcp, udp } th dport 53 accept
 		drop
 	}
@@ -83,8 +85,8 @@ def test_the_whole_table() -> None:
 
 
 def test_without_resolvers_port_53_stays_shut() -> None:
-    shut = render(Rules(namespace="my-inn", broker_port=8701, lans=RULES.lans, resolvers=()))
-    assert "53" not in shut.replace("10.64", "")
+    shut = render(Rules(namespace="my-inn", broker_port=8701, names_port=8702, lans=RULES.lans, resolvers=()))
+    assert "dport 53" not in shut
 
 
 def test_hyphens_are_not_for_nftables() -> None:
@@ -92,7 +94,9 @@ def test_hyphens_are_not_for_nftables() -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("rules", [RULES, Rules(namespace="x", broker_port=1, lans=RULES.lans[:1], resolvers=())])
+@pytest.mark.parametrize(
+    "rules", [RULES, Rules(namespace="x", broker_port=1, names_port=2, lans=RULES.lans[:1], resolvers=())]
+)
 async def test_nft_takes_it(rules: Rules) -> None:
     nft = await asyncio.create_subprocess_exec(
         "/usr/sbin/nft", "--check", "-f", "-", stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -76,3 +76,28 @@ def test_resolvers_behind_systemds_stub(host_net: HostNet) -> None:
 
 def test_no_resolver_file_is_no_resolver(host_net: HostNet) -> None:
     assert host_net.resolvers() == []
+
+
+def test_whom_the_host_itself_asks(host_net: HostNet) -> None:
+    assert host_net.name_servers() == []
+    (host_net.etc / "resolv.conf").write_text("nameserver fd00::1\nnameserver nonsense\nnameserver 127.0.0.1\n")
+    assert [str(address) for address in host_net.name_servers()] == ["fd00::1", "127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "behind_the_stub", "asks"),
+    [
+        ("nameserver 10.0.0.53\n", "", False),
+        ("nameserver 127.0.0.1\n", "", True),
+        ("nameserver ::1\nnameserver 10.0.0.53\n", "", True),
+        ("nameserver 127.0.0.53\n", "nameserver 10.0.0.53\n", False),
+        ("nameserver 127.0.0.53\n", "nameserver 127.0.0.1\n", True),
+        ("", "", False),
+    ],
+)
+def test_a_name_server_on_loopback_is_asked_past_us(
+    host_net: HostNet, lines: str, behind_the_stub: str, asks: bool
+) -> None:
+    (host_net.etc / "resolv.conf").write_text(lines)
+    (host_net.run / "systemd/resolve/resolv.conf").write_text(behind_the_stub)
+    assert host_net.asks_loopback() is asks

@@ -20,6 +20,7 @@ from innkeeper.core.ports import Blueprint
 from innkeeper.core.tenant import Limits
 from innkeeper.runtimes import docker_labels as labels
 from innkeeper.runtimes.docker import DockerRuntime
+from innkeeper.runtimes.egress_table import egress_table_name
 from innkeeper.runtimes.firewall import table_name
 from innkeeper.runtimes.host_net import HostNet
 from tests.support.socket_proxy import SocketProxy
@@ -41,7 +42,12 @@ class DockerBench:
         self.runtime = self.another_runtime()
 
     def another_runtime(
-        self, *, pool: str | None = None, broker_port: int = 8701, host_net: HostNet | None = None
+        self,
+        *,
+        pool: str | None = None,
+        broker_port: int = 8701,
+        names_port: int = 8702,
+        host_net: HostNet | None = None,
     ) -> DockerRuntime:
         """One more control plane's view of the same containers."""
         return DockerRuntime(
@@ -50,6 +56,7 @@ class DockerBench:
             pool=pool,
             dns=(),
             broker_port=broker_port,
+            names_port=names_port,
             host_net=host_net,
         )
 
@@ -93,7 +100,8 @@ class DockerBench:
                 with suppress(aiodocker.DockerError):
                     await (await self.docker.networks.get(network["Id"])).delete()
             await asyncio.sleep(0.05)
-        nft("delete", "table", "inet", table_name(self.namespace))
+        for table in (table_name(self.namespace), egress_table_name(self.namespace)):
+            nft("delete", "table", "inet", table)
 
 
 def nft(*arguments: str) -> str | None:

@@ -21,6 +21,7 @@ import httpx2
 
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_config import EdgePlan
+from innkeeper.runtimes.egress_table import egress_table_name
 from innkeeper.runtimes.firewall import table_name
 from tests.support.serving import free_port
 
@@ -211,8 +212,8 @@ class Installation:
             for name in await self.networks(docker):
                 with suppress(aiodocker.DockerError):
                     await (await docker.networks.get(name)).delete()
-        table = table_name(self.namespace)
-        subprocess.run(["nft", "delete", "table", "inet", table], capture_output=True)
+        for table in (table_name(self.namespace), egress_table_name(self.namespace)):
+            subprocess.run(["nft", "delete", "table", "inet", table], capture_output=True)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 from fastapi import Depends, Request
 
 from innkeeper.api.measured import Measured
+from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.control import Control
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
@@ -124,6 +125,9 @@ class Inn:
     locksmith: Locksmith
     ledger: Ledger
     prices: PriceTable
+    asked_for: AskedFor
+    egress_in_force: Callable[[str], bool]
+    """Whether the host does what a tenant's `uses.egress` says now."""
     records: Records
     denials: Denials
     releases: Releases

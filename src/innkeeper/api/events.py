@@ -18,6 +18,7 @@ from innkeeper.core.events import (
     CapacityShort,
     CertificateFailed,
     ConnectionBroken,
+    EgressRefused,
     Event,
     MemoryMoved,
     OperationChanged,
@@ -41,8 +42,8 @@ router = APIRouter(tags=["events"])
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
-    `integration.broken`, `certificate.failed`, `operation`. A listener that is too slow loses the oldest ones and is
-    told so by `lagged`; then look again by GET.
+    `egress.refused`, `integration.broken`, `certificate.failed`, `operation`. A listener that is too slow loses the
+    oldest ones and is told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -99,6 +100,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told |= {"host": host, "says": redact(says)}
         case ConnectionBroken(integration=integration, why=why):
             told |= {"integration": integration, "why": redact(why)}
+        case EgressRefused(name=name):
+            told["name"] = name
     return told
 
 

@@ -14,6 +14,7 @@ from innkeeper.cli import (
     audit,
     capacity,
     doctor,
+    egress,
     host,
     inbox,
     integrations,
@@ -81,6 +82,7 @@ app.add_typer(mcp.app, name="mcp")
 app.add_typer(tokens.app, name="token")
 app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(egress.app, name="egress")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from innkeeper.core import schedule
 from innkeeper.core.access import Actor
 from innkeeper.core.audit import difference, entry, told
+from innkeeper.core.egress import check_enforceable
 from innkeeper.core.errors import (
     Conflict,
     Invalid,
@@ -66,6 +67,7 @@ class Control:
         presets: Presets = PRESETS,
         preset: str = DEFAULT_PRESET,
         plans: Plans | None = None,
+        cannot_enforce: str | None = None,
     ) -> None:
         self.store = store
         self.agents = agents
@@ -78,6 +80,7 @@ class Control:
         self.presets = presets
         self._preset = preset
         self.plans = plans or {}
+        self._cannot_enforce = cannot_enforce
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -159,6 +162,7 @@ class Control:
             raise Invalid("A tenant can't be created gone.", field="wanted")
         release = await self._releases.choose(agent, patch)
         spec = new_spec(agent, release, patch, **self._known, preset=self._preset)
+        check_enforceable(spec.uses, self._cannot_enforce)
         left_over = await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
@@ -202,6 +206,8 @@ class Control:
             spec = changed_spec(tenant.spec, agent, release, patch, **self._known)
             if patch.config is not None:
                 await check_references(tx, tenant, spec)
+            if spec.uses.egress != tenant.spec.uses.egress:
+                check_enforceable(spec.uses, self._cannot_enforce)
             remade = not same_instance(tenant.spec, spec)
             revision = tenant.revision + (spec != tenant.spec)
             changed = replace(

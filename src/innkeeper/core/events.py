@@ -180,6 +180,14 @@ class ConnectionBroken(Event):
     why: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class EgressRefused(Event):
+    """A tenant asked for a name that isn't on its list, and hadn't before."""
+
+    kind: ClassVar[str] = "egress.refused"
+    name: str
+
+
 class Subscription:
     """One listener's queue; when it lags by more than its size, the oldest events are dropped and counted."""
 

@@ -34,6 +34,7 @@ class Look(StrEnum):
     LOG = "log"
     CHAT = "chat"
     INBOX = "inbox"
+    EGRESS = "egress"
 
 
 @dataclass(frozen=True, kw_only=True)

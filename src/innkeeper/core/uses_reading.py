@@ -132,10 +132,15 @@ def mcp_server_of(said: Mapping[str, Any], field: str) -> McpServer:
     )
 
 
+def is_name(name: str) -> bool:
+    """Whether this can stand in a list of names that may be reached (lower case, no final dot)."""
+    return len(name) <= 253 and _HOST.fullmatch(name) is not None
+
+
 def _egress(said: Mapping[str, Any]) -> Egress:
     names = tuple(dict.fromkeys(name.strip().lower().removesuffix(".") for name in said.get("names") or ()))
     for name in names:
-        if not _HOST.fullmatch(name) or len(name) > 253:
+        if not is_name(name):
             raise InvalidSpec(
                 f"{name[:80]!r} isn't a name on the net.",
                 field="uses.egress.names",

@@ -25,6 +25,7 @@ from innkeeper.runtimes.docker_exec import run_inside
 from innkeeper.runtimes.docker_logs import read_logs
 from innkeeper.runtimes.docker_network import Networks, Wishes
 from innkeeper.runtimes.docker_profile import container_config, nano_cpus
+from innkeeper.runtimes.docker_ways_out import DockerWaysOut
 from innkeeper.runtimes.host_net import HostNet
 
 NO_PAGER = "nothing on this host pages out"
@@ -65,6 +66,7 @@ class DockerRuntime:
         pool: str | None,
         dns: Sequence[str],
         broker_port: int,
+        names_port: int = 8702,
         pager: Pager | None = None,
         cgroups: Cgroups | None = None,
         host_net: HostNet | None = None,
@@ -79,8 +81,9 @@ class DockerRuntime:
         self._endings = Endings()
         self._seen: dict[str, tuple[str, str | None]] = {}
         """Whose the containers are that were looked at."""
-        wishes = Wishes(namespace=namespace, pool=pool, dns=self._dns, broker_port=broker_port)
+        wishes = Wishes(namespace=namespace, pool=pool, dns=self._dns, broker_port=broker_port, names_port=names_port)
         self._networks = Networks(self._engine, wishes, self.host_net)
+        self.ways_out = DockerWaysOut(self._networks)
 
     # --- looking ------------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from innkeeper.core.errors import ForeignInstance, RuntimeFault
 from innkeeper.core.instance import Place
+from innkeeper.core.uses import EgressMode
 from innkeeper.runtimes import docker_labels as labels
 from innkeeper.runtimes.addressing import Addressing, network_index
 from innkeeper.runtimes.bridge_netfilter import assert_bridge_netfilter
 from innkeeper.runtimes.docker_engine import ACT_S, Clash, Engine, NotThere
 from innkeeper.runtimes.docker_pool import first_free_pool
+from innkeeper.runtimes.egress_table import EgressRules, EgressTable
 from innkeeper.runtimes.firewall import Firewall, Lan, Rules
 from innkeeper.runtimes.host_net import HostNet
 
@@ -33,6 +35,7 @@ class Wishes:
     pool: str | None
     dns: tuple[str, ...]
     broker_port: int
+    names_port: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,10 @@ class Networks:
         self._wishes = wishes
         self._host_net = host_net
         self._firewall = Firewall(wishes.namespace)
+        self.egress = EgressTable(wishes.namespace)
+        self.watched: Mapping[int, EgressMode] | None = None
+        """Whose way out is watched, by slot; None while nobody has said so: then all stays as a former process left
+        it."""
         self._addressing: Addressing | None = None
         self._lock = asyncio.Lock()
 
@@ -61,6 +68,13 @@ class Networks:
             async with self._lock:
                 await self._find_addressing(claim=network_index(slot))
         return self._known.place(slot)
+
+    async def address(self, slot: int) -> str | None:
+        """A slot's address; None where no network stands yet, and none is made for it."""
+        if self._addressing is None:
+            async with self._lock:
+                await self._find_addressing()
+        return None if self._addressing is None else self._addressing.place(slot).address
 
     async def ensure(self, slot: int) -> Berth:
         """See that the slot's network stands and isolates; IsolationBroken when it doesn't."""
@@ -108,6 +122,7 @@ class Networks:
                 await self._hold(left)
             else:
                 await self._firewall.remove()
+                await self.egress.remove()
                 self._addressing = None
 
     # --- within, under the lock ---------------------------------------------------------------------------------------
@@ -202,10 +217,16 @@ class Networks:
             Rules(
                 namespace=self._wishes.namespace,
                 broker_port=self._wishes.broker_port,
+                names_port=self._wishes.names_port,
                 lans=tuple(_lan(network) for network in standing.values()),
                 resolvers=tuple(self._resolvers()),
             )
         )
+        if self.watched is not None:
+            await self._find_addressing()
+            modes = {IPv4Address(self._known.place(slot).address): mode for slot, mode in self.watched.items()}
+            rules = EgressRules(namespace=self._wishes.namespace, port=self._wishes.names_port, modes=modes)
+            await self.egress.hold(rules)
 
     async def _remove(self, network_id: str) -> None:
         try:

@@ -5,14 +5,13 @@ Docker's own rules are never edited. A drop here is final; an accept only ends o
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from innkeeper.core.errors import IsolationBroken
 from innkeeper.runtimes.addressing import bridge_prefix
+from innkeeper.runtimes.nft import Refused, nft
 
 CLOSED = (
     "0.0.0.0/8",
@@ -29,8 +28,6 @@ CLOSED = (
 )
 """Where no tenant gets: private, carrier-grade NAT, loopback, link-local with the metadata address, protocol
 assignments, benchmarks, multicast and reserved. Tenants have no IPv6, so that is closed as a whole."""
-
-DEADLINE_S = 15.0
 
 _TEMPLATE = """\
 table inet {table}
@@ -69,6 +66,7 @@ table inet {table} {{
 		iifname . ip saddr != @homes drop
 		ct state established,related accept
 		iifname . ip daddr @gateways tcp dport {broker_port} accept
+		iifname . ip daddr @gateways ct status dnat meta l4proto {{ tcp, udp }} th dport {names_port} accept
 {resolvers}		drop
 	}}
 
@@ -89,6 +87,14 @@ table inet {table} {{
 _RESOLVERS = "\t\tip daddr {{ {addresses} }} meta l4proto {{ tcp, udp }} th dport 53 accept\n"
 
 
+_CLOSED = tuple(map(IPv4Network, CLOSED))
+
+
+def is_closed(address: IPv4Address) -> bool:
+    """Whether no tenant gets there, whatever its list says."""
+    return any(address in network for network in _CLOSED)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lan:
     """One of the tenants' networks, as the firewall sees it."""
@@ -104,6 +110,8 @@ class Rules:
 
     namespace: str
     broker_port: int
+    names_port: int
+    """Where our name server listens; only what `egress_table.py` has sent there gets through."""
     lans: tuple[Lan, ...]
     resolvers: tuple[IPv4Address, ...]
     """Name servers that containers ask themselves; on many hosts they lie in a private range."""
@@ -123,6 +131,7 @@ def render(rules: Rules) -> str:
         gateways=_listed(f'"{lan.bridge}" . {lan.gateway}' for lan in rules.lans),
         closed=_listed(CLOSED),
         broker_port=rules.broker_port,
+        names_port=rules.names_port,
         resolvers=_RESOLVERS.format(addresses=_listed(map(str, rules.resolvers))) if rules.resolvers else "",
     )
 
@@ -144,7 +153,7 @@ class Firewall:
             held, as_set = self._standing
             if held == rules and await self._listing() == as_set:
                 return
-        await _nft("-f", "-", stdin=render(rules))
+        await nft("-f", "-", stdin=render(rules))
         listing = await self._listing()
         if listing is None:
             raise IsolationBroken("The firewall table vanished as soon as it was set.")
@@ -152,46 +161,12 @@ class Firewall:
 
     async def remove(self) -> None:
         """Take the table away; one that isn't there is fine."""
-        await _nft("-f", "-", stdin=f"table inet {self._table}\ndelete table inet {self._table}\n")
+        await nft("-f", "-", stdin=f"table inet {self._table}\ndelete table inet {self._table}\n")
         self._standing = None
 
     async def _listing(self) -> str | None:
         """The table as it stands; None when it doesn't."""
         try:
-            return await _nft("--stateless", "list", "table", "inet", self._table)
-        except _Refused:
+            return await nft("--stateless", "list", "table", "inet", self._table)
+        except Refused:
             return None
-
-
-class _Refused(IsolationBroken):
-    """nft ran, and said no."""
-
-
-async def _nft(*arguments: str, stdin: str = "") -> str:
-    try:
-        nft = await asyncio.create_subprocess_exec(
-            "nft",
-            *arguments,
-            # Without input no pipe: nft may be gone before an empty one is written, which uvloop takes amiss.
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin", "LC_ALL": "C"},
-        )
-    except FileNotFoundError as error:
-        raise IsolationBroken(
-            "nft isn't there, so the tenants' firewall can't be set.", hint="Install it: `apt-get install nftables`."
-        ) from error
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            output, complaint = await nft.communicate(stdin.encode() if stdin else None)
-    except TimeoutError as error:
-        nft.kill()
-        raise IsolationBroken(f"nft didn't end within {DEADLINE_S:g} s.") from error
-    if nft.returncode != 0:
-        words = complaint.decode(errors="replace").strip()
-        raise _Refused(
-            f"nft refused ({nft.returncode}): {words[:500]}",
-            hint="The control plane sets firewall rules: run it as root, on a kernel with nf_tables.",
-        )
-    return output.decode(errors="replace")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from pathlib import Path
@@ -35,10 +37,22 @@ class HostNet:
 
     def resolvers(self) -> list[IPv4Address]:
         """The name servers that Docker hands on: those of resolv.conf, or those behind systemd's stub."""
-        found = _nameservers(self.etc / "resolv.conf")
+        found = _ipv4(_nameservers(self.etc / "resolv.conf"))
+        if found == [IPv4Address("127.0.0.53")]:
+            found = _ipv4(_nameservers(self.run / "systemd/resolve/resolv.conf"))
+        return [address for address in found if not address.is_loopback]
+
+    def name_servers(self) -> list[IPv4Address | IPv6Address]:
+        """Whom the host itself asks: loopback and IPv6 will do for that."""
+        return _nameservers(self.etc / "resolv.conf")
+
+    def asks_loopback(self) -> bool:
+        """Whether Docker's resolver asks a server on the host's loopback, which it does from the host's own network
+        (libnetwork's pull request 1595) and not from the container's."""
+        found = self.name_servers()
         if found == [IPv4Address("127.0.0.53")]:
             found = _nameservers(self.run / "systemd/resolve/resolv.conf")
-        return [address for address in found if not address.is_loopback]
+        return any(address.is_loopback for address in found)
 
     def link_local(self, device: str) -> str | None:
         """A device's link-local IPv6 address, where it has one."""
@@ -55,7 +69,11 @@ class HostNet:
         return (self.proc / "sys/net/ipv6").exists()
 
 
-def _nameservers(path: Path) -> list[IPv4Address]:
+def _ipv4(addresses: Iterable[IPv4Address | IPv6Address]) -> list[IPv4Address]:
+    return [address for address in addresses if isinstance(address, IPv4Address)]
+
+
+def _nameservers(path: Path) -> list[IPv4Address | IPv6Address]:
     try:
         lines = path.read_text().splitlines()
     except OSError:
@@ -64,12 +82,8 @@ def _nameservers(path: Path) -> list[IPv4Address]:
     for line in lines:
         words = line.split()
         if len(words) >= 2 and words[0] == "nameserver":
-            try:
-                address = ip_address(words[1])
-            except ValueError:
-                continue
-            if isinstance(address, IPv4Address):
-                found.append(address)
+            with suppress(ValueError):
+                found.append(ip_address(words[1]))
     return found
 
 

@@ -20,6 +20,7 @@ from innkeeper.core.ports import Blueprint
 from innkeeper.runtimes.addressing import Addressing, network_index
 from innkeeper.runtimes.memory_faults import Call, Deed, Fault, Misbehaviour
 from innkeeper.runtimes.memory_streams import Logs, Signals
+from innkeeper.runtimes.memory_ways_out import MemoryWaysOut
 
 POOL = IPv4Network("127.64.0.0/10")
 """Loopback, so that a test can serve an agent at a tenant's own address."""
@@ -55,6 +56,7 @@ class MemoryRuntime:
         self.missing: dict[Rung, str] = {Rung.SAVED: "nothing here saves tenants"}
         """The rungs that this host can't offer."""
         self._swapped: dict[str, int] = {}
+        self.ways_out = MemoryWaysOut()
         self.answer: Answer = _ends_well
         """What programs that are run inside say."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from innkeeper.core.access import TenantKey
+from innkeeper.core.egress import AskedName
 from innkeeper.core.integration import Begun, Connection
 from innkeeper.core.messages import Message
 from innkeeper.core.operations import Operation
@@ -45,6 +46,8 @@ class Tables:
     """One, or none before the first line."""
     messages: dict[int, tuple[Message, bytes | None]] = field(default_factory=dict)
     """By number, in their order, with their payloads."""
+    asked_names: dict[str, dict[str, AskedName]] = field(default_factory=dict)
+    """By tenant and name; the inner ones are never changed, but replaced."""
     last_number: list[int] = field(default_factory=lambda: [0])
     """A message's number is never given twice."""
 

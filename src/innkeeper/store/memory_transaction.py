@@ -16,6 +16,7 @@ from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
+from innkeeper.store.memory_asked_names import MemoryAskedNames
 from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_people import MemoryPeople
@@ -34,6 +35,7 @@ class MemoryTransaction:
         self.people = MemoryPeople(tables)
         self.secrets = MemorySecrets(tables)
         self.integrations = MemoryIntegrations(tables)
+        self.asked_names = MemoryAskedNames(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
 
@@ -105,6 +107,7 @@ class MemoryTransaction:
         del tables.slots[present.slot]
         del tables.tenants[name]
         tables.leases.pop(name, None)
+        tables.asked_names.pop(name, None)
         tables.messages = {n: each for n, each in tables.messages.items() if each[0].tenant != name}
         tables.keys = {id_: key for id_, key in tables.keys.items() if key.tenant != name}
         self.people.drop_tenant(name)

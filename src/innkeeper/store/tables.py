@@ -271,6 +271,17 @@ secrets = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+asked_names = Table(
+    "asked_names",
+    metadata,
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), primary_key=True),
+    Column("name", EXACT, primary_key=True),
+    Column("first_seen", EXACT, nullable=False),
+    Column("last_seen", EXACT, nullable=False),
+    Column("asked", COUNT, nullable=False),
+    Column("refused", COUNT, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -2,6 +2,7 @@
 
 from innkeeper.core.ports.agents import Agent, ConfigFile, Consent, Entrance, Probe, Seat
 from innkeeper.core.ports.courier import Afterwards, Courier, Parcel
+from innkeeper.core.ports.egress import AskedNames, WaysOut
 from innkeeper.core.ports.host import (
     Clock,
     Connections,
@@ -29,6 +30,7 @@ __all__ = [
     "LEASE_FOR",
     "Afterwards",
     "Agent",
+    "AskedNames",
     "AuthorizationServers",
     "Blueprint",
     "Clock",
@@ -66,4 +68,5 @@ __all__ = [
     "Tokens",
     "Transaction",
     "Units",
+    "WaysOut",
 ]

@@ -30,6 +30,7 @@ from typing import Protocol
 
 from innkeeper.core.instance import Execution, Instance, LogLine, PagedOut, Place, RuntimeEvent, Usage
 from innkeeper.core.ladder import Rung
+from innkeeper.core.ports.egress import WaysOut
 from innkeeper.core.tenant import Limits
 
 
@@ -56,6 +57,11 @@ class Runtime(Protocol):
     """Where instances run; the contract stands above."""
 
     name: str
+
+    @property
+    def ways_out(self) -> WaysOut:
+        """The instances' ways out to the net."""
+        ...
 
     async def get(self, tenant: str) -> Instance: ...
     async def all(self) -> Sequence[Instance]: ...

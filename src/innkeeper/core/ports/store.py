@@ -12,6 +12,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
+from innkeeper.core.ports.egress import AskedNames
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
 from innkeeper.core.ports.people import People
@@ -73,6 +74,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def asked_names(self) -> AskedNames:
+        """What tenants have asked name servers for."""
+        ...
+
+    @property
     def chain(self) -> Chain:
         """The trail, as it stands."""
         ...
@@ -112,8 +118,10 @@ class Transaction(Protocol):
         ...
 
     async def drop_tenant(self, name: str, tenant_id: str) -> None:
-        """Remove the row and all that hangs on it: keys, hostnames, receipts, messages, secrets. Operations and audit
-        stay."""
+        """Remove the row and all that hangs on it: keys, hostnames, receipts, messages, secrets, asked names.
+
+        Operations and audit stay.
+        """
         ...
 
     async def add_operation(self, operation: Operation) -> None: ...

@@ -61,6 +61,17 @@ class IsolationProbe(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EgressFacts:
+    """How it stands with tenants whose way out is watched."""
+
+    watched: int
+    behind: tuple[str, ...] = ()
+    """Those for whom mode and list don't hold as they are now."""
+    past_us: bool = False
+    """The Engine may look names up from the host itself, where nothing of ours sees it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trail:
     """How the audit trail stands."""
 
@@ -80,6 +91,8 @@ class Host:
     tenants: tuple[TenantFacts, ...] | None = None
     """None: the store could not be read."""
     isolation: IsolationProbe | None = None
+    egress: Callable[[], EgressFacts] | None = None
+    """None: no control plane runs."""
     missing_rungs: Mapping[Rung, str] | None = None
     """What of the ladder can't be had here, each with the reason; None: nobody has tried."""
     trail: Callable[[], Awaitable[Trail]] | None = None
