@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
@@ -39,9 +40,8 @@ async def concierge(
     urls = [url for each in known.values() for url in (each.token_url, each.revoke_url) if url]
     client = outbound_client([*settings.private_hosts, *spelled_out(urls)])
     servers = OAuthServers(client, client_secret=client_secrets(vault))
-    tokens = IntegrationTokens(
-        store=store, vault=vault, servers=servers, bus=bus, clock=clock, hide=telemetry.hide, tell=_tell
-    )
+    hide = partial(telemetry.hide, for_s=telemetry.HIDDEN_FOR_S)
+    tokens = IntegrationTokens(store=store, vault=vault, servers=servers, bus=bus, clock=clock, hide=hide, tell=_tell)
     integrations = Integrations(
         known,
         store=store,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from innkeeper.core.errors import Kind, Problem, TenantAsleep
+from innkeeper.core.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -49,14 +50,14 @@ def retry_after_s(problem: Problem) -> int | None:
 
 
 def document(problem: Problem, *, status: int | None = None) -> dict[str, object]:
-    """The problem document, without members that say nothing."""
+    """The problem document, redacted, without members that say nothing."""
     members: dict[str, object | None] = {
         "type": f"urn:innkeeper:problem:{problem.code}",
         "title": title_of(problem.code),
         "status": status or status_of(problem),
         "code": problem.code,
-        "detail": problem.message,
-        "hint": problem.hint or None,
-        "field": problem.field,
+        "detail": redact(problem.message),
+        "hint": redact(problem.hint) or None,
+        "field": problem.field and redact(problem.field),
     }
     return {name: value for name, value in members.items() if value is not None}

@@ -21,11 +21,13 @@ import uvicorn
 
 from innkeeper.api.app import create_app
 from innkeeper.core.errors import AlreadyRunning, PortTaken, StartFailed, StopFailed
+from innkeeper.crashes import in_the_log, leave_no_core, tell_crashes
 from innkeeper.frontage import edge_of
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
+from innkeeper.strongroom import first_admin_token
 from innkeeper.telemetry import set_up_logs
-from innkeeper.wiring import House, build, first_admin_token
+from innkeeper.wiring import House, build
 
 log = structlog.get_logger("innkeeper.serve")
 
@@ -37,7 +39,10 @@ GRACE_S = 5
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
+    leave_no_core()
+    settings.hide_secrets()
     set_up_logs(level=settings.log_level, form=settings.log_format)
+    tell_crashes(in_the_log)
     prepare(settings)
     with _sole(settings), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))

@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -23,6 +24,7 @@ from innkeeper.broker_settings import BrokerSettings
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
+from innkeeper.core.redaction import hide
 from innkeeper.integration_settings import IntegrationSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
@@ -286,6 +288,18 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
     def _absolute_data(self) -> Settings:
         self.data = self.data.expanduser().absolute()
         return self
+
+    def hide_secrets(self) -> None:
+        """Make every secret that stands in them disappear from logs and errors."""
+        secrets = [getattr(self, name) for name in type(self).model_fields]
+        for value in (secret.get_secret_value() for secret in secrets if isinstance(secret, SecretStr)):
+            hide(value)
+        # The password by itself, as drivers have it: after the first colon and up to the last `@`.
+        login = self.store_url.partition("://")[2].rpartition("@")[0]
+        for password in (login.partition(":")[2], unquote(login.partition(":")[2])):
+            hide(password)
+        for name in re.findall(r"\{env\.(\w+)\}", self.tls_dns or ""):
+            hide(os.environ.get(name, ""))
 
     @property
     def file(self) -> Path | None:

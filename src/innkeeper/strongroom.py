@@ -14,7 +14,7 @@ from innkeeper.core.events import Bus
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.vault import Vault
-from innkeeper.keyring import Keyring, KeyringFault
+from innkeeper.keyring import Keyring, KeyringFault, admin_token
 from innkeeper.keyring.choice import master_source
 from innkeeper.keyring.masters import Masters, new_master
 from innkeeper.keyring.restore import restore
@@ -58,8 +58,16 @@ async def strong_room(*, store: Store, keyring: Keyring, bus: Bus, clock: Clock)
     locksmith = Locksmith(store=store, lockbox=keyring, clock=clock)
     for tenant in await locksmith.renew_who_has_no_key():
         await keyring.ready(tenant.id)
-    vault = Vault(store=store, seals=keyring, keys=keyring, bus=bus, clock=clock, hide=telemetry.hide)
+    hide = partial(telemetry.hide, for_s=telemetry.HIDDEN_FOR_S)
+    vault = Vault(store=store, seals=keyring, keys=keyring, bus=bus, clock=clock, hide=hide)
     return StrongRoom(vault=vault, locksmith=locksmith)
+
+
+def first_admin_token(settings: Settings) -> str | None:
+    """The admin token where this very call has made it; None where there was one."""
+    there = (settings.data / "admin-token").exists()
+    token = admin_token(settings.data)
+    return None if there else token
 
 
 # --- for the command line, on this host -------------------------------------------------------------------------------

@@ -6,11 +6,9 @@ tenant's name: ten thousand tenants must not mean ten thousand series.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import sys
-from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 import structlog
@@ -37,35 +35,12 @@ from innkeeper.core.events import (
     StepTaken,
     TenantWoken,
 )
+from innkeeper.core.redaction import hide as hide
+from innkeeper.core.redaction import redact as redact
 from innkeeper.core.tools import Outcome
 
-# --- redaction --------------------------------------------------------------------------------------------------------
-
-_PATTERNS: Sequence[tuple[re.Pattern[str], str]] = (
-    (re.compile(r"\bik_([a-z])_[A-Za-z0-9_-]{6,}"), r"ik_\1_…"),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{8,}"), "sk-…"),
-    (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=-]{6,}"), r"\1 …"),
-    (re.compile(r"(?i)\b(x-api-key|x-auth-token)(['\"]?[:=] ?['\"]?)[^\s'\",]{6,}"), r"\1\2…"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1…@"),
-)
-_SHORTEST = 6
-_known: set[str] = set()
-
-
-def hide(secret: str) -> None:
-    """Make `secret` (a provider's key, a password) disappear from everything that is redacted from now on."""
-    if len(secret) >= _SHORTEST:  # anything shorter would blacken ordinary words
-        _known.update({secret, json.dumps(secret, ensure_ascii=False)[1:-1]})  # also as it stands in JSON
-
-
-def redact(text: str) -> str:
-    """`text` without credentials: those that look like one, and those that were registered with `hide`."""
-    for secret in _known:
-        text = text.replace(secret, "…")
-    for pattern, instead in _PATTERNS:
-        text = pattern.sub(instead, text)
-    return text
-
+HIDDEN_FOR_S = 86_400.0
+"""How long a secret that was read from the vault stays hidden from logs, at the least, since it was read last."""
 
 # --- logs -------------------------------------------------------------------------------------------------------------
 
@@ -76,6 +51,17 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """The finished line."""
         return redact(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to a stream; a record that can't be written it doesn't quote, as logging would."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """One line, with nothing of the record but where it came from."""
+        kind = sys.exc_info()[0]
+        with suppress(OSError, ValueError):
+            where, why = f"{record.module}:{record.lineno}", kind.__name__ if kind else "?"
+            self.stream.write(f"a line of {record.name}'s ({where}) couldn't be written: {why}\n")
 
 
 def set_up_logs(*, level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
@@ -106,7 +92,7 @@ def set_up_logs(*, level: str = "info", form: str = "auto", stream: TextIO | Non
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         RedactingFormatter(
             foreign_pre_chain=shared,
@@ -119,6 +105,7 @@ def set_up_logs(*, level: str = "info", form: str = "auto", stream: TextIO | Non
     for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(chatty).handlers = []
         logging.getLogger(chatty).propagate = True
+    logging.captureWarnings(True)
     for chatty in ("httpx2", "httpcore2", "aiosqlite", "alembic", "mcp", "client", "sse_starlette"):
         logging.getLogger(chatty).setLevel(max(logging.getLogger().level, logging.WARNING))
 

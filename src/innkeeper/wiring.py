@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import SecretStr
-
 from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Inn
@@ -148,7 +146,7 @@ MB = 1 << 20
 async def build(settings: Settings) -> AsyncIterator[House]:
     """Put a control plane together, open what it needs, and close it again at the end."""
     async with AsyncExitStack() as stack:
-        _hide_secrets(settings)
+        settings.hide_secrets()
         clock, bus = SystemClock(), Bus()
         bus.on_event(telemetry.count_event)
         keyring = await open_keyring(settings)
@@ -380,20 +378,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             post=post,
             way_out=watched,
         )
-
-
-def _hide_secrets(settings: Settings) -> None:
-    """Make every secret that the settings hold disappear from logs and errors."""
-    for name in type(settings).model_fields:
-        if isinstance(secret := getattr(settings, name), SecretStr):
-            telemetry.hide(secret.get_secret_value())
-
-
-def first_admin_token(settings: Settings) -> str | None:
-    """The admin token where this very call has made it; None where there was one."""
-    there = (settings.data / "admin-token").exists()
-    token = admin_token(settings.data)
-    return None if there else token
 
 
 def make_runtime(settings: Settings) -> Runtime:

@@ -9,7 +9,7 @@ import logging
 import pytest
 import structlog
 
-from innkeeper.telemetry import hide, redact
+from innkeeper.core.redaction import hide, redact
 
 CANARY = 'canary-7f3a"with-a-quote'
 

@@ -67,6 +67,14 @@ def test_uses_come_back_as_they_were_kept() -> None:
             "uses.providers.x.keys.0",
         ),
         ({"mcp": {"x": {"url": "https://a.example", "headers": {"X": "a\nb"}}}}, "uses.mcp.x.headers"),
+        (
+            {"mcp": {"x": {"url": "https://a.example", "headers": {"X": "${secret:integration.google}"}}}},
+            "uses.mcp.x.headers",
+        ),
+        (
+            {"providers": {"x": {"kind": "http", "base_url": "https://a.b", "keys": ["${secret:integration.g}"]}}},
+            "uses.providers.x.keys.0",
+        ),
         ({"mcp": {"x": {"url": "https://a.example", "headers": {"X-Api-Key": "1234"}}}}, "uses.mcp.x.headers"),
         ({"egress": {"names": ["10.0.0.1"]}}, "uses.egress.names"),
         ({"egress": {"names": ["*"]}}, "uses.egress.names"),

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.responses import HTMLResponse
 
 from innkeeper.core.access import Actor
+from innkeeper.core.redaction import redact
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #f6f4ef; --line: #cfc9bd; --key: #24507a }
@@ -104,5 +105,7 @@ def onward_page(to: str, *, title: str = "Signed in") -> HTMLResponse:
 def refusal_page(title: str, detail: str, hint: str, *, status: int) -> HTMLResponse:
     """What went wrong, and what to do."""
     return page(
-        title, f"<p class=wrong>{escape(detail)}</p><p>{escape(hint)}</p><p><a href='/'>Home</a></p>", status=status
+        title,
+        f"<p class=wrong>{escape(redact(detail))}</p><p>{escape(redact(hint))}</p><p><a href='/'>Home</a></p>",
+        status=status,
     )

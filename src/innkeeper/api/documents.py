@@ -20,8 +20,8 @@ from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import Usage
 from innkeeper.core.operations import Operation, Trouble
 from innkeeper.core.ports import MemoryNow
+from innkeeper.core.redaction import redact
 from innkeeper.core.tenant import Tenant
-from innkeeper.telemetry import redact
 
 MB = 1 << 20
 

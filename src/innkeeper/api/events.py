@@ -28,8 +28,8 @@ from innkeeper.core.events import (
     TenantGone,
     TenantWoken,
 )
+from innkeeper.core.redaction import redacted
 from innkeeper.problems import document
-from innkeeper.telemetry import redact
 
 LAG = 256
 """How many events a listener may be behind before the oldest are dropped."""
@@ -66,7 +66,7 @@ async def _events(inn: Inn, tenant: str | None) -> Events:
                 dropped = subscription.dropped
             if tenant is not None and event.tenant != tenant:
                 continue
-            yield Sse(event=event.kind, data=_document(event, inn))
+            yield Sse(event=event.kind, data=redacted(_document(event, inn)))
             if tenant is not None and isinstance(event, TenantGone):
                 return
 
@@ -90,16 +90,16 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
                 "trimmed": trimmed,
                 "before_mb": paged.before_bytes // MB,
                 "after_mb": paged.after_bytes // MB,
-                "skipped": redact(paged.skipped) if paged.skipped else None,
+                "skipped": paged.skipped,
             }
         case CapacityShort(problem=problem):
             told |= {"problem": document(problem)}
         case BudgetWarned():
             told |= {name: getattr(event, name) for name in ("limit", "period", "most", "used")}
         case CertificateFailed(host=host, says=says):
-            told |= {"host": host, "says": redact(says)}
+            told |= {"host": host, "says": says}
         case ConnectionBroken(integration=integration, why=why):
-            told |= {"integration": integration, "why": redact(why)}
+            told |= {"integration": integration, "why": why}
         case EgressRefused(name=name):
             told["name"] = name
     return told

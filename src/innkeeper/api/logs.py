@@ -14,7 +14,7 @@ from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
 from innkeeper.core.instance import Instance
 from innkeeper.core.records import Look
-from innkeeper.telemetry import redact
+from innkeeper.core.redaction import redact
 
 TAIL, TAIL_MAX = 200, 100_000
 

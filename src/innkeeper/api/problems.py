@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from innkeeper.core.errors import Invalid, Kind, NotFound, Problem, TooLarge
+from innkeeper.core.redaction import redacted
 from innkeeper.problems import MEDIA_TYPE, retry_after_s, status_of
 from innkeeper.problems import document as problem_document
-from innkeeper.telemetry import redact
 
 ANY_HINT = "See /docs for what it takes."
 
@@ -40,11 +40,10 @@ class OurBug(Problem):
 
 def document(problem: Problem, **more: object) -> dict[str, object]:
     """The problem document as the API tells it: redacted, and never without a hint for a bad request."""
-    members = problem_document(problem) | more
-    members["detail"] = redact(problem.message)
-    if hint := redact(problem.hint) or (ANY_HINT if problem.kind is Kind.INVALID else ""):
-        members["hint"] = hint
-    return members
+    members = problem_document(problem)
+    if problem.kind is Kind.INVALID:
+        members.setdefault("hint", ANY_HINT)
+    return members | redacted(more)
 
 
 def answer(problem: Problem, **more: object) -> Response:

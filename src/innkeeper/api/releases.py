@@ -14,8 +14,8 @@ from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.schema import Body, Document, ItemsOf
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.core.access import Action
+from innkeeper.core.redaction import redact
 from innkeeper.core.release import Release
-from innkeeper.telemetry import redact
 
 LINES = 256
 """Lines of progress that a slow client may be behind; the oldest go first."""

@@ -16,9 +16,9 @@ from innkeeper.api.schema import (
 from innkeeper.core.chronicle import MB
 from innkeeper.core.instance import PagedOut
 from innkeeper.core.ladder import WINDOWS, Rung
+from innkeeper.core.redaction import redact
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trim import Trimmed
-from innkeeper.telemetry import redact
 
 
 def sleep_document(tenant: Tenant, inn: Inn) -> SleepDocument:

@@ -9,6 +9,7 @@ from innkeeper.broker.exchange import JSON, Headers
 from innkeeper.broker.problems import ProviderTimeout, TooManyCalls
 from innkeeper.core.budget_errors import BudgetReserved, BudgetSpent, RateLimited
 from innkeeper.core.errors import Kind, Problem
+from innkeeper.core.redaction import redacted
 
 _STATUS = {
     Kind.INVALID: 400,
@@ -85,4 +86,4 @@ def error_event(dialect: Dialect, problem: Problem) -> bytes:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json.dumps(redacted(value), separators=(",", ":")).encode()

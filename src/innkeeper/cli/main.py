@@ -39,6 +39,7 @@ from innkeeper.cli import (
 from innkeeper.cli.desk import Desk
 from innkeeper.cli.exits import ExitCode, Stop, from_problem, wrong_usage
 from innkeeper.core.errors import Problem
+from innkeeper.crashes import on_stderr, tell_crashes
 
 app = typer.Typer(
     name="innkeeper",
@@ -93,6 +94,7 @@ tenants.app.command()(talk.logs)
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with one of its exit codes."""
+    tell_crashes(on_stderr)
     sys.exit(outcome(sys.argv[1:] if arguments is None else arguments))
 
 

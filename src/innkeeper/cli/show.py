@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from innkeeper.cli.exits import Stop, wrong_usage
+from innkeeper.core.redaction import redacted
 
 if TYPE_CHECKING:  # Rich is imported where it is used, so that `--json` and `--help` are quick
     from rich.console import Console
@@ -71,11 +72,12 @@ def facts(pairs: Sequence[tuple[str, Cell]]) -> None:
 
 def error(stop: Stop, *, as_json: bool) -> None:
     """Print what ended the command."""
+    says = redacted(stop.document)
     if as_json and not stop.told:
-        document({name: value for name, value in stop.document.items() if value is not None})
+        document({name: value for name, value in says.items() if value is not None})
         return
-    aside(f"error: {stop.document.get('detail')}")
-    if hint := stop.document.get("hint"):
+    aside(f"error: {says.get('detail')}")
+    if hint := says.get("hint"):
         aside(f"hint: {hint}")
 
 

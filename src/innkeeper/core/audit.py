@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from innkeeper.core.access import Actor, ActorKind
+from innkeeper.core.redaction import redacted
 from innkeeper.core.references import paths
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.uses import Uses
@@ -46,7 +47,7 @@ def entry(
     after: Mapping[str, object] | None = None,
     detail: Mapping[str, object] | None = None,
 ) -> Entry:
-    """The line that says what `actor` did, to the tenant `of` or to one of that name and id."""
+    """The line that says what `actor` did, to the tenant `of` or to one of that name and id; redacted, for it stays."""
     return Entry(
         at=at,
         actor=actor.id,
@@ -54,9 +55,9 @@ def entry(
         action=action,
         tenant=of.name if of else tenant,
         tenant_id=of.id if of else tenant_id,
-        detail=detail or {},
-        before=before,
-        after=after,
+        detail=redacted(detail or {}),
+        before=redacted(before),
+        after=redacted(after),
         address=actor.address,
         request=actor.request,
     )

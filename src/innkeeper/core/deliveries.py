@@ -10,6 +10,7 @@ from innkeeper.core.errors import Problem
 from innkeeper.core.inbox import InboxLimits
 from innkeeper.core.messages import Lane, Message, MessageState, Payload, answered, begun, not_begun, unpacked
 from innkeeper.core.ports import Clock, Seals, Store, Transaction
+from innkeeper.core.redaction import redact
 
 
 class Deliveries:
@@ -55,7 +56,9 @@ class Deliveries:
             try:
                 payload = unpacked(self._seals.unseal(head.tenant_id, head.id, sealed))
             except Problem as problem:  # a person has to look at it, and the others needn't wait for that
-                dead = replace(head, state=MessageState.DEAD, ended_at=self._clock.now(), last_error=problem.message)
+                dead = replace(
+                    head, state=MessageState.DEAD, ended_at=self._clock.now(), last_error=redact(problem.message)
+                )
                 await tx.messages.change(dead, was=head)
                 return None
             under_way = begun(head, attempt, self._clock.now())

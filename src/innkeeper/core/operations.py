@@ -25,6 +25,7 @@ from innkeeper.core.errors import (
 )
 from innkeeper.core.instance import Instance, State
 from innkeeper.core.plan import Step, decide
+from innkeeper.core.redaction import redact
 from innkeeper.core.tenant import Tenant
 
 FAULTS_TOLERATED = 3
@@ -75,8 +76,8 @@ class Trouble:
 
     @classmethod
     def of(cls, problem: Problem) -> Trouble:
-        """The problem, to be kept."""
-        return cls(code=problem.code, message=problem.message, hint=problem.hint)
+        """The problem, to be kept: without what it may have quoted."""
+        return cls(code=problem.code, message=redact(problem.message), hint=redact(problem.hint))
 
     def problem(self) -> Problem:
         """The same again, to be raised."""

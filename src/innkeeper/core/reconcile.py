@@ -196,7 +196,7 @@ class Reconciler:
             tenant = await tx.tenant(look.tenant.name) or look.tenant
         seen = tenant.seen
         if not isinstance(problem, AgentBusy):  # which is no trouble of the tenant's, but of whoever wants it to sleep
-            seen = replace(seen, error=problem.message)
+            seen = replace(seen, error=trouble.message)
         await self._record(lease, tenant, seen, moved)
 
     async def _tell_why_it_waits(self, lease: Lease, look: _Look, why: str) -> None:

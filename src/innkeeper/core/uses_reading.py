@@ -80,6 +80,7 @@ def provider_of(said: Mapping[str, Any], field: str) -> ProviderSpec:
                 field=f"{field}.keys.{number}",
                 hint="Put it into the vault (`innkeeper secret set`) and name it: `${secret:NAME}`.",
             )
+        _no_tokens_in_the_clear(key, f"{field}.keys.{number}")
     inject = said.get("inject") or "bearer"
     if not _INJECT.fullmatch(inject):
         raise InvalidSpec(
@@ -123,6 +124,7 @@ def mcp_server_of(said: Mapping[str, Any], field: str) -> McpServer:
                 field=f"{field}.headers",
                 hint="Put it into the vault and name it: `Bearer ${secret:NAME}`.",
             )
+        _no_tokens_in_the_clear(value, f"{field}.headers")
     return McpServer(
         url=_url(said["url"], f"{field}.url"),
         headers=headers,
@@ -130,6 +132,14 @@ def mcp_server_of(said: Mapping[str, Any], field: str) -> McpServer:
         deny=_patterns(said.get("deny") or (), f"{field}.deny"),
         keep_arguments=bool(said.get("keep_arguments", False)),
     )
+
+
+def _no_tokens_in_the_clear(value: str, field: str) -> None:
+    # The vault keeps an integration's refresh token by that name, too, which is for nobody but its service.
+    if "${secret:integration." in value:
+        raise InvalidSpec(
+            "An integration's tokens aren't given out.", field=field, hint="Name it: `${integration:NAME}`."
+        )
 
 
 def is_name(name: str) -> bool:

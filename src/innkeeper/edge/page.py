@@ -10,6 +10,8 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from innkeeper.core.redaction import redact
+
 _PLACE = files("innkeeper.edge") / "pages"
 
 
@@ -43,7 +45,7 @@ def html_page(*, title: str, body: str, script: str = "", refresh_s: int | None 
 
 def refusal_body(*, title: str, detail: str, hint: str) -> str:
     """What is wrong and what to do about it, from plain text with `programs` in it."""
-    return _REFUSAL.substitute(title=escape(title), detail=_text(detail), hint=_text(hint))
+    return _REFUSAL.substitute(title=escape(title), detail=_text(redact(detail)), hint=_text(redact(hint)))
 
 
 def _text(plain: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections import deque
@@ -93,6 +94,7 @@ async def _debootstrap(base: Base, distribution: Distribution, root: Path) -> No
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env=_harmless_environment(),
     )  # fmt: skip
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
@@ -109,6 +111,12 @@ async def _debootstrap(base: Base, distribution: Distribution, root: Path) -> No
             f"debootstrap ended with {code}:\n" + "\n".join(tail),
             hint="Check that the distribution's mirror answers and that the disk isn't full.",
         )
+
+
+def _harmless_environment() -> dict[str, str]:
+    """Ours without what packages' scripts, which run with it, have no business to see."""
+    secret = re.compile(r"INNKEEPER_.*|.*_(KEY|TOKEN|SECRET|PASSWORD)")
+    return {name: value for name, value in os.environ.items() if not secret.fullmatch(name)}
 
 
 async def _import(docker: aiodocker.Docker, root: Path, *, leave_out: Sequence[str]) -> str:

@@ -67,7 +67,10 @@ def connect(url: str) -> Engines:
 
 def _sqlite(url: URL, file: Path) -> Engines:
     _make_private(file)
-    options: dict[str, Any] = {"connect_args": {"isolation_level": None, "timeout": _BUSY_TIMEOUT_S}}
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        "connect_args": {"isolation_level": None, "timeout": _BUSY_TIMEOUT_S},
+    }
     # One writer at a time is all that SQLite has: waiting in our own queue is fairer than its polling.
     writes = create_async_engine(url, pool_size=1, max_overflow=0, **options)
     reads = create_async_engine(url, pool_size=4, max_overflow=0, **options)
@@ -82,7 +85,11 @@ def _sqlite(url: URL, file: Path) -> Engines:
 
 def _postgresql(url: URL) -> Engines:
     engine = create_async_engine(
-        url, pool_size=10, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S}
+        url,
+        pool_size=10,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
     )
     # A look sees one moment of everything, as on SQLite.
     reads = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
