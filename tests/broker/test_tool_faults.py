@@ -104,6 +104,7 @@ async def test_one_that_hangs_takes_nobody_else_s_tools_away(
     house: ToolHouse, server: tuple[ToolServer, str], rogue: tuple[FakeProvider, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "LIST_S", 0.2)
+    monkeypatch.setattr(source, "SLOW_S", 0.1)
     hanging = rogue[0].script = Hanging()
     house.give("alice", stuck=McpServer(url=rogue[1]), docs=server_at(server[1]))
     assert await house.names() == ["docs__echo", "docs__secret_echo"]
@@ -197,6 +198,15 @@ async def test_one_that_isnt_there_is_told(house: ToolHouse) -> None:
     house.give("alice", docs=McpServer(url="http://127.0.0.1:9/mcp"))
     assert await house.names() == []
     assert (await house.call("docs__echo"))[1] == "The connection to docs failed. Try again shortly."
+
+
+async def test_what_was_mended_is_there_at_once(house: ToolHouse, server: tuple[ToolServer, str]) -> None:
+    there, url = server
+    there.credential = "another-one-of-the-same-kind"
+    house.give("alice", docs=server_at(url))
+    assert await house.names() == []
+    there.credential = CREDENTIAL
+    assert await house.names() == ["docs__echo", "docs__secret_echo"]
 
 
 async def test_a_session_that_the_server_has_forgotten_is_begun_anew(

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import have_image
 from tests.support.fake_provider import calls_tool, fake_provider
 from tests.support.installation import Installation, installed
-from tests.support.tool_server import ToolServer
+from tests.support.tool_server import CREDENTIAL, ToolServer
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 @pytest.fixture
 async def tools() -> AsyncIterator[tuple[ToolServer, str]]:
     """A server of tools."""
-    server = ToolServer(credential=None)
+    server = ToolServer()
     async with server.running() as url:
         yield server, url
 
@@ -29,7 +29,8 @@ async def inn(tools: tuple[ToolServer, str]) -> AsyncIterator[Installation]:
     """An Innkeeper whose model calls a tool, and whose settings have a server of tools."""
     async with fake_provider() as (model, url):
         model.script = calls_tool("docs_echo", {"text": "hello tool"})
-        servers = json.dumps({"shared": {"url": tools[1], "deny": ["secret_*"]}})
+        headers = {"Authorization": "Bearer ${secret:TOOLS}"}
+        servers = json.dumps({"shared": {"url": tools[1], "headers": headers, "deny": ["secret_*"]}})
         settings = {"INNKEEPER_BROKER_PROVIDER": "openai", "INNKEEPER_OPENAI_BASE_URL": f"{url}/v1"}
         async with installed(**settings, INNKEEPER_MCP_SERVERS=servers) as installation:
             yield installation
@@ -50,6 +51,11 @@ async def test_nanobot_is_given_a_tool_and_calls_it(inn: Installation, tools: tu
     assert "There is no such tool." in await ask(inn, key)
 
     await inn.cli_json("mcp", "add", "a", "docs", "--settings", "shared")
+    (docs,) = await inn.cli_json("mcp", "list", "a")
+    assert docs["code"] == "tool_credential_missing"
+    done = await inn.cli("secret", "set", "--platform", "TOOLS", stdin=CREDENTIAL)
+    assert done.returncode == 0, done.stderr
+    await inn.cli_json("tenant", "restart", "a")  # it looks for its tools when it starts
     told = await ask(inn, key)
     assert "echo: hello tool" in told, told
     assert tools[0].called == [("echo", {"text": "hello tool"})]
@@ -69,6 +75,10 @@ async def test_nanobot_is_given_a_tool_and_calls_it(inn: Installation, tools: tu
     config = inn.data / "tenants/a/persistence/.nanobot"
     assert {path.stat().st_mode & 0o777 for path in map(Path, config.glob("*.*")) if path.is_file()} == {0o600}
     assert "ik_b_" not in (inn.data / "tenants/a/compose.yaml").read_text()
+
+    database = b"".join(path.read_bytes() for path in inn.data.glob("innkeeper.db*"))
+    assert CREDENTIAL.encode() not in database
+    assert CREDENTIAL not in inn.log()
 
     await inn.cli_json("mcp", "remove", "a", "docs", "--yes")
     assert await inn.cli_json("mcp", "list", "a") == []

@@ -25,7 +25,9 @@ LIST_S = 8.0
 FRESH_S = 60.0
 """For so long it isn't asked again."""
 FAILED_FRESH_S = 15.0
-"""For so long one that couldn't be listed isn't asked again, so that it doesn't hold up every listing."""
+"""For so long one that took its time to fail isn't asked again, so that it doesn't hold up every listing."""
+SLOW_S = 1.0
+"""What fails faster is tried again each time: what was wrong may have been mended."""
 
 _Answer = TypeVar("_Answer")
 
@@ -93,7 +95,8 @@ class Source:
             self._line = None
 
     async def _list(self) -> Listed:
-        if self._failure is not None and self._clock() - self._failed_at <= FAILED_FRESH_S:
+        began = self._clock()
+        if self._failure is not None and began - self._failed_at <= FAILED_FRESH_S:
             raise self._failure
         # Tools that were there a minute ago aren't listed from memory: to call them would only fail.
         self._listed = None
@@ -103,13 +106,14 @@ class Source:
         except TimeoutError:
             self._drop_line()
             problem = ToolServerTimeout(f"{self.server.name} doesn't say what it has.", hint="Try again shortly.")
-            raise self._failed(problem) from None
+            raise self._failed(problem, began) from None
         except Problem as problem:
-            raise self._failed(problem) from None
+            raise self._failed(problem, began) from None
         self._listed, self._listed_at, self._failure = listed, self._clock(), None
         return listed
 
-    def _failed(self, problem: Problem) -> Problem:
-        self._failure, self._failed_at = problem, self._clock()
+    def _failed(self, problem: Problem, began: float) -> Problem:
+        self._failed_at = self._clock()
+        self._failure = problem if self._failed_at - began >= SLOW_S else None
         self.last_error = utc_now(), problem
         return problem
