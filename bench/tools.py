@@ -22,7 +22,7 @@ from innkeeper.keyring import Keyring
 from tests.support.serving import free_port
 
 AT_ONCE = (1, 10)
-ADDS_MS = {50: 15.0, 95: 40.0}
+ADDS_MS = {50: 10.0, 95: 30.0}
 """A model takes a second or more before it calls a tool again: this isn't to be felt."""
 _PATH = "/mcp"
 
