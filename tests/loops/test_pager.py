@@ -74,6 +74,19 @@ async def test_what_couldnt_be_done_has_a_reason_and_is_tried_again_later() -> N
     assert pager.is_paged("alice")
 
 
+async def test_called_off_before_it_began_it_is_done_another_time() -> None:
+    house = await up()
+    await house.control.sleep("alice", "page", actor=SYSTEM)
+    await house.settle()
+    pager = house.dormitory.pager
+    (task,) = pager.page_out()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not pager.is_paged("alice")
+    await asyncio.gather(*pager.page_out())
+    assert pager.is_paged("alice")
+
+
 async def test_whoever_is_needed_meanwhile_is_left_alone_at_once() -> None:
     house = await up()
     stuck = Fault(mishap=Mishap.HANG)

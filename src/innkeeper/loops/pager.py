@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -108,6 +109,8 @@ class Pager:
             if self._is_to_be_paged(tenant, now):
                 task = asyncio.get_running_loop().create_task(self._page(tenant), name=f"page-out:{tenant.name}")
                 self._under_way[tenant.name] = task
+                # Not at the end of its own work: cancelled before it began it has none.
+                task.add_done_callback(partial(self._ended, tenant.name))
         return list(self._under_way.values())
 
     def _is_to_be_paged(self, tenant: Tenant, now: datetime) -> bool:
@@ -121,9 +124,6 @@ class Pager:
             paged = await self._runtime.page_out(await self._runtime.get(tenant.name))
         except Problem as problem:
             paged = PagedOut(before_bytes=0, after_bytes=0, swapped_bytes=0, seconds=0, skipped=problem.message)
-        finally:
-            self._under_way.pop(tenant.name, None)
-            self._look.set()
         now_there = self._directory.tenant(tenant.name)
         if now_there is None or now_there.seen.state is not State.PAUSED:
             return
@@ -135,6 +135,12 @@ class Pager:
             log.info("not paged out", tenant=tenant.name, why=paged.skipped)
         self._bus.publish(MemoryMoved(tenant=tenant.name, trimmed=False, paged=paged))
         self._on_paged(now_there, paged)
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(name, None)
+        self._look.set()
+        if not task.cancelled() and (bug := task.exception()) is not None:
+            log.error("page-out failed", tenant=name, exc_info=bug)
 
     async def _note(self, tenant: Tenant, rung: Rung) -> None:
         with suppress(Problem):
