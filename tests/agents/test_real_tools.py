@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiodocker
 import pytest
@@ -22,6 +22,7 @@ from tests.agents.test_real import chat, docker, place, running, said, write
 from tests.broker.house import Guests, upstream_to
 from tests.broker.tool_house import server_at, tool_house
 from tests.support.fake_provider import FakeProvider, calls_tool, fake_provider
+from tests.support.searching import places_of
 from tests.support.serving import serving
 from tests.support.tool_server import CREDENTIAL, ToolServer
 
@@ -73,8 +74,8 @@ async def test_it_lists_and_calls_a_tool_with_a_credential_that_is_nowhere_in_it
             answer = said(await chat(agent, agent_url))
             seen = [json.dumps(asked.body) for asked in fake.asked]
             assert "echo: hello tool" in answer, answer
-            found = await places_of(CREDENTIAL, docker, place, folder)
-            control = await places_of(BROKER_TOKEN, docker, place, folder)
+            found = places_of(CREDENTIAL, await lodging(docker, place), folder)
+            control = places_of(BROKER_TOKEN, await lodging(docker, place), folder)
     assert tools.called == [("echo", {"text": "hello tool"})]
     assert house.outcomes == [Outcome.OK]
     assert any(called in each for each in seen)
@@ -106,41 +107,9 @@ async def test_without_innkeeper_it_has_no_tools_and_chats_all_the_same(
     assert answer == "Hello there."
 
 
-async def places_of(secret: str, docker: aiodocker.Docker, place: Place, folder: Path) -> list[str]:
-    """Where in the container something is: files, environments, arguments, memory, and what Docker tells of it."""
+async def lodging(docker: aiodocker.Docker, place: Place) -> dict[str, Any]:
+    """The one container on the network, inspected."""
     network = await (await docker.networks.get(place.network)).show()
     (identifier,) = network["Containers"]
-    container = await docker.containers.get(identifier)
-    shown = await container.show()
-    found = ["inspect"] if secret in json.dumps(shown) else []
-    found += [str(path) for path in folder.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
-    for process in processes_of(shown["State"]["Pid"]):
-        found += [f"{process.name}: {each}" for each in seen_in_process(process, secret.encode())]
-    return found
-
-
-def processes_of(pid: int) -> list[Path]:
-    """All that see each other in the container."""
-    inside = (Path("/proc") / str(pid) / "ns/pid").readlink()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has just ended
-            if (process / "ns/pid").readlink() == inside:
-                found.append(process)
-    return found
-
-
-def seen_in_process(process: Path, secret: bytes) -> list[str]:
-    """Where in a process it is."""
-    found = [name for name in ("environ", "cmdline") if secret in (process / name).read_bytes()]
-    with (process / "mem").open("rb", buffering=0) as memory:
-        for line in (process / "maps").read_text().splitlines():
-            span, access, *_ = line.split()
-            start, end = (int(part, 16) for part in span.split("-"))
-            if access.startswith("rw"):
-                with suppress(OSError, ValueError, OverflowError):
-                    memory.seek(start)
-                    if secret in memory.read(end - start):
-                        found.append("memory")
-                        break
-    return found
+    shown: dict[str, Any] = await (await docker.containers.get(identifier)).show()
+    return shown
