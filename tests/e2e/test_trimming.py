@@ -13,7 +13,7 @@ from tests.e2e.conftest import have_image
 from tests.host.own_swap import zram_swap
 from tests.support.installation import installed
 
-pytestmark = [pytest.mark.docker, pytest.mark.openclaw, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.docker, pytest.mark.openclaw, pytest.mark.timeout(600)]
 
 
 async def charged_by_kernel(container: dict[str, Any]) -> dict[str, int]:
@@ -33,7 +33,7 @@ async def test_three_openclaws_that_were_trimmed_take_less_than_one(docker: aiod
             await inn.create(name, agent="openclaw")
             whole = max(whole, (await inn.show(name))["memory"]["rss_mb"])
         memory: dict[str, dict[str, int]] = {}
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while not (memory and all(each["swap_mb"] > each["resident_mb"] for each in memory.values())):
                 await asyncio.sleep(0.5)
                 documents = {name: await inn.show(name) for name in names}

@@ -13,6 +13,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 
+BACKLOG = 2048
+"""As many as come at once in any test: a connection that finds no room is lost, and a proxy answers for it."""
+
+
 @asynccontextmanager
 async def serving(app: ASGIApp, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """The URL at which the application answers; at the end everything of it is cut off."""
@@ -20,7 +24,7 @@ async def serving(app: ASGIApp, host: str = "127.0.0.1") -> AsyncIterator[str]:
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: H11Protocol(config=config, server_state=state, app_state={}), host, 0
+        lambda: H11Protocol(config=config, server_state=state, app_state={}), host, 0, backlog=BACKLOG
     )
     try:
         yield f"http://{host}:{server.sockets[0].getsockname()[1]}"
