@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-
 BACKLOG = 2048
 """As many as come at once in any test: a connection that finds no room is lost, and a proxy answers for it."""
 
