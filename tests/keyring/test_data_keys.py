@@ -13,6 +13,7 @@ from threading import Barrier
 import pytest
 
 from innkeeper.keyring import KeyDestroyed, Keyring, KeyringFault
+from innkeeper.keyring.restore import restore
 
 
 def files(data: Path) -> dict[str, bytes]:
@@ -266,3 +267,30 @@ def test_two_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
     after = Keyring.open(tmp_path)
     assert after.unseal("t_1", "msg", sealed) == b"x"
     assert len(after.facts().masters) == 5
+
+
+async def test_what_another_process_has_destroyed_is_forgotten_here_too(tmp_path: Path) -> None:
+    one, other = Keyring.open(tmp_path), Keyring.open(tmp_path)
+    sealed = one.seal("t_1", "msg", b"x")
+    token = other.broker_token("t_1", 1)
+    assert other.unseal("t_1", "msg", sealed) == b"x"
+    await one.destroy("t_1")
+    with pytest.raises(KeyDestroyed):
+        other.unseal("t_1", "msg", sealed)
+    with pytest.raises(KeyDestroyed):
+        other.seal("t_1", "msg", b"y")
+    assert other.broker_token("t_1", 1) != token
+
+
+def test_what_to_do_with_a_broken_data_key_is_said(tmp_path: Path) -> None:
+    keyring, copy = Keyring.open(tmp_path / "data"), tmp_path / "copy.json"
+    sealed = keyring.seal("t_1", "msg", b"x")
+    keyring.export(copy)
+    path = tmp_path / "data/keys/t_1.key"
+    path.write_text("{")
+    with pytest.raises(KeyringFault, match="broken") as fault:
+        keyring.rotate()
+    assert "Move it aside" in fault.value.hint
+    path.rename(tmp_path / "broken")
+    assert restore(tmp_path / "data", copy).keys == 1
+    assert Keyring.open(tmp_path / "data").unseal("t_1", "msg", sealed) == b"x"

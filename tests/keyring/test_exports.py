@@ -87,3 +87,31 @@ def test_what_is_no_export_changes_nothing(tmp_path: Path, content: str) -> None
     with pytest.raises(KeyringFault, match="no export"):
         restore(tmp_path / "data", file)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_wrong_export_leaves_the_place_of_the_keyring_free_for_the_right_one(tmp_path: Path) -> None:
+    data, right, wrong, old = tmp_path / "data", tmp_path / "right.json", tmp_path / "wrong.json", tmp_path / "old.json"
+    Keyring.open(tmp_path / "other").export(wrong)
+    keyring = Keyring.open(data)
+    keyring.export(old)
+    keyring.rotate()
+    keyring.export(right)
+    (data / "keyring").unlink()
+    for other in (wrong, old):  # the old one lacks the newer master key
+        with pytest.raises(KeyringFault, match="lacks the master key"):
+            restore(data, other)
+        assert not (data / "keyring").exists()
+    assert restore(data, right).masters
+
+
+def test_an_export_holds_the_master_keys_that_wrap_what_it_holds(tmp_path: Path) -> None:
+    """Also when another process has rotated since the keyring was opened here."""
+    data, file = tmp_path / "data", tmp_path / "copy.json"
+    keyring = Keyring.open(data)
+    sealed = keyring.seal("t_1", "msg", b"x")
+    exporting = Keyring.open(data)
+    keyring.rotate()
+    exporting.export(file)
+    shutil.rmtree(data)
+    assert restore(data, file).keys == 1
+    assert Keyring.open(data).unseal("t_1", "msg", sealed) == b"x"

@@ -175,3 +175,28 @@ async def test_the_doctor_says_it_before_it_hurts(tmp_path: Path) -> None:
         harm(settings.data)
         with pytest.raises(Problem):
             await found()
+
+
+# --- another keyring in the place of ours, while we run ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("owners", [(), ("t_1",)])
+def test_a_rotation_meets_another_keyring_and_changes_nothing(tmp_path: Path, owners: tuple[str, ...]) -> None:
+    data = tmp_path / "data"
+    keyring, file = Keyring.open(data), data / "keyring"
+    for owner in owners:
+        keyring.seal(owner, "msg", b"x")
+    right, noted = file.read_bytes(), (data / "keys/masters").read_bytes()
+    Keyring.open(tmp_path / "other")
+    wrong = (tmp_path / "other/keyring").read_bytes()
+    file.write_bytes(wrong)
+    with pytest.raises(KeyringFault, match="lacks the master key"):
+        keyring.rotate()
+    assert (file.read_bytes(), (data / "keys/masters").read_bytes()) == (wrong, noted)
+    file.unlink()
+    with pytest.raises(KeyringFault, match="no keyring"):
+        keyring.rotate()
+    assert not file.exists()
+    file.touch(mode=0o600)
+    file.write_bytes(right)
+    assert Keyring.open(data).rotate().rewrapped == len(owners)

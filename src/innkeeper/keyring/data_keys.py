@@ -30,6 +30,7 @@ NONCE_BYTES = 12
 _VERSION = 1
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _KEY, _TOMBSTONE = ".key", ".destroyed"
+_ASIDE = "Move it aside, then put the right one back: `innkeeper keyring import FILE`, or from a backup."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,9 @@ class DataKeys:
         """The owner's key; None where none was made yet. Raises KeyDestroyed, KeyringFault."""
         known = self._opened.get(owner)
         if known is not None:
+            if self._tombstone(owner).exists():  # by another process
+                self._opened.pop(owner, None)
+                raise _destroyed(owner)
             return known
         wrapped = self.wrapped(owner)
         if wrapped is None:
@@ -149,9 +153,9 @@ class DataKeys:
         try:
             kept = wrapped_of(json.loads(content))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise KeyringFault(f"{path} is broken ({type(error).__name__}).") from None
+            raise KeyringFault(f"{path} is broken ({type(error).__name__}).", hint=_ASIDE) from None
         if kept.owner != owner:
-            raise KeyringFault(f"{path} holds the data key of another.")
+            raise KeyringFault(f"{path} holds the data key of another.", hint=_ASIDE)
         return kept
 
     def destroy(self, owner: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from innkeeper.keyring.data_keys import DataKeys
 from innkeeper.keyring.exports import read_copy
 from innkeeper.keyring.faults import KeyringFault
-from innkeeper.keyring.masters import Ring, masters_of
-from innkeeper.keyring.ring import Keyring
+from innkeeper.keyring.masters import Ring, fitting, masters_of
+from innkeeper.keyring.ring import Keyring, used_with
 from innkeeper.keyring.sources import KeyringFile, MasterSource
 
 
@@ -32,6 +32,8 @@ def restore(data: Path, file: Path, passphrase: str | None = None, *, source: Ma
     if there is None:
         if not source.writable:
             raise KeyringFault(f"{source.where} gives no keyring, and can't be written to.", hint="Put it there first.")
+        # Before it is written: the wrong one would be in the right one's way.
+        fitting(used_with(data / "keys") or [], copy.masters, where=str(file))
         source.write(copy.masters.dumped(), anew=True)
     else:
         _check_same(masters_of(there, where=source.where).keys, copy.masters.keys, source.where)

@@ -10,12 +10,13 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from innkeeper.core.keyring_facts import ExportFacts, KeyringFacts, MasterFacts, Rotation
 from innkeeper.keyring import exports
-from innkeeper.keyring.data_keys import NONCE_BYTES, DataKey, DataKeys
+from innkeeper.keyring.data_keys import NONCE_BYTES, DataKey, DataKeys, Wrapped
 from innkeeper.keyring.faults import KeyDestroyed, KeyringFault
 from innkeeper.keyring.files import alone, read_private, replace_with, translated
 from innkeeper.keyring.masters import Masters, Ring, fitting, masters_of, new_master
@@ -54,10 +55,10 @@ class Keyring:
         something was made with it, or that isn't the one this directory was used with.
         """
         source, folder = source or KeyringFile(data / "keyring"), data / "keys"
-        content, used_with = source.read(), _used_with(folder)
+        content, noted = source.read(), used_with(folder)
         if content is None:
             new = not (data / "innkeeper.db").exists() if is_new is None else is_new
-            if not (make and new and source.writable) or used_with is not None or any(folder.glob("[!.]*.key")):
+            if not (make and new and source.writable) or noted is not None or any(folder.glob("[!.]*.key")):
                 raise KeyringFault(
                     f"There is no keyring at {source.where}, and this data directory isn't new."
                     if make
@@ -68,11 +69,11 @@ class Keyring:
             source.write(Masters((new_master(),)).dumped(), anew=True)
             content = source.read() or b""
         masters = masters_of(content, where=source.where)
-        if used_with is not None:
-            fitting(used_with, masters, where=source.where)
-        ring = Ring(masters, lambda: masters_of(source.read() or b"", where=source.where))
+        if noted is not None:
+            fitting(noted, masters, where=source.where)
+        ring = Ring(masters, lambda: _read_again(source, folder))
         keyring = cls(source, ring, DataKeys(folder, ring))
-        if used_with is None:
+        if noted is None:
             keyring._try_a_key()
         if make:
             keyring._note_use()
@@ -189,14 +190,15 @@ class Keyring:
     def _behind(self) -> list[str]:
         """Whose keys the newest master key doesn't wrap yet."""
         newest = self._ring.newest.id
-        return [owner for owner in self._keys.owners() if self._wrapper(owner) not in (None, newest)]
+        return [each.owner for each in self._wrapped() if each.master != newest]
 
-    def _wrapper(self, owner: str) -> str | None:
-        try:
-            wrapped = self._keys.wrapped(owner)
-        except KeyDestroyed:
-            return None
-        return None if wrapped is None else wrapped.master
+    def _wrapped(self) -> list[Wrapped]:
+        """All data keys as they lie there; one that is destroyed meanwhile isn't among them."""
+        found = []
+        for owner in self._keys.owners():
+            with suppress(KeyDestroyed):
+                found.append(self._keys.wrapped(owner))
+        return [each for each in found if each is not None]
 
     def _left_to_do(self, added: str | None, rewrapped: int) -> str:
         if added is not None:
@@ -207,7 +209,7 @@ class Keyring:
 
     def facts(self) -> KeyringFacts:
         """How it stands."""
-        wrapped = [each for owner in self._keys.owners() if (each := self._keys.wrapped(owner)) is not None]
+        wrapped = self._wrapped()
         by_master = Counter(each.master for each in wrapped)
         buried = {note["key"]: note["owner"] for note in self._keys.buried() if note["key"]}
         noted = exports.notes(self._keys.folder)
@@ -236,12 +238,14 @@ class Keyring:
 
     def export(self, path: Path, passphrase: str | None = None) -> int:
         """Write a copy of all of it, 0600, and remember that; how many data keys it holds."""
-        wrapped = [each for owner in self._keys.owners() if (each := self._keys.wrapped(owner)) is not None]
-        copy = exports.Copy(masters=self._ring.masters, keys=wrapped)
         self._note_use()
-        exports.write_copy(path, copy, passphrase)
-        exports.note(self._keys.folder, path, copy)
-        return len(wrapped)
+        with translated(self._keys.folder), alone(self._keys.folder / ".rotation"):
+            # A rotation in between would leave the copy with keys and without the master that wraps them.
+            self._ring.reload()
+            copy = exports.Copy(masters=self._ring.masters, keys=self._wrapped())
+            exports.write_copy(path, copy, passphrase)
+            exports.note(self._keys.folder, path, copy)
+        return len(copy.keys)
 
     # --- whether it is the right one ----------------------------------------------------------------------------------
 
@@ -252,16 +256,30 @@ class Keyring:
 
     def _note_use(self) -> None:
         """Write down which master keys this directory is used with, so that another keyring is told at once."""
-        noted = [{"id": key.id, "check": key.check} for key in self._ring.masters.keys]
+        mine = [{"id": key.id, "check": key.check} for key in self._ring.masters.keys]
         folder = self._keys.folder
         with translated(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with alone(folder / ".lock"):
-                if _used_with(folder) != noted:
+                before = used_with(folder) or []
+                # What another process has noted since we have read them stays.
+                noted = [*mine, *(each for each in before if self._ring.masters.get(each["id"]) is None)]
+                if before != noted:
                     replace_with(folder / _USED_WITH, json.dumps(noted).encode())
 
 
-def _used_with(folder: Path) -> list[dict[str, str]] | None:
+def _read_again(source: MasterSource, folder: Path) -> Masters:
+    """The masters as they are there now; KeyringFault where those are other ones than this directory is used with."""
+    content = source.read()
+    if content is None:
+        raise KeyringFault(f"There is no keyring at {source.where} any more.")
+    masters = masters_of(content, where=source.where)
+    fitting(used_with(folder) or [], masters, where=source.where)
+    return masters
+
+
+def used_with(folder: Path) -> list[dict[str, str]] | None:
+    """The master keys that this folder of data keys was used with, as noted; None where nothing was."""
     path = folder / _USED_WITH
     with translated(path):
         try:
