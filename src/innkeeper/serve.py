@@ -35,6 +35,9 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 GRACE_S = 5
 """How long open API streams may take to end after a stop was asked for."""
+_ERROR, _HINT = "error: ", "hint: "
+_SAID = 300
+"""So many characters of a line of its log are told."""
 
 
 def run(settings: Settings) -> int:
@@ -68,7 +71,8 @@ def detach(settings: Settings) -> int:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise StartFailed("The control plane ended right away.", hint=_last_line(log_path))
+            reason, hint = _last_words(log_path)
+            raise StartFailed(f"The control plane ended right away{reason}", hint=hint)
         if (settings.run / "ready").exists() and running_pid(settings) == process.pid:
             _say(f"The control plane runs (process {process.pid}), its log is {log_path}.")
             return 0
@@ -240,9 +244,14 @@ def _config_option(settings: Settings) -> list[str]:
     return ["--config", str(settings.file)] if settings.file else []
 
 
-def _last_line(path: Path) -> str:
+def _last_words(path: Path) -> tuple[str, str]:
+    """Why it ended and what there is to do, as its log ends: an error and a hint, or whatever it says last."""
     lines = path.read_text(errors="replace").strip().splitlines()
-    return f"{lines[-1][:300].removeprefix('hint: ')} (more in {path})" if lines else f"See {path}."
+    said = [line[:_SAID] for line in lines if line.startswith(_ERROR)]
+    if said and lines[-1].startswith((_ERROR, _HINT)):
+        hint = lines[-1][:_SAID].removeprefix(_HINT) if lines[-1].startswith(_HINT) else ""
+        return f": {said[-1].removeprefix(_ERROR)}", f"{hint} (more in {path})".strip()
+    return ".", f"{lines[-1][:_SAID]} (more in {path})" if lines else f"See {path}."
 
 
 def _say(sentence: str) -> None:
