@@ -82,6 +82,7 @@ def doctor_host(
         missing_rungs=missing_rungs,
         trail=None if records is None else partial(_trail, records),
         keyring=partial(_keyring, settings) if any((settings.data / each).exists() for each in _USED) else None,
+        keyless=None if directory is None else _keyless(settings, directory),
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
@@ -112,6 +113,16 @@ _USED = ("keyring", "keys", "innkeeper.db")
 def _keyring(settings: Settings) -> KeyringFacts:
     """As it lies there now, whatever a control plane that runs has in memory."""
     return Keyring.open(settings.data, master_source(settings, settings.data), make=False).facts()
+
+
+def _keyless(settings: Settings, directory: Directory) -> Callable[[], Sequence[str]]:
+    owners = {tenant.id: tenant.name for tenant in directory if tenant.seen.instance_id is not None}
+
+    def look() -> Sequence[str]:
+        keyring = Keyring.open(settings.data, master_source(settings, settings.data), make=False)
+        return [owners[each] for each in keyring.missing(list(owners))]
+
+    return look
 
 
 def _egress(settings: Settings, directory: Directory, in_force: Callable[[str], bool]) -> Callable[[], EgressFacts]:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,28 @@ async def test_the_doctor_says_it_before_it_hurts(tmp_path: Path) -> None:
         harm(settings.data)
         with pytest.raises(Problem):
             await found()
+
+
+async def test_the_doctor_names_whose_data_key_is_missing_while_the_control_plane_still_has_it(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    async with build(settings) as house:
+        for slot, name in enumerate(("alice", "bob", "never-started")):
+            made = replace(tenant(name), slot=slot)
+            if name != "never-started":
+                made = replace(made, seen=replace(made.seen, instance_id=f"i-{name}"))
+            async with house.inn.store.begin() as tx:
+                await tx.add_tenant(made)
+        await house.inn.directory.load()
+        host = partial(doctor_host, settings, edge_plan(settings), house.inn.directory)
+        for name in ("alice", "bob"):
+            await house.inn.vault.set(name, "KEY", "canary", actor=ADMIN)
+        assert (await check.check(host())).status is Status.WARN
+        bob = house.inn.directory.tenant("bob")
+        assert bob is not None
+        (settings.data / "keys" / f"{bob.id}.key").unlink()
+        finding = await check.check(host())
+    assert (finding.status, "the data keys of bob are missing" in finding.says) == (Status.FAIL, True)
+    assert "keyring import" in finding.fix
 
 
 # --- another keyring in the place of ours, while we run ---------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -99,6 +99,8 @@ class Host:
     """None: no control plane runs."""
     keyring: Callable[[], KeyringFacts] | None = None
     """Looks at the keyring, and raises what is wrong with it; None: nothing was ever made with one."""
+    keyless: Callable[[], Sequence[str]] | None = None
+    """Finds tenants whose data key isn't there any more; None: no control plane runs."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None

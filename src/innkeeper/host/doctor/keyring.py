@@ -7,12 +7,22 @@ import asyncio
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.host.doctor.host import Host
 
+_NAMED = 3
+
 
 async def check(host: Host) -> Finding:
     """What would be lost with the disk is said while it is there; a fault of the keyring itself is told by `run`."""
     if host.keyring is None:
         return Finding(name="keyring", status=Status.SKIP, says="there is none yet: the first start makes it")
     facts = await asyncio.to_thread(host.keyring)
+    if host.keyless is not None and (lost := await asyncio.to_thread(host.keyless)):
+        whose = f"{', '.join(lost[:_NAMED])}{' …' if len(lost) > _NAMED else ''}"
+        return Finding(
+            name="keyring",
+            status=Status.FAIL,
+            says=f"the data keys of {whose} are missing: from the next start on nothing opens their secrets",
+            fix="Put them back before that: `innkeeper keyring import FILE`, or the folder `keys` from a backup.",
+        )
     keys = f"{len(facts.masters)} master and {facts.data_keys} data keys"
     if not facts.exports:
         return Finding(
