@@ -97,7 +97,15 @@ async def _keys(data: Path, keys: int) -> list[Row]:
 
 
 def _vault(store: SqlStore, keyring: Keyring) -> Vault:
-    return Vault(store=store, seals=keyring, keys=keyring, bus=Bus(), clock=SystemClock(), hide=lambda _: None)
+    return Vault(
+        store=store,
+        seals=keyring,
+        keys=keyring,
+        bus=Bus(),
+        clock=SystemClock(),
+        hide=lambda _: None,
+        hide_chosen=lambda _: None,
+    )
 
 
 async def _missing(vault: Vault) -> None:

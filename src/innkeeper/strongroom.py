@@ -59,7 +59,8 @@ async def strong_room(*, store: Store, keyring: Keyring, bus: Bus, clock: Clock)
     for tenant in await locksmith.renew_who_has_no_key():
         await keyring.ready(tenant.id)
     hide = partial(telemetry.hide, for_s=telemetry.HIDDEN_FOR_S)
-    vault = Vault(store=store, seals=keyring, keys=keyring, bus=bus, clock=clock, hide=hide)
+    hide_chosen = partial(hide, chosen=True)
+    vault = Vault(store=store, seals=keyring, keys=keyring, bus=bus, clock=clock, hide=hide, hide_chosen=hide_chosen)
     return StrongRoom(vault=vault, locksmith=locksmith)
 
 

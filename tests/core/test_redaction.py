@@ -84,6 +84,39 @@ def test_short_ones_stay() -> None:
     assert redact("a word! here") == "a word! here"
 
 
+ORDINARY = [
+    "running",
+    "acme-corp",
+    "The tenant is awake",
+    'level": "info',
+    "2026-11-26T16:23:28Z",
+    "10.65.0.12",
+    "fd00::1",
+    "ann@example.com",
+]
+
+
+@pytest.mark.parametrize("word", ORDINARY)
+def test_whoever_chooses_a_secret_blots_nothing_out_that_is_said_of_others(word: str) -> None:
+    for secret in (word, f"{word}\n", f"first\n{word}\nlast"):
+        hide(secret, for_s=60, chosen=True)
+    assert redact(f"x {word} y") == f"x {word} y"
+    hide(word)  # the operator's own is hidden whatever it is
+    assert redact(f"x {word} y") == f"x {MARK} y"
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "Tr0ub4dor", "correct horse battery staple", "P@ss.word1", "QWERTYUIOP"])
+def test_what_somebody_has_chosen_is_hidden_if_it_may_be_a_secret(secret: str) -> None:
+    hide(secret, for_s=60, chosen=True)
+    assert redact(f"x {secret} y") == f"x {MARK} y"
+
+
+def test_what_the_code_calls_a_member_stays_whatever_somebody_hides() -> None:
+    hide("tenant_id")
+    hide("Canary-1")
+    assert redacted({"tenant_id": "a", "Canary-1": "b"}) == {"tenant_id": "a", MARK: "b"}
+
+
 # --- what is remembered -----------------------------------------------------------------------------------------------
 
 

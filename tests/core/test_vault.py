@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -45,6 +46,7 @@ class Strong:
             bus=Bus() if hasattr(self, "vault") else self.bus,
             clock=self.clock,
             hide=self.hidden.append,
+            hide_chosen=lambda value: self.hidden.append(f"chosen {value}"),
             time_s=self.clock.seconds,
         )
 
@@ -92,11 +94,11 @@ async def test_what_is_set_is_revealed_to_its_owner_alone_and_hidden_from_logs(s
     assert await strong.vault.reveal("KEY", None) == "canary-platform"
     with pytest.raises(SecretMissing, match="b has no secret 'KEY'"):
         await strong.vault.reveal("KEY", B)
-    assert {"canary-a", "canary-platform"} <= set(strong.hidden)
+    assert {"chosen canary-a", "canary-platform"} <= set(strong.hidden)
     again = strong.another()
     strong.hidden.clear()
     await again.reveal("KEY", A)
-    assert strong.hidden == ["canary-a"], "whoever reads it hides it, too"
+    assert strong.hidden == ["chosen canary-a"], "whoever reads it hides it, too"
 
 
 async def test_the_database_and_the_trail_hold_no_value(strong: Strong, tmp_path: Path) -> None:
@@ -285,6 +287,22 @@ async def test_a_lost_key_is_not_made_anew_over_what_it_sealed(strong: Strong, t
     key.touch(mode=0o600)
     key.write_bytes(there)
     assert await vault.reveal("KEY", A) == "one"
+
+
+async def test_the_first_secrets_key_is_made_beside_the_loop_and_before_the_transaction(strong: Strong) -> None:
+    made = strong.keyring._keys.made
+    at = []
+
+    def noting(owner: str) -> object:
+        fresh = strong.keyring._keys.wrapped(owner) is None
+        if fresh:
+            at.append(threading.current_thread() is threading.main_thread())
+        return made(owner)
+
+    strong.keyring._keys.made = noting  # type: ignore[method-assign, assignment]
+    await strong.set("KEY", "one")
+    await strong.set("KEY", "one", None)
+    assert at == [False, False]
 
 
 # --- for other use cases ----------------------------------------------------------------------------------------------

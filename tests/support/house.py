@@ -286,6 +286,7 @@ class House:
             bus=self.bus,
             clock=self.clock,
             hide=self.hidden.add,
+            hide_chosen=self.hidden.add,
             time_s=self.clock.seconds,
         )
         self.seating = Seating(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,15 @@ too: what quotes long things cuts them off somewhere."""
 PIECE = 64
 ROOM = 8 << 20
 """So many characters are kept, all spellings counted, before what has run out is forgotten."""
+_WORDS_MAX = 24
+"""Longer than that words are a passphrase."""
+_ORDINARY = re.compile(
+    rf"(?=.{{1,{_WORDS_MAX}}}\Z)[A-Za-z]?[a-z]*(?:[^A-Za-z0-9]+[A-Za-z]?[a-z]*)*+"  # words and punctuation, no digits
+    r"|[\d\W_TZ]{1,64}"  # numbers, dates, IPv4 addresses
+    r"|[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}"  # IPv6
+    r"|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[a-z]{2,24}",  # mail
+    re.DOTALL,
+)
 _EDGES = " \t\r\n\"'\\" + MARK
 """Not hidden at a secret's ends: there they can't be told from what quotes it."""
 
@@ -45,7 +55,7 @@ class KnownSecrets:
     def __init__(self, *, room: int = ROOM, clock: Callable[[], float] = time.monotonic) -> None:
         self._room = room
         self._clock = clock
-        self._entries: dict[str, _Entry] = {}  # the longest unused first
+        self._entries: dict[tuple[str, bool], _Entry] = {}  # the longest unused first
         self._forms: Counter[str] = Counter()
         self._lengths: dict[str, tuple[int, ...]] = {}
         """By the first characters of a form: how long the forms are that begin so, the longest first."""
@@ -60,19 +70,22 @@ class KnownSecrets:
         """How many characters are kept."""
         return self._size
 
-    def hide(self, secret: str, *, for_s: float | None = None) -> None:
-        """Know the secret from now on, for `for_s` seconds at least; None: for as long as the process lives."""
+    def hide(self, secret: str, *, for_s: float | None = None, chosen: bool = False) -> None:
+        """Know the secret from now on, for `for_s` seconds at least; None: for as long as the process lives.
+
+        `chosen` by somebody who isn't the operator: what is ordinary in logs stays, or they could have it blotted out.
+        """
         until = float("inf") if for_s is None else self._clock() + for_s
         with self._lock:
-            if known := self._entries.pop(secret, None):
+            if known := self._entries.pop((secret, chosen), None):
                 entry = _Entry(forms=known.forms, until=max(known.until, until), size=known.size)
             else:
-                forms = frozenset(spellings(secret))
+                forms = frozenset(each for each in spellings(secret) if not (chosen and is_ordinary(each)))
                 if not forms:
                     return
                 entry = _Entry(forms=forms, until=until, size=len(secret) + sum(map(len, forms)))
                 self._learn(entry)
-            self._entries[secret] = entry
+            self._entries[secret, chosen] = entry
             if self._size > self._room:
                 self._forget()
 
@@ -131,6 +144,11 @@ class KnownSecrets:
             return False
         del self._forms[form]
         return True
+
+
+def is_ordinary(text: str) -> bool:
+    """Whether that stands in logs anyway, about anybody: a few words, a number, a date, an address."""
+    return _ORDINARY.fullmatch(text) is not None
 
 
 def spellings(secret: str) -> Iterator[str]:

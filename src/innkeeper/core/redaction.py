@@ -6,6 +6,7 @@ calls `redact` (or `redacted`, for a document).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
@@ -15,16 +16,18 @@ from innkeeper.core.known_secrets import MARK, KnownSecrets
 _ROUNDS = 8
 """What is left may look like a credential again; after so many looks it is left at that."""
 _known = KnownSecrets()
+_MEMBER = re.compile(r"[a-z]{1,16}(?:_[a-z]{1,16}){0,3}")
 T = TypeVar("T")
 
 
-def hide(secret: str, *, for_s: float | None = None) -> None:
+def hide(secret: str, *, for_s: float | None = None, chosen: bool = False) -> None:
     """Make `secret` (a provider's key, a password) disappear from everything that is redacted from now on.
 
     With `for_s` it may be forgotten so many seconds after it was last hidden, but is so only for want of room: for what
-    is revealed from the vault again and again.
+    is revealed from the vault again and again. `chosen` is what a tenant's owner may have made up: ordinary words,
+    numbers, dates and addresses aren't hidden then, for the log is about others, too.
     """
-    _known.hide(secret, for_s=for_s)
+    _known.hide(secret, for_s=for_s, chosen=chosen)
 
 
 def redact(text: str) -> str:
@@ -37,7 +40,7 @@ def redact(text: str) -> str:
 
 
 def redacted(document: T) -> T:
-    """A document as JSON has them, with every string in it redacted, names too."""
+    """A document as JSON has them, with every string in it redacted, names too that aren't plain words."""
     return cast(T, _each(document))
 
 
@@ -46,13 +49,18 @@ def _each(part: object) -> object:
         case str():
             return redact(part)
         case Mapping():
-            return {_each(name): _each(value) for name, value in part.items()}
+            return {name if _is_ours(name) else _each(name): _each(value) for name, value in part.items()}
         case list():
             return [_each(value) for value in part]
         case tuple():
             return tuple(_each(value) for value in part)
         case _:
             return part
+
+
+def _is_ours(name: object) -> bool:
+    """What the code itself calls a member: no value of anybody's can take it away."""
+    return isinstance(name, str) and _MEMBER.fullmatch(name) is not None
 
 
 def _without_known(text: str) -> str:

@@ -6,6 +6,7 @@ but ciphertexts, each bound to its owner, name and version, under the owner's da
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ KNOWN_FOR_S = 5.0
 """So long a value is taken from memory: what another control plane sets counts after that, what this one does at
 once."""
 
+_LONG = 2048
+"""More characters than that take milliseconds to be hidden in all their spellings, so that isn't done on the loop."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
@@ -58,6 +62,7 @@ class Vault:
         bus: Bus,
         clock: Clock,
         hide: Callable[[str], None],
+        hide_chosen: Callable[[str], None],
         time_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
@@ -66,6 +71,7 @@ class Vault:
         self._bus = bus
         self._clock = clock
         self._hide = hide
+        self._hide_chosen = hide_chosen
         self._time_s = time_s
         self._known: dict[str, dict[str, _Known]] = {}
         self._changes = 0
@@ -170,11 +176,19 @@ class Vault:
         found = {}
         for version, sealed in rows:
             value = self._open(version, sealed)
-            self._hide(value)
+            await self._hidden(owner, value)
             found[version.name] = _Known(value=value, version=version, until_s=until_s)
         if changes == self._changes:  # else what was read may be what was there before
             self._known.setdefault(owner, {}).update(found)
         return found
+
+    async def _hidden(self, owner: str, value: str) -> None:
+        """Have the log do without it before anything else is done with it."""
+        hide = self._hide if owner == PLATFORM else self._hide_chosen
+        if len(value) > _LONG:
+            await asyncio.to_thread(hide, value)
+        else:
+            hide(value)
 
     def _open(self, version: SecretVersion, sealed: bytes) -> str:
         try:
@@ -221,8 +235,9 @@ class Vault:
         now, plain = self._clock.now(), checked_value(value)
         checked_name(name)
         check_expiry(expires_at, now)
-        self._hide(value)
+        await self._hidden(PLATFORM if tenant is None else tenant, value)
         remade = None
+        await self._key_ready(tenant, owner)
         async with self._store.begin() as tx:
             its = await _there(tx, tenant, owner)
             before = await tx.secrets.versions(_owner(its), name)
@@ -250,13 +265,20 @@ class Vault:
         self._tell(version, remade)
         return grouped(kept)[0]
 
-    async def _check_room(self, tx: Transaction, version: SecretVersion) -> None:
-        names = {each.name for each in await tx.secrets.versions(version.owner)}
-        if names and not self._keys.has(version.owner):
+    async def _key_ready(self, tenant: str | None, owner: str | None) -> None:
+        """Make the owner's data key if they have none yet: beside the loop, and before anybody's transaction."""
+        async with self._store.look() as tx:
+            owner = _owner(await _there(tx, tenant, owner))
+            has_secrets = bool(await tx.secrets.versions(owner))
+        if has_secrets and not await asyncio.to_thread(self._keys.has, owner):
             raise SecretUnreadable(
-                f"The data key of {version.owner} is missing, with which other secrets were sealed.",
+                f"The data key of {owner} is missing, with which other secrets were sealed.",
                 hint="Restore it with `innkeeper keyring import FILE`; a new one is not made. Nothing was changed.",
             )
+        await self._keys.ready(owner)
+
+    async def _check_room(self, tx: Transaction, version: SecretVersion) -> None:
+        names = {each.name for each in await tx.secrets.versions(version.owner)}
         if version.name not in names and len(names) >= SECRETS_MAX:
             raise Conflict(f"There are {SECRETS_MAX} secrets already.", hint="Delete some.")
 
