@@ -211,6 +211,23 @@ async def test_the_same_request_again_sets_nothing_anew(strong: Strong) -> None:
     assert secret.newest.version == 1
 
 
+async def test_the_database_keeps_no_hash_that_a_value_could_be_guessed_by(strong: Strong) -> None:
+    await strong.set("KEY", "one", once=Once(key="k", fingerprint="f" * 64))
+    async with strong.store.look() as tx:
+        receipt = await tx.receipt(ADMIN.id, "k")
+    assert receipt is not None
+    assert receipt.fingerprint == strong.keyring.fingerprint(A.id, b"f" * 64)
+
+
+async def test_the_same_request_after_the_secret_was_deleted_sets_nothing_either(strong: Strong) -> None:
+    once = Once(key="k", fingerprint="f")
+    await strong.set("KEY", "one", once=once)
+    await strong.vault.delete("a", "KEY", actor=ADMIN)
+    with pytest.raises(Conflict, match="Idempotency-Key"):
+        await strong.set("KEY", "one", once=once)
+    assert await strong.vault.all("a") == []
+
+
 # --- reading from memory ----------------------------------------------------------------------------------------------
 
 

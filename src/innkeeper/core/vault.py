@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from innkeeper.core.access import SYSTEM, Actor
@@ -241,6 +241,7 @@ class Vault:
         async with self._store.begin() as tx:
             its = await _there(tx, tenant, owner)
             before = await tx.secrets.versions(_owner(its), name)
+            once = self._keyed(once, _owner(its))
             if await begun_before(tx, actor, once) is not None and before:
                 return grouped(before)[0]
             if there is not None and not before:
@@ -264,6 +265,12 @@ class Vault:
             await tx.audit(_line(now, actor, action, its, version))
         self._tell(version, remade)
         return grouped(kept)[0]
+
+    def _keyed(self, once: Once | None, owner: str) -> Once | None:
+        """The request's hash under a key: by a plain one the value could be guessed from the database."""
+        if once is None:
+            return None
+        return replace(once, fingerprint=self._seals.fingerprint(owner, once.fingerprint.encode()))
 
     async def _key_ready(self, tenant: str | None, owner: str | None) -> None:
         """Make the owner's data key if they have none yet: beside the loop, and before anybody's transaction."""
