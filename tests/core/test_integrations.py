@@ -510,6 +510,12 @@ async def test_disconnecting_revokes_forgets_and_is_written_down(place: Place) -
     assert (line.actor, line.detail) == ("usr_ann", {"integration": "google", "revoked": True})
 
 
+@pytest.mark.parametrize("name", ["", "a b", "../x", "\0", "x" * 300])
+async def test_what_no_integration_is_called_is_told_as_not_connected(place: Place, name: str) -> None:
+    with pytest.raises(IntegrationNotConnected, match="alice isn't connected"):
+        await place.house.make_integrations(vault=place.house.vault).disconnect("alice", name, actor=ANN)
+
+
 async def test_a_service_that_wont_hear_of_it_holds_nobody(place: Place) -> None:
     await place.connected()
     place.service.answer = 500, b""

@@ -28,6 +28,7 @@ from innkeeper.core.integration_tokens import IntegrationTokens, secret_name
 from innkeeper.core.people import Session
 from innkeeper.core.ports import AuthorizationServers, Clock, Seals, SecretKeeping, Store, Transaction
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.uses_reading import NAME
 
 PATIENCE = timedelta(minutes=10)
 """How long somebody may take at the service."""
@@ -153,6 +154,8 @@ class Integrations:
     async def disconnect(self, tenant: str, name: str, *, actor: Actor) -> bool:
         """Revoke the tokens where they came from, as far as that answers in time, and forget them in any case; whether
         the service has heard of it."""
+        if not NAME.fullmatch(name):
+            raise IntegrationNotConnected(f"{tenant} isn't connected to {name[:60]!r}.", hint="There is nothing to do.")
         async with self._store.look() as tx:
             there = await _tenant(tx, tenant)
             connection = await tx.integrations.find(tenant, name)

@@ -25,7 +25,10 @@ KeepsSecret = Callable[[Path], bool]
 MARK = "${secret:"
 _REFERENCE = re.compile(r"\$\{secret:(" + NAME.pattern + r")\}")
 _ENVIRONMENT = re.compile(r"\$\{[A-Z][A-Z0-9_]*\}")
-_CREDENTIAL = re.compile(r"(?:token|secret|passw(?:or)?d|passphrase|(?:api|private|encrypt|aes)_?key)$", re.IGNORECASE)
+_CREDENTIAL = re.compile(
+    r"(?:token|secret|passw(?:or)?d|passphrase|authorization|cookie|(?:api|private|access|encrypt|aes)[_-]?key)$",
+    re.IGNORECASE,
+)
 _NAMED = 5
 BYTES_MAX, DEPTH_MAX = 64 << 10, 20
 
