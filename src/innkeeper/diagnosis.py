@@ -34,6 +34,7 @@ from innkeeper.host.swap import MB, Advice, SwapFacts, advice, swap_facts
 from innkeeper.host.swap_setup import OwnSwap
 from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source
+from innkeeper.keyring.data_keys import without_key
 from innkeeper.runtimes.addressing import places_in
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.host_net import HostNet
@@ -117,12 +118,7 @@ def _keyring(settings: Settings) -> KeyringFacts:
 
 def _keyless(settings: Settings, directory: Directory) -> Callable[[], Sequence[str]]:
     owners = {tenant.id: tenant.name for tenant in directory if tenant.seen.instance_id is not None}
-
-    def look() -> Sequence[str]:
-        keyring = Keyring.open(settings.data, master_source(settings, settings.data), make=False)
-        return [owners[each] for each in keyring.missing(list(owners))]
-
-    return look
+    return lambda: [owners[each] for each in without_key(settings.data / "keys", list(owners))]
 
 
 def _egress(settings: Settings, directory: Directory, in_force: Callable[[str], bool]) -> Callable[[], EgressFacts]:

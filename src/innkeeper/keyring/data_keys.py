@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -239,6 +239,13 @@ class DataKeys:
 
     def _tombstone(self, owner: str) -> Path:
         return self.folder / f"{owner}{_TOMBSTONE}"
+
+
+def without_key(folder: Path, owners: Sequence[str]) -> list[str]:
+    """Those of them who have no data key in the folder, and had none that was destroyed."""
+    with translated(folder):
+        known = {path.stem for suffix in (_KEY, _TOMBSTONE) for path in folder.glob(f"[!.]*{suffix}")}
+    return [owner for owner in owners if owner not in known]
 
 
 def _destroyed(owner: str) -> KeyDestroyed:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from innkeeper.core.keyring_facts import ExportFacts, KeyringFacts, MasterFacts, Rotation
 from innkeeper.keyring import exports
-from innkeeper.keyring.data_keys import NONCE_BYTES, DataKey, DataKeys, Wrapped
+from innkeeper.keyring.data_keys import NONCE_BYTES, DataKey, DataKeys, Wrapped, without_key
 from innkeeper.keyring.faults import KeyDestroyed, KeyringFault
 from innkeeper.keyring.files import alone, read_private, replace_with, translated
 from innkeeper.keyring.masters import Masters, Ring, fitting, masters_of, new_master
@@ -155,8 +155,7 @@ class Keyring:
 
     def missing(self, owners: Sequence[str]) -> Sequence[str]:
         """Those who have no data key, and had none that was destroyed."""
-        there = {*self._keys.owners(), *(str(note["owner"]) for note in self._keys.buried())}
-        return [owner for owner in owners if owner not in there]
+        return without_key(self._keys.folder, owners)
 
     @property
     def texts(self) -> Sequence[str]:
