@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,6 +126,21 @@ def test_of_many_that_start_at_once_all_have_the_same(tmp_path: Path) -> None:
         assert len(set(pool.map(start, range(8)))) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["admin-token", "keyring", "keys"]
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == [".lock", "masters", "t_1.key"]
+
+
+def test_a_start_wipes_what_a_crash_left_of_writing_the_keyring_and_nothing_else(tmp_path: Path) -> None:
+    Keyring.open(tmp_path)
+    left, fresh, other = (
+        tmp_path / f".{name}" for name in (f"keyring.{'0a' * 8}", f"keyring.{'0b' * 8}", "keyring.bak")
+    )
+    for path in (left, fresh, other):
+        path.write_bytes((tmp_path / "keyring").read_bytes())
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    Keyring.open(tmp_path, make=False)
+    assert left.exists(), "whoever only looks changes nothing"
+    Keyring.open(tmp_path)
+    assert [path.exists() for path in (left, fresh, other)] == [False, True, True]
 
 
 GOOD = '{"id": "mk_1", "key": "bm90aGluZ25vdGhpbmdub3RoaW5nbm90aGluZ25vdGg=", "created_at": "2026-01-01T00:00:00Z"}'

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,10 @@ from pathlib import Path
 from innkeeper.keyring.faults import KeyringFault
 
 SIZE_LIMIT = 1 << 20
+_RANDOM = 16
+"""Hexadecimal digits at the end of the name of a file that is being written."""
+_WRITTEN_WITHIN_S = 600.0
+"""Longer than that nobody writes a small file."""
 
 
 def read_private(path: Path, *, limit: int = SIZE_LIMIT) -> bytes:
@@ -76,6 +81,14 @@ def wipe(path: Path) -> None:
         sync_folder(path.parent)
 
 
+def wipe_left_overs(path: Path) -> None:
+    """Wipe what a crash has left of writing that file: copies that nobody knows of would end in a backup."""
+    for temporary in path.parent.glob(f".{path.name}.{'[0-9a-f]' * _RANDOM}"):
+        with suppress(FileNotFoundError):
+            if time.time() - temporary.lstat().st_mtime > _WRITTEN_WITHIN_S:  # else somebody may be about to link it
+                wipe(temporary)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the disk know what lies in the folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -109,7 +122,7 @@ def alone(lock: Path) -> Iterator[None]:
 
 def _written(path: Path, content: bytes) -> Path:
     """A file beside it with that content, on the disk."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(_RANDOM // 2)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

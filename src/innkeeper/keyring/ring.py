@@ -78,6 +78,8 @@ class Keyring:
         if make:
             keyring._note_use()
             keyring._keys.tidy()
+            if source.writable:
+                source.tidy()
         return keyring
 
     # --- credentials ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from innkeeper.keyring.faults import KeyringFault
-from innkeeper.keyring.files import SIZE_LIMIT, read_private, replace_with, translated, write_once
+from innkeeper.keyring.files import SIZE_LIMIT, read_private, replace_with, translated, wipe_left_overs, write_once
 
 COMMAND_TAKES_S = 10.0
 """Longest that a command may take; a KMS answers within one."""
@@ -37,6 +37,10 @@ class MasterSource(Protocol):
 
     def write(self, content: bytes, *, anew: bool) -> None:
         """Put it there whole or not at all; `anew`: only if there is none. Not called unless `writable`."""
+        ...
+
+    def tidy(self) -> None:
+        """Take away what a crash has left of a `write`. Not called unless `writable`."""
         ...
 
 
@@ -66,6 +70,11 @@ class KeyringFile:
             else:
                 replace_with(self._path, content)
 
+    def tidy(self) -> None:
+        """Wipe files that were still being written."""
+        with translated(self._path):
+            wipe_left_overs(self._path)
+
 
 class KeyringText:
     """The JSON itself, from the environment."""
@@ -83,6 +92,9 @@ class KeyringText:
     def write(self, content: bytes, *, anew: bool) -> None:
         """Never called."""
         raise KeyringFault(f"{self.where} can't be written to.", hint="Add the key there by hand.")
+
+    def tidy(self) -> None:
+        """Never called."""
 
 
 class KeyringCommand:
@@ -132,6 +144,9 @@ class KeyringCommand:
     def write(self, content: bytes, *, anew: bool) -> None:
         """Never called."""
         raise KeyringFault(f"{self.where} can't be written to.", hint="Add the key where it takes it from.")
+
+    def tidy(self) -> None:
+        """Never called."""
 
 
 _LOOK = "Run it by hand; it has to print the keyring's JSON and nothing else. Nothing was changed."
