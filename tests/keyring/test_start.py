@@ -178,6 +178,30 @@ async def test_the_doctor_says_it_before_it_hurts(tmp_path: Path) -> None:
             await found()
 
 
+async def test_the_doctor_says_that_a_rotation_was_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path / "data")
+    keyring = Keyring.open(settings.data)
+    for owner in ("t_1", "t_2"):
+        keyring.seal(owner, "msg", b"x")
+    rewrap = keyring._keys.rewrap
+
+    def cut_short(owner: str) -> bool:
+        if owner == "t_2":
+            raise KeyboardInterrupt
+        return rewrap(owner)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keyring._keys, "rewrap", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            keyring.rotate()
+    keyring.export(tmp_path / "copy")
+    finding = await check.check(doctor_host(settings, edge_plan(settings)))
+    assert (finding.status, finding.says[:6], "rotate" in finding.fix) == (Status.WARN, "1 of 2", True)
+    assert keyring.rotate().rewrapped == 1
+    keyring.export(tmp_path / "copy2")
+    assert (await check.check(doctor_host(settings, edge_plan(settings)))).status is Status.OK
+
+
 async def test_the_doctor_names_whose_data_key_is_missing_while_the_control_plane_still_has_it(tmp_path: Path) -> None:
     settings = settings_of(tmp_path / "data")
     async with build(settings) as house:

@@ -23,6 +23,13 @@ async def check(host: Host) -> Finding:
             says=f"the data keys of {whose} are missing: from the next start on nothing opens their secrets",
             fix="Put them back before that: `innkeeper keyring import FILE`, or the folder `keys` from a backup.",
         )
+    if behind := sum(each.wraps for each in facts.masters[:-1]):
+        return Finding(
+            name="keyring",
+            status=Status.WARN,
+            says=f"{behind} of {facts.data_keys} data keys hang on an older master key: a rotation isn't finished",
+            fix="Run `innkeeper keyring rotate`: it goes on where it ended.",
+        )
     keys = f"{len(facts.masters)} master and {facts.data_keys} data keys"
     if not facts.exports:
         return Finding(
