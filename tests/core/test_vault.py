@@ -251,6 +251,17 @@ async def test_what_is_known_is_read_once(strong: Strong) -> None:
     assert len(strong.hidden) == 100
 
 
+async def test_what_isnt_taken_from_memory_any_more_isnt_kept_there(strong: Strong) -> None:
+    await strong.set("KEY", "one")
+    await strong.set("KEY", "two", None)
+    await strong.vault.reveal("KEY", A)
+    assert set(strong.vault._known) == {A.id}
+    strong.clock.turn(KNOWN_FOR_S)
+    await strong.vault.reveal("KEY", None)
+    assert set(strong.vault._known) == {PLATFORM}
+    assert await strong.vault.reveal("KEY", A) == "one"
+
+
 async def test_who_is_gone_is_forgotten(strong: Strong) -> None:
     await strong.set("KEY", "one")
     await strong.vault.reveal("KEY", A)

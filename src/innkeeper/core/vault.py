@@ -74,6 +74,7 @@ class Vault:
         self._hide_chosen = hide_chosen
         self._time_s = time_s
         self._known: dict[str, dict[str, _Known]] = {}
+        self._tidy_at_s = 0.0
         self._changes = 0
         bus.on_event(self._follow)
 
@@ -170,6 +171,7 @@ class Vault:
         return {name: found[name].value for name in names}
 
     async def _read(self, owner: str, names: Collection[str]) -> dict[str, _Known]:
+        self._forget_old()
         changes, until_s = self._changes, self._time_s() + KNOWN_FOR_S
         async with self._store.look() as tx:
             rows = await tx.secrets.newest(owner, names)
@@ -181,6 +183,18 @@ class Vault:
         if changes == self._changes:  # else what was read may be what was there before
             self._known.setdefault(owner, {}).update(found)
         return found
+
+    def _forget_old(self) -> None:
+        """Keep nothing that isn't taken from memory any more, whoever's it is."""
+        now_s = self._time_s()
+        if now_s < self._tidy_at_s:
+            return
+        self._tidy_at_s = now_s + KNOWN_FOR_S
+        for owner, its in list(self._known.items()):
+            for name in [name for name, each in its.items() if each.until_s <= now_s]:
+                del its[name]
+            if not its:
+                del self._known[owner]
 
     async def _hidden(self, owner: str, value: str) -> None:
         """Have the log do without it before anything else is done with it."""
