@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from innkeeper.core.access import ADMIN
-from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.errors import Invalid, InvalidSpec
 from innkeeper.core.operations import Operation
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Tenant, Wanted
@@ -74,6 +74,19 @@ async def test_a_new_value_reaches_the_agent_by_a_fresh_instance_and_nobody_else
     assert '"two"' in rendered(house)
     assert "other" not in rendered(house)
     assert (await house.control.tenant("alice")).spec.config == CONFIG, "the spec never holds a value"
+
+
+async def test_a_value_that_no_config_can_hold_takes_no_agent_down(house: House) -> None:
+    await created(house)
+    await house.vault.set("alice", "BOT", "one", actor=ADMIN)
+    _, operation = await house.control.update("alice", SpecPatch(config=CONFIG), actor=ADMIN)
+    await house.control.wait(operation.id, timeout_s=10)
+    before = await settled(house)
+    with pytest.raises(Invalid, match="BOT"):
+        await house.vault.set("alice", "BOT", "two-${HOME}", actor=ADMIN)
+    assert await house.control.tenant("alice") == before
+    assert await house.vault.reveal("BOT", before) == "one"
+    await house.vault.set("alice", "OTHER", "two-${HOME}", actor=ADMIN)  # nothing refers to it
 
 
 async def test_who_sleeps_gets_it_on_waking(house: House) -> None:

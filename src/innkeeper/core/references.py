@@ -88,12 +88,17 @@ def references(config: Mapping[str, Any]) -> frozenset[str]:
 def resolved(config: Mapping[str, Any], values: Mapping[str, str]) -> Mapping[str, Any]:
     """The config with those values in place; AgentConfigInvalid for one that the agent would take for a variable."""
     for name, value in values.items():
-        if "${" in value:
+        if not fills(value):
             raise AgentConfigInvalid(
                 f"The secret {name} holds `${{`, which agents' configs take for a variable.", hint="Set another value."
             )
     filled: Mapping[str, Any] = _filled(config, values)
     return filled
+
+
+def fills(value: str) -> bool:
+    """Whether an agent takes it as it is, and for no variable of its own."""
+    return "${" not in value
 
 
 def paths(config: Mapping[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from innkeeper.core.events import Bus, Event, SecretsChanged, TenantChanged, Ten
 from innkeeper.core.keys import check_expiry
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.ports import Clock, DataKeys, Seals, Store, Transaction
-from innkeeper.core.references import references
+from innkeeper.core.references import fills, references
 from innkeeper.core.remaking import made_anew
 from innkeeper.core.secret_errors import SecretExpired, SecretMissing, SecretUnreadable
 from innkeeper.core.secrets import (
@@ -274,6 +274,7 @@ class Vault:
             kept = [*before, version][-VERSIONS_KEPT:]
             await tx.secrets.drop(version.owner, name, [each.version for each in before if each not in kept])
             if its is not None and name in references(its.spec.config) and its.wanted is not Wanted.GONE:
+                _check_fills(name, value)
                 remade = await _remake(tx, its)
             await remember(tx, actor, once, f"{name} {version.version}", now)
             await tx.audit(_line(now, actor, action, its, version))
@@ -337,6 +338,16 @@ async def _there(tx: Transaction, name: str | None, tenant_id: str | None = None
     if tenant is None or tenant_id not in (None, tenant.id):
         raise UnknownTenant(f"There is no tenant {name[:60]!r}.")
     return tenant
+
+
+def _check_fills(name: str, value: str) -> None:
+    """Before an agent is taken down for it."""
+    if not fills(value):
+        raise Invalid(
+            f"The config refers to {name}, and the value holds `${{`, which agents take for a variable.",
+            field="value",
+            hint="Set another value.",
+        )
 
 
 async def _remake(tx: Transaction, tenant: Tenant) -> Tenant:
