@@ -239,3 +239,15 @@ async def test_a_token_without_the_scope_sees_nothing(bench: Bench) -> None:
     ann = await person(bench, "other", tenants={"alice": TenantRole.VIEWER})
     async with bench.client(await token_of(bench, ann)) as api:
         assert (await api.get("/v1/tenants/alice/integrations")).status_code == 403
+
+
+async def test_a_form_that_no_page_of_ours_sends_begins_nothing(bench: Bench) -> None:
+    async with browser(bench) as ann:
+        for body in (
+            "&".join(f"x{number}=1" for number in range(50)),
+            "tenant=alice&integration=google&" + "x" * 100_000,
+        ):
+            form = {**OWN, "Content-Type": "application/x-www-form-urlencoded"}
+            answer = await ann.post("/integrations/connect", content=body, headers=form)
+            assert 400 <= answer.status_code < 500, answer.text
+    assert await standing(bench) == "disconnected"

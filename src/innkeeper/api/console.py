@@ -25,6 +25,7 @@ from innkeeper.problems import status_of, title_of
 router = APIRouter(include_in_schema=False)
 Then = Annotated[str, Query(max_length=3000)]
 FORM_MAX = 16_384
+FIELDS_MAX = 10
 _WRONG = "That mail and password don't go together."
 
 
@@ -143,7 +144,11 @@ async def form_of(request: Request) -> dict[str, str]:
     body = await request.body()
     if len(body) > FORM_MAX:
         return {}
-    return {name: values[0] for name, values in parse_qs(body.decode("utf-8", "replace"), max_num_fields=10).items()}
+    try:
+        filled_in = parse_qs(body.decode("utf-8", "replace"), max_num_fields=FIELDS_MAX)
+    except ValueError:  # no page of ours has so many
+        return {}
+    return {name: values[0] for name, values in filled_in.items()}
 
 
 def _visitor(request: Request) -> Visitor:
