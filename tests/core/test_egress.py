@@ -45,6 +45,8 @@ from tests.support.links import LINKS
         ("*.example.com", "example.com.evil.net", False),
         ("*.example.com", "", False),
         ("*.example.com", r"evil\046example.com", False),
+        ("*.example.com", r"foo.bar\.example.com", False),
+        ("*.example.com", r"\001.example.com", False),
         ("api.example.com", "api.example.com.", False),
     ],
 )

@@ -128,6 +128,14 @@ async def test_who_learns_may_ask_for_all_but_everything(kind: str, rcode: dns.r
     assert await said(Bench(LEARN), "api.example.com", kind) == (rcode, [])
 
 
+async def test_a_name_that_would_be_listed_if_it_were_cut_off_is_refused() -> None:
+    bench = Bench(ENFORCE, "*.example.com")
+    escaped = r"\001" * 60 + "x"  # 253 letters up to the end of `.example.com`
+    assert await said(bench, f"{escaped}.example.com.attacker.net") == (dns.rcode.NXDOMAIN, [])
+    assert (bench.zone.asked, bench.ways_out.reachable) == ([], {})
+    assert [(name[-12:], len(name) <= 253, refused) for name, refused in bench.noted] == [("attacker.net", True, True)]
+
+
 async def test_texts_of_listed_names_pass_and_open_nothing() -> None:
     bench = Bench(ENFORCE, "api.example.com")
     assert await said(bench, "api.example.com", "TXT") == (dns.rcode.NOERROR, ['"hello"'])

@@ -36,6 +36,11 @@ def test_a_question_is_read() -> None:
     assert wire.read(question("a\\.b.example.com")).name == "a\\.b.example.com", "a dot within a label is no boundary"
 
 
+def test_a_name_that_escapes_make_long_is_read_to_its_end() -> None:
+    name = r"\001" * 60 + "x.example.com.attacker.net"
+    assert wire.read(question(name)).name == name
+
+
 @given(st.binary(max_size=600))
 def test_whatever_comes_is_a_question_or_unreadable(packet: bytes) -> None:
     with contextlib.suppress(wire.Unreadable):

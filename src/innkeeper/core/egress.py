@@ -35,7 +35,12 @@ class AskedName:
 
 
 def allows(names: Iterable[str], asked: str) -> bool:
-    """Whether a list lets the name pass: `example.com` itself alone, `*.example.com` all that lies below it."""
+    """Whether a list lets the name pass: `example.com` itself alone, `*.example.com` all that lies below it.
+
+    A name with anything escaped in it never passes: its dots need not be boundaries.
+    """
+    if "\\" in asked:
+        return False
     return any(asked.endswith(name[1:]) if name.startswith("*.") else asked == name for name in names)
 
 

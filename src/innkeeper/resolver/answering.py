@@ -24,6 +24,8 @@ log = structlog.get_logger("innkeeper.resolver")
 
 SILENT_S = 60.0
 """After a failure was logged, others aren't for so long: they are counted."""
+NOTED_MAX = 253
+"""Of a longer name, which only one with escapes can be, its end is written down: that says whose it is."""
 FindTenant = Callable[[str], Tenant | None]
 """The tenant at an address, as it is now."""
 Note = Callable[[Tenant, str, bool], None]
@@ -84,7 +86,7 @@ class NameServer:
     async def _respond(self, tenant: Tenant, address: str, query: wire.Query) -> Message:
         enforced = tenant.spec.uses.egress.mode is EgressMode.ENFORCE
         allowed = may_reach(tenant, query.name)
-        self._note(tenant, query.name, not allowed)
+        self._note(tenant, query.name[-NOTED_MAX:], not allowed)
         if not allowed:
             self._count(Outcome.REFUSED)
             return wire.refusal(query, dns.rcode.NXDOMAIN, blocked=True)

@@ -28,7 +28,6 @@ TTL_MAX = 900
 """In seconds, in `enforce`: an address stays open for longer than that, so nobody uses one that is shut again."""
 ADDRESSES_MAX = 64
 """So many of an answer's addresses are passed on."""
-NAME_MAX = 253
 
 PASSED = frozenset(
     {
@@ -50,7 +49,8 @@ class Query:
 
     message: dns.message.QueryMessage
     name: str
-    """As it is compared and written down: lower case, no final dot, escaped (RFC 4343)."""
+    """As it is compared: lower case, no final dot, escaped (RFC 4343), which makes it four times as long at most; and
+    whole, for its end says whose it is."""
     kind: RdataType
 
 
@@ -78,7 +78,7 @@ def read(wire: bytes) -> Query:
         raise Unreadable(_bare(wire, dns.rcode.REFUSED))
     if message.edns > 0:
         raise Unreadable(_bare(wire, dns.rcode.FORMERR))
-    return Query(message=message, name=name[:NAME_MAX], kind=question.rdtype)
+    return Query(message=message, name=name, kind=question.rdtype)
 
 
 def _bare(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
