@@ -17,6 +17,7 @@ from innkeeper.broker.keys import Key
 from innkeeper.broker.metering import Meter, Tokens, Usage
 from innkeeper.broker.providers import Providers
 from innkeeper.broker.redaction import Redactor, redact
+from innkeeper.broker.unpacking import coding_of, unpacked
 from innkeeper.core.errors import Problem
 from innkeeper.core.uses import ProviderKind, ProviderSpec
 
@@ -128,14 +129,14 @@ class _ApiAnswer:
     def __init__(self, response: httpx2.Response, secrets: list[str], spec: ProviderSpec, name: str) -> None:
         self.response = response
         self.name = name
+        self._coding = coding_of(response)
         self._secrets = secrets
         self._spec = spec
 
     @property
     def headers(self) -> Headers:
         """Those that are passed on."""
-        decoded = self.response.headers.get("content-encoding", "identity") != "identity"
-        pairs = list(passed_on(self.response.headers.raw, decoded=decoded))
+        pairs = list(passed_on(self.response.headers.raw, decoded=bool(self._coding)))
         if location := self.response.headers.get("location"):
             inner = inner_location(location, str(self.response.url), self._spec, self.name)
             pairs += [("location", inner)] if inner is not None else []
@@ -145,9 +146,10 @@ class _ApiAnswer:
         """The body as it comes; raises Problem where it breaks off."""
         redactor = Redactor(*self._secrets)
         with translated(self.name):
-            async for chunk in self.response.aiter_bytes():
-                if passed := redactor.feed(chunk):
-                    yield passed
+            async with aclosing(unpacked(self.response, self._coding)) as pieces:
+                async for piece in pieces:
+                    if passed := redactor.feed(piece):
+                        yield passed
         if rest := redactor.rest():
             yield rest
 

@@ -20,6 +20,7 @@ from innkeeper.broker.problems import DestinationRefused, ProviderFault, Provide
 from innkeeper.broker.provider import Provider
 from innkeeper.broker.redaction import Redactor, redact, redact_keys
 from innkeeper.broker.refusals import error_body
+from innkeeper.broker.unpacking import coding_of, unpacked
 from innkeeper.broker.upstream import Answer, Reply, Stream
 from innkeeper.core.errors import Invalid
 
@@ -154,8 +155,9 @@ class HttpUpstream:
     async def _chunks(self, response: httpx2.Response, secrets: Sequence[str]) -> AsyncGenerator[bytes, None]:
         redactor = Redactor(*secrets)
         with translated(self.name):
-            async for chunk in response.aiter_bytes():
-                yield redactor.feed(chunk)
+            async with aclosing(unpacked(response, coding_of(response))) as chunks:
+                async for chunk in chunks:
+                    yield redactor.feed(chunk)
         yield redactor.rest()
 
 
