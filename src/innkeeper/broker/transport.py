@@ -5,13 +5,15 @@ Every connection goes to an address that the guard has judged.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 import aiohttp
 import httpx2
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from innkeeper.broker.addresses import literal
@@ -22,6 +24,8 @@ _KEPT_OPEN_S = 15.0
 _UNTOUCHED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """What aiohttp would add by itself."""
 _PORTS = {"http": 80, "https": 443}
+_PIECE = 256 * 1024
+"""What is smaller goes to the kernel and to aiohttp's buffer, whether or not the other side takes it."""
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
@@ -37,14 +41,14 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if address := literal(host):  # aiohttp asks no resolver for it
             self._guard.judge(host, port, [address])
         headers = [
-            (name.decode("ascii"), value.decode("latin-1"))
+            (name.decode("ascii"), _text(value))
             for name, value in request.headers.raw
             if name.lower() != b"transfer-encoding"
         ]
         with _translated():
             response = await self._opened().request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                URL(str(request.url.copy_with(userinfo=b"")), encoded=True),  # httpx2 has made a header of it
                 headers=headers,
                 data=await _body(request),
                 allow_redirects=False,
@@ -119,10 +123,34 @@ class _Body(httpx2.AsyncByteStream):
         self._response.close()
 
 
-async def _body(request: httpx2.Request) -> bytes | httpx2.AsyncByteStream | None:
+class _Large(BytesPayload):
+    """A body that is sent in pieces: whoever takes none of it for a while is given up, which aiohttp doesn't do."""
+
+    def __init__(self, body: bytes, patience_s: float | None) -> None:
+        super().__init__(body)
+        self._body = body
+        self._patience_s = patience_s
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Send it; raises TimeoutError."""
+        for at in range(0, len(self._body), _PIECE):
+            async with asyncio.timeout(self._patience_s):
+                await writer.write(self._body[at : at + _PIECE])
+
+
+async def _body(request: httpx2.Request) -> bytes | BytesPayload | httpx2.AsyncByteStream | None:
     if isinstance(request.stream, httpx2.AsyncByteStream) and not isinstance(request.stream, httpx2.ByteStream):
         return request.stream
-    return await request.aread() or None
+    body: bytes = await request.aread()
+    return _Large(body, request.extensions.get("timeout", {}).get("write")) if len(body) > _PIECE else body or None
+
+
+def _text(value: bytes) -> str:
+    """As aiohttp wants a header's value, which it sends as UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _timeout(request: httpx2.Request) -> aiohttp.ClientTimeout:
@@ -138,6 +166,8 @@ def _translated() -> Iterator[None]:
         raise httpx2.ConnectTimeout("the connection isn't made in time") from error
     except aiohttp.ServerTimeoutError as error:
         raise httpx2.ReadTimeout("nothing came in time") from error
+    except TimeoutError as error:
+        raise httpx2.WriteTimeout("nothing was taken in time") from error
     except (aiohttp.ClientConnectorError, aiohttp.ClientSSLError) as error:
         raise httpx2.ConnectError(str(error)) from error
     except aiohttp.InvalidURL as error:  # such as 127.1, which some would read as an address
