@@ -132,7 +132,7 @@ async def test_endless_answer_is_cut(openai_house: House, fake: FakeProvider) ->
     fake.script = says(*[b" " * 2**20] * 40, content_type="application/json")
     answer = await openai_house.client().post(CHAT, json=chat())
     assert answer.status_code == 502
-    assert answer.json()["error"]["code"] == "provider_fault"
+    assert answer.json()["error"]["code"] == "provider_answer_too_large"
 
 
 async def test_compressed_answer_arrives_readable(openai_house: House, fake: FakeProvider) -> None:

@@ -73,10 +73,11 @@ def test_other_codings_and_more_than_one_are_faults(coding: str) -> None:
 
 
 async def test_a_model_that_answers_a_bomb_is_cut_off(openai_house: House, fake: FakeProvider) -> None:
-    for packed, coding in ((bomb(), "gzip"), (gzip.compress(bomb()), "gzip, gzip")):
+    bombs = {"gzip": (bomb(), "provider_answer_too_large"), "gzip, gzip": (gzip.compress(bomb()), "provider_fault")}
+    for coding, (packed, code) in bombs.items():
         fake.script = says(packed, content_type="application/json", content_encoding=coding)
         said = await openai_house.client().post(CHAT, json=chat())
-        assert (said.status_code, said.json()["error"]["code"]) == (502, "provider_fault")
+        assert (said.status_code, said.json()["error"]["code"]) == (502, code)
 
 
 async def test_an_api_that_answers_a_bomb_in_a_bomb_is_refused(provider: tuple[FakeProvider, str]) -> None:

@@ -15,7 +15,7 @@ from innkeeper.broker.callers import Caller
 from innkeeper.broker.calls import Call, Endpoint
 from innkeeper.broker.estimates import Estimate, estimate_of
 from innkeeper.broker.metering import Reading
-from innkeeper.broker.problems import ProviderTimeout
+from innkeeper.broker.problems import ProviderAnswerTooLarge, ProviderTimeout
 from innkeeper.core.accounts import Reservation
 from innkeeper.core.budget_errors import RateLimited
 from innkeeper.core.errors import Problem
@@ -65,8 +65,8 @@ class BudgetTill:
             return
         try:
             yield bill
-        except (asyncio.CancelledError, ProviderTimeout) as end:
-            # Whoever hangs up before the answer has had it begun all the same.
+        except (asyncio.CancelledError, ProviderAnswerTooLarge, ProviderTimeout) as end:
+            # Whoever hangs up before the answer, or asks for too much, has had it begun all the same.
             if not isinstance(end.__cause__, _NEVER_SENT):
                 bill.settle()
             raise

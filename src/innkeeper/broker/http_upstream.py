@@ -16,7 +16,13 @@ from innkeeper.broker.calls import Call
 from innkeeper.broker.exchange import JSON, Headers
 from innkeeper.broker.keys import Key
 from innkeeper.broker.metering import json_object
-from innkeeper.broker.problems import DestinationRefused, ProviderFault, ProviderTimeout, ProviderUnreachable
+from innkeeper.broker.problems import (
+    DestinationRefused,
+    ProviderAnswerTooLarge,
+    ProviderFault,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
 from innkeeper.broker.provider import Provider
 from innkeeper.broker.redaction import Redactor, redact, redact_keys
 from innkeeper.broker.refusals import error_body
@@ -138,7 +144,7 @@ class HttpUpstream:
         headers = [(name, value) for name, value in _passed(response, secrets) if name != b"content-type"]
         try:
             text = redact_keys((await self._whole(response, secrets, _ERROR_LIMIT)).decode(errors="replace"))
-        except (ProviderFault, ProviderTimeout, ProviderUnreachable):
+        except (ProviderAnswerTooLarge, ProviderFault, ProviderTimeout, ProviderUnreachable):
             text = ""
         problem = ProviderFault(f"The provider answered {status}.", hint="")
         body = text.encode() if json_object(text.encode()) else error_body(call.dialect, problem, status=status)
@@ -149,7 +155,7 @@ class HttpUpstream:
         async for chunk in self._chunks(response, secrets):
             body += chunk
             if len(body) > limit:
-                raise ProviderFault("The provider's answer is too large.")
+                raise ProviderAnswerTooLarge(f"The provider's answer is larger than {limit // 1024} kB.")
         return bytes(body)
 
     async def _chunks(self, response: httpx2.Response, secrets: Sequence[str]) -> AsyncGenerator[bytes, None]:

@@ -83,6 +83,14 @@ class ProviderFault(Problem):
     default_hint = "The operator should check the provider's base URL."
 
 
+class ProviderAnswerTooLarge(Problem):
+    """The provider answered more than can be passed on; what it did is charged all the same."""
+
+    code = "provider_answer_too_large"
+    kind = Kind.FAILED
+    default_hint = "Ask for less at once: for fewer embeddings in a call, or for a stream."
+
+
 class DestinationRefused(Problem):
     """A name leads to an address that the broker doesn't connect to: private, local, or a cloud's metadata."""
 
