@@ -9,7 +9,15 @@ import pytest
 
 from innkeeper.broker.callers import Caller
 from innkeeper.broker.calls import Dialect, Endpoint, read_call
-from innkeeper.broker.estimates import DOCUMENT_TOKENS, OUTPUT_MAX, OUTPUT_TOKENS, PICTURE_TOKENS, Estimate, estimate_of
+from innkeeper.broker.estimates import (
+    DOCUMENT_TOKENS,
+    KEPT_TOKENS,
+    OUTPUT_MAX,
+    OUTPUT_TOKENS,
+    PICTURE_TOKENS,
+    Estimate,
+    estimate_of,
+)
 
 ALICE = Caller(tenant="alice", tenant_id="id-alice", epoch=1)
 DATA = "A" * 2_000_000
@@ -73,6 +81,13 @@ def test_sound_and_documents() -> None:
         {"type": "input_file", "file_id": "file_1"},
     ):
         assert estimate([named]).input_tokens >= DOCUMENT_TOKENS
+
+
+@pytest.mark.parametrize("kept", ["previous_response_id", "conversation", "prompt"])
+def test_what_the_provider_keeps_of_a_conversation_counts_too(kept: str) -> None:
+    body = json.dumps({"model": "m", "input": "Hi", kept: "id_1"}).encode()
+    assert estimate_of(read_call(ALICE, Endpoint.RESPONSES, Dialect.OPENAI, {}, body)).input_tokens > KEPT_TOKENS
+    assert estimate(**{kept: "id_1"}).input_tokens < 200, "nothing is kept of chat completions"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from innkeeper.broker.calls import Call
+from innkeeper.broker.calls import Call, Endpoint
 from innkeeper.broker.metering import BYTES_A_TOKEN
 
 OUTPUT_TOKENS = 4096
@@ -21,10 +21,12 @@ PICTURE_TOKENS = 5000
 """More than Anthropic and OpenAI count for the largest that they look at."""
 DOCUMENT_TOKENS = 100_000
 """One that is only named: as many pages as Anthropic takes, at a thousand each."""
+KEPT_TOKENS = 100_000
+"""Where the call only names what the provider keeps, such as the conversation so far: nobody here knows its length."""
 SOUND_BYTES_A_TOKEN = 64
 """Of base64: some ten tokens are a second, in which even narrow-band speech has a kilobyte."""
+_KEPT_FIELDS = ("previous_response_id", "conversation", "prompt")
 _OUTPUT_FIELDS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-_SAYS_NOTHING = "/v1/embeddings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +49,11 @@ def estimate_of(call: Call) -> Estimate:
     """What the call may use."""
     attached = [each for name in ("messages", "input") for each in _attachments(call.request.get(name))]
     words = max(0, call.size - sum(each.size for each in attached))
+    kept = call.endpoint is Endpoint.RESPONSES and any(call.request.get(name) for name in _KEPT_FIELDS)
     return Estimate(
-        input_tokens=-(-words // BYTES_A_TOKEN) + sum(each.tokens for each in attached),
+        input_tokens=-(-words // BYTES_A_TOKEN) + sum(each.tokens for each in attached) + KEPT_TOKENS * kept,
         output_tokens=0
-        if call.endpoint.value[1] == _SAYS_NOTHING
+        if call.endpoint is Endpoint.EMBEDDINGS
         else _output_tokens(call.request) * _whole(call.request.get("n"), CHOICES_MAX, 1),
     )
 
