@@ -13,6 +13,7 @@ import httpx2
 import openai
 import pytest
 
+from innkeeper.broker.marks import COMMAS_LIMIT
 from innkeeper.core.budget_errors import PlanMissing, RateLimited
 from innkeeper.core.events import BudgetUsedUp, BudgetWarned
 from innkeeper.core.usage import Amount, Tokens
@@ -173,6 +174,28 @@ async def test_a_provider_that_goes_silent_is_paid_for_the_input(
     async with paid_house(url, purse.till, timeout=impatient) as house:
         assert (await ask(house)).status_code == 504
     assert (await purse.used()).unmeasured == 1
+
+
+async def test_an_answer_that_is_too_large_is_paid_for_all_the_same(
+    house: House, purse: Purse, fake: FakeProvider
+) -> None:
+    purse.may("alice", budget={"day_tokens": 10_000})
+    fake.script = says(*[b" " * 2**20] * 40, content_type="application/json")
+    assert (await ask(house, text="x" * 1000)).status_code == 502
+    used = await purse.used()
+    assert (used.calls, used.unmeasured) == (1, 1)
+    assert 500 <= used.tokens.input < 700
+    assert await stands(purse) == Amount(used.tokens.total, 0)
+
+
+async def test_an_answer_of_too_many_values_passes_unread_and_costs_its_length(
+    house: House, purse: Purse, fake: FakeProvider
+) -> None:
+    answer = b'{"usage":{"input_tokens":1,"output_tokens":1},"x":[' + b"[]," * COMMAS_LIMIT + b"0]}"
+    fake.script = says(answer, content_type="application/json")
+    assert (await ask(house)).content == answer
+    used = await purse.used()
+    assert (used.unmeasured, used.tokens.output) == (1, -(-len(answer) // 2))
 
 
 async def test_an_unknown_model_is_charged_by_the_rule(house: House, purse: Purse) -> None:

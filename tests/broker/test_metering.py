@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from innkeeper.broker.metering import Reading, TenantMeter, Tokens, Total, Usage, usage_payload
+from innkeeper.broker.marks import ANSWERED_COMMAS_LIMIT
+from innkeeper.broker.metering import Reading, TenantMeter, Tokens, Total, Usage, json_object, usage_payload
 from innkeeper.broker.sse import EVENT_LIMIT, Event, EventSplitter
 from tests.support.fake_provider import anthropic_events, openai_events
 
@@ -160,3 +161,14 @@ def test_words_are_heard_in_every_protocol_and_once(event: bytes, tokens: int) -
     reading = Reading()
     reading.hear(event)
     assert reading.heard_tokens == tokens
+
+
+def test_a_large_batch_of_embeddings_is_read() -> None:
+    numbers = ",".join(["0.012345"] * 1536)
+    answer = f'{{"data":[{",".join([f"[{numbers}]"] * 1500)}],"usage":{{"prompt_tokens":9}}}}'.encode()
+    assert (json_object(answer) or {})["usage"] == {"prompt_tokens": 9}
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"0,"])
+def test_too_many_values_are_never_read(unit: bytes) -> None:
+    assert json_object(b'{"x":[' + unit * ANSWERED_COMMAS_LIMIT + b'0],"usage":{}}') is None

@@ -10,6 +10,7 @@ import pytest
 
 from innkeeper.broker.admission import CALLS_LIMIT
 from innkeeper.broker.exchange import BODY_LIMIT
+from innkeeper.broker.marks import COMMAS_LIMIT
 from tests.broker.house import BOB, CHAT, MESSAGES, TOKENS, House, chat, message, until
 from tests.support.fake_provider import FakeProvider, Hanging
 
@@ -82,6 +83,14 @@ async def test_body_over_the_limit_is_refused_with_and_without_a_length(
     assert (await client.post(MESSAGES, content=b" " * (BODY_LIMIT + 1))).json()["error"]["type"] == "request_too_large"
     assert fake.asked == []
     assert (await client.post(CHAT, json=chat())).status_code == 200
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"0,"])
+async def test_a_body_of_too_many_values_isnt_read(openai_house: House, fake: FakeProvider, unit: bytes) -> None:
+    body = b'{"model":"default","messages":[' + unit * COMMAS_LIMIT + b"0]}"
+    answer = await openai_house.client().post(CHAT, content=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+    assert fake.asked == []
 
 
 async def test_large_body_passes_whole(openai_house: House, fake: FakeProvider) -> None:

@@ -12,6 +12,7 @@ import mcp_types as types
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from innkeeper.broker.marks import COMMAS_LIMIT
 from innkeeper.broker.mcp import carrier, line, source
 from innkeeper.broker.mcp.catalogue import OFFERED_MAX
 from innkeeper.core import tool_trail
@@ -456,3 +457,10 @@ def tools_of(*names: str, **more: Any) -> Any:
             await welcome(reply)
 
     return script
+
+
+async def test_a_request_of_too_many_values_isnt_read(house: ToolHouse) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"x":['
+    async with house.http() as http:
+        answer = await http.post("/mcp", content=body + b"[]," * COMMAS_LIMIT + b"0]}}}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")

@@ -9,8 +9,9 @@ from enum import Enum, StrEnum
 from typing import Any
 
 from innkeeper.broker.callers import Caller
+from innkeeper.broker.marks import COMMAS_LIMIT, is_readable
 from innkeeper.broker.problems import UnknownEndpoint
-from innkeeper.core.errors import Invalid
+from innkeeper.core.errors import Invalid, TooLarge
 
 MODEL_ALIAS = "default"
 """What agents ask for when they leave the choice of model to the operator."""
@@ -90,7 +91,9 @@ class Call:
 
 
 def read_call(caller: Caller, endpoint: Endpoint, dialect: Dialect, headers: Mapping[str, str], body: bytes) -> Call:
-    """The call in a request's body, or Invalid."""
+    """The call in a request's body, or Invalid; TooLarge where it holds more values than are read."""
+    if not is_readable(body):
+        raise TooLarge("The body holds too many values.", hint=f"Send at most {COMMAS_LIMIT} in one call.")
     try:
         request = json.loads(body)
     except (ValueError, RecursionError) as error:

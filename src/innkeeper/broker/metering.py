@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from innkeeper.broker.marks import ANSWERED_COMMAS_LIMIT, is_readable
 from innkeeper.broker.sse import Event
 from innkeeper.core.usage import Tokens as Tokens
 
@@ -177,7 +178,9 @@ def usage_payload(event: Event) -> Mapping[str, Any] | None:
 
 
 def json_object(text: bytes) -> Mapping[str, Any] | None:
-    """The JSON object that the text is, if it is one."""
+    """The JSON object that the text is, if it is one, and no larger than is read."""
+    if not is_readable(text, commas=ANSWERED_COMMAS_LIMIT):
+        return None
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -17,9 +17,10 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from innkeeper.broker.exchange import BODY_LIMIT, Exchange
+from innkeeper.broker.marks import COMMAS_LIMIT, is_readable
 from innkeeper.broker.mcp.carrier import CALL_S
 from innkeeper.broker.mcp.toolbox import Toolbox
-from innkeeper.core.errors import Problem
+from innkeeper.core.errors import Problem, TooLarge
 from innkeeper.core.tenant import Tenant
 
 _PROGRESS_EVERY_S = 0.5
@@ -38,7 +39,10 @@ class Endpoint:
 
     async def serve(self, tenant: Tenant, exchange: Exchange, knock: Callable[[], None]) -> None:
         """Answer one request of the tenant's agent. `knock` lets a call of a tool pass, or raises a Problem."""
-        scope, receive, send = exchange.handed_on(await exchange.body())
+        body = await exchange.body()
+        if not is_readable(body):
+            raise TooLarge("The body holds too many values.", hint=f"Send at most {COMMAS_LIMIT} in one call.")
+        scope, receive, send = exchange.handed_on(body)
         # Neither Host nor Origin is judged: who has the tenant's token at the tenant's address is no page in a browser.
         manager = StreamableHTTPSessionManager(
             self._server(tenant, knock), stateless=True, max_request_body_size=BODY_LIMIT
