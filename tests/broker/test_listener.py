@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import httpx2
 import pytest
 
 from innkeeper.broker.demo import DemoModel
+from innkeeper.broker.listener import CONNECTIONS_EACH
 from innkeeper.broker.problems import BrokerListenFailed
 from innkeeper.core.errors import PortTaken
-from tests.broker.house import ALICE, MESSAGES, House, house_with, message, until
+from tests.broker.house import ALICE, BOB, MESSAGES, House, house_with, message, until
 from tests.support.fake_provider import FakeProvider, Gated
 
 FIRST, SECOND = "127.0.0.1", "127.0.1.1"
@@ -122,3 +124,16 @@ async def test_forwarded_headers_and_websockets_change_nothing() -> None:
         answer = await client.get("/v1/models", headers={**upgrade, "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA=="})
         assert answer.status_code == 401
         assert "server" not in answer.headers
+
+
+async def test_one_tenant_cant_have_all_connections(demo_house: House) -> None:
+    port = int(demo_house.url.rpartition(":")[2])
+    opened = [await asyncio.open_connection(FIRST, port, local_addr=(BOB, 0)) for _ in range(CONNECTIONS_EACH)]
+    one_more, writer = await asyncio.open_connection(FIRST, port, local_addr=(BOB, 0))
+    with suppress(ConnectionResetError):
+        assert await one_more.read() == b""
+    assert (await demo_house.client(ALICE).get("/v1/models")).status_code == 200, "others aren't touched"
+    for _, each in [*opened, (one_more, writer)]:
+        each.close()
+    await until(lambda: not demo_house.listeners.connections_of(BOB))
+    assert (await demo_house.client(BOB).get("/v1/models")).status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -21,6 +22,9 @@ _FREEBIND = getattr(socket, "IP_FREEBIND", 15)  # Linux's number; Python knows t
 _BACKLOG = 1024
 _HEAD_LIMIT = 64 * 1024
 _KEEP_ALIVE_S = 75
+CONNECTIONS_EACH = 512
+"""Of one address: four times the calls that a tenant may have under way. One more is closed unread, for each takes a
+file descriptor and some twenty kilobytes of what all share."""
 
 
 class BrokerListeners:
@@ -50,12 +54,17 @@ class BrokerListeners:
         self._config.load()
         self._state = ServerState()
         self._servers: dict[str, asyncio.Server] = {}
+        self._connections: Counter[str] = Counter()
         self._changing = asyncio.Lock()
 
     @property
     def addresses(self) -> Sequence[str]:
         """Where it listens now."""
         return sorted(self._servers)
+
+    def connections_of(self, peer: str) -> int:
+        """How many the address has open."""
+        return self._connections[peer]
 
     async def listen_on(self, addresses: Sequence[str]) -> None:
         """Listen on exactly these; streams on all others go on. PortTaken, after all that could be done is done."""
@@ -105,7 +114,42 @@ class BrokerListeners:
 
     def _protocol(self) -> asyncio.Protocol:
         state: dict[str, Any] = {}
-        return H11Protocol(config=self._config, server_state=self._state, app_state=state)
+        protocol = _Connection(config=self._config, server_state=self._state, app_state=state)
+        protocol.share(self._connections)
+        return protocol
+
+
+class _Connection(H11Protocol):
+    """One of those that its peer may have."""
+
+    def share(self, connections: Counter[str]) -> None:
+        """Be counted there."""
+        self._connections = connections
+        self._peer: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Serve it, unless there are too many."""
+        peer = str((transport.get_extra_info("peername") or ("",))[0])
+        if self._connections[peer] >= CONNECTIONS_EACH:
+            transport.abort()
+            return
+        self._connections[peer] += 1
+        self._peer = peer
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another."""
+        if self._peer is None:
+            return
+        self._connections[self._peer] -= 1
+        if not self._connections[self._peer]:
+            del self._connections[self._peer]
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read nothing of those that are too many."""
+        if self._peer is not None:
+            super().data_received(data)
 
 
 def _bound(address: str, port: int) -> socket.socket:
