@@ -85,6 +85,24 @@ async def test_body_over_the_limit_is_refused_with_and_without_a_length(
     assert (await client.post(CHAT, json=chat())).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("path", "field", "value"),
+    [
+        ("/v1/responses", "background", True),
+        (CHAT, "models", ["dear-1"]),
+        (CHAT, "fallbacks", [{"model": "dear-1"}]),
+        ("/v1/responses", "models", ["dear-1"]),
+    ],
+)
+async def test_what_would_pass_by_the_allowed_models_or_the_budget_is_refused(
+    openai_house: House, fake: FakeProvider, path: str, field: str, value: object
+) -> None:
+    answer = await openai_house.client().post(path, json=chat(**{field: value}))
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+    assert fake.asked == []
+    assert (await openai_house.client().post(path, json=chat(**{field: None}))).status_code == 200
+
+
 @pytest.mark.parametrize("unit", [b"[],", b"{},", b"0,"])
 async def test_a_body_of_too_many_values_isnt_read(openai_house: House, fake: FakeProvider, unit: bytes) -> None:
     body = b'{"model":"default","messages":[' + unit * COMMAS_LIMIT + b"0]}"

@@ -18,6 +18,8 @@ MODEL_ALIAS = "default"
 
 _CARRIED = ("anthropic-version", "anthropic-beta")
 """The only headers of an agent's call that reach a provider."""
+_OTHER_MODELS = ("models", "fallbacks")
+"""Where routers such as OpenRouter and LiteLLM look for models that may answer in place of the one that is named."""
 
 
 class Dialect(StrEnum):
@@ -105,6 +107,13 @@ def read_call(caller: Caller, endpoint: Endpoint, dialect: Dialect, headers: Map
         raise Invalid("`model` is missing.", hint=f"Name a model; `{MODEL_ALIAS}` is the operator's.", field="model")
     if endpoint is Endpoint.RESPONSES and request.get("background"):
         raise Invalid("`background` isn't served: what it used would come after the answer.", field="background")
+    for field in _OTHER_MODELS:
+        if request.get(field):
+            raise Invalid(
+                f"`{field}` isn't served: a call is allowed, and paid for, by the one model that it names.",
+                hint=f"Leave `{field}` out, and make another call where one fails.",
+                field=field,
+            )
     carried = {name: headers[name] for name in _CARRIED if name in headers}
     if not all(value.isascii() for value in carried.values()):
         raise Invalid(f"{' and '.join(carried)} must be ASCII.")
