@@ -194,7 +194,7 @@ def _url(url: str, field: str) -> str:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
-    if not good or not url.isascii() or not url.isprintable() or " " in url or parts.username or parts.fragment:
+    if not good or not url.isascii() or not url.isprintable() or " " in url or "@" in parts.netloc or parts.fragment:
         raise InvalidSpec(
             f"{field.rpartition('.')[2]} isn't an address.", field=field, hint="Like `https://api.example.com/v1`."
         )
