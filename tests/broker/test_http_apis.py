@@ -18,7 +18,7 @@ from innkeeper.core.uses_reading import provider_of
 from tests.broker.house import ALICE, BOB, HERE, TOKENS, House, caller, house_with, providers_with, until
 from tests.support.fake_provider import FakeProvider, Hanging, Reply, fake_provider, redirects, refuses, says
 from tests.support.secrets import NamedSecrets
-from tests.support.serving import free_port
+from tests.support.serving import free_port, listening
 
 SECRET, SPARE = "weather-key-0123456789", "weather-spare-0123456789"
 ALICES = TOKENS["id-alice"]
@@ -292,6 +292,8 @@ async def test_a_large_answer_streams_through(provider: tuple[FakeProvider, str]
         ("http://10.0.0.7/", None),
         ("https://other.example/api/x", None),
         ("//other.example/api/x", None),
+        ("/api/Trømsø 中?q=中", "/http/weather/Tr%C3%B8ms%C3%B8%20%E4%B8%AD?q=%E4%B8%AD"),
+        ("/api/%e4%20?q=%2F", "/http/weather/%e4%20?q=%2F"),
         ("http://{host}:1/api/x", None),
         ("http://[::1/", None),
         ("http://a:b/", None),
@@ -315,6 +317,17 @@ async def test_an_answer_that_breaks_is_broken_for_the_agent(provider: tuple[Fak
         with pytest.raises(httpx2.RemoteProtocolError):
             await house.client().get("/http/weather/x")
         await until(lambda: not house.broker.in_flight("alice"))
+
+
+@pytest.mark.parametrize("status", [101, 199, 600, 999])
+async def test_a_status_that_is_none_is_a_fault(status: int) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Well\r\ncontent-length: 0\r\n\r\n" % status)
+
+    async with listening(answers) as port, api_house(f"http://{HERE}:{port}") as house:
+        answer = await house.client().get("/http/weather/x")
+    assert answer.status_code == 502
 
 
 async def test_an_api_that_is_down() -> None:

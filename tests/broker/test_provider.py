@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import logging
@@ -17,7 +18,7 @@ from innkeeper.broker.openai import OpenAI
 from innkeeper.broker.outbound import outbound_client
 from tests.broker.house import CHAT, KEY, MESSAGES, TOKENS, House, chat, house_with, message, upstream_to
 from tests.support.fake_provider import FakeProvider, Hanging, redirects, refuses, says
-from tests.support.serving import free_port
+from tests.support.serving import free_port, listening
 
 COUNT = f"{MESSAGES}/count_tokens"
 
@@ -126,6 +127,21 @@ async def test_what_is_no_answer_becomes_an_error(anthropic_house: House, fake: 
         assert "location" not in answer.headers
         assert b"169.254" not in answer.content
     assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize("status", [101, 600, 999])
+async def test_a_status_that_is_none_is_a_fault(status: int) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Well\r\ncontent-length: 0\r\n\r\n" % status)
+
+    async with (
+        listening(answers) as port,
+        upstream_to(OpenAI(base_url=f"http://127.0.0.1:{port}/v1"), "k1", "k2") as upstream,
+        house_with(upstream) as house,
+    ):
+        answer = await house.client().post(CHAT, json=chat())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_fault")
 
 
 async def test_endless_answer_is_cut(openai_house: House, fake: FakeProvider) -> None:

@@ -97,10 +97,10 @@ async def test_body_over_the_limit_is_refused_with_and_without_a_length(
 async def test_what_would_pass_by_the_allowed_models_or_the_budget_is_refused(
     openai_house: House, fake: FakeProvider, path: str, field: str, value: object
 ) -> None:
-    answer = await openai_house.client().post(path, json=chat(**{field: value}))
+    answer = await openai_house.client().post(path, json={**chat(), field: value})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
     assert fake.asked == []
-    assert (await openai_house.client().post(path, json=chat(**{field: None}))).status_code == 200
+    assert (await openai_house.client().post(path, json={**chat(), field: None})).status_code == 200
 
 
 @pytest.mark.parametrize("unit", [b"[],", b"{},", b"0,"])

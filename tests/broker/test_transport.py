@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
 
 from innkeeper.broker.outbound import outbound_client
 from tests.broker.house import HERE
+from tests.support.serving import listening
 
 LARGE = 16 * 1024 * 1024
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def listening(script: Script) -> AsyncIterator[int]:
-    """The port of a server that does this with each connection."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await script(reader, writer)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, HERE, 0, limit=2**16)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 async def sent_by(path: str = "", user: str = "", **request: object) -> bytes:

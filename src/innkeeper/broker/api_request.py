@@ -104,7 +104,8 @@ def inner_location(location: str, asked: str, spec: ProviderSpec, provider: str)
     if not inside or not (target.path or "/").startswith(f"{root}/"):
         return None
     rest = (target.path or "/").removeprefix(root)
-    return f"{PREFIX.decode()}{provider}{rest}" + (f"?{target.query}" if target.query else "")
+    inner = f"{PREFIX.decode()}{provider}{rest}" + (f"?{target.query}" if target.query else "")
+    return quote(inner, safe=f"{_SAFE}%?")  # what isn't ASCII can't stand in a header
 
 
 def _decoded(raw: str) -> str:

@@ -11,7 +11,7 @@ import structlog
 from innkeeper.broker.api_request import ApiRequest, inner_location, passed_on, read_request
 from innkeeper.broker.callers import Caller
 from innkeeper.broker.exchange import Exchange, Headers
-from innkeeper.broker.http_upstream import retry_after_s, translated
+from innkeeper.broker.http_upstream import check_status, retry_after_s, translated
 from innkeeper.broker.injection import Credential, credential
 from innkeeper.broker.keys import Key
 from innkeeper.broker.metering import Meter, Tokens, Usage
@@ -107,6 +107,7 @@ class _ApiCall:
                 put_on = credential(self._spec.inject, key.value)
                 secrets.extend(put_on.secrets)
                 async with aclosing(await self._sent(put_on)) as response:
+                    check_status(response)
                     key = await _next(keys, key, response)
                     if key is None:
                         yield _ApiAnswer(response, secrets, self._spec, self.request.provider)

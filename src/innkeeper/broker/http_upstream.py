@@ -90,6 +90,7 @@ class HttpUpstream:
                 with translated(self.name):
                     response = await self._send(self._request(call, key.value))
                 try:
+                    check_status(response)
                     if not _asks_for_another_key(response):
                         key.taken()
                         yield await self._read(call, response, secrets)
@@ -179,6 +180,12 @@ def translated(provider: str) -> Iterator[None]:
         raise ProviderTimeout(f"The provider ({provider}) went silent.") from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ProviderUnreachable(f"The connection to the provider ({provider}) failed.") from error
+
+
+def check_status(response: httpx2.Response) -> None:
+    """Raise ProviderFault for a status that no answer to a request has: 101 without being asked, or 999."""
+    if not 200 <= response.status_code < 600:
+        raise ProviderFault(f"The provider answered with the status {response.status_code}, which is none.")
 
 
 def retry_after_s(response: httpx2.Response) -> float | None:
