@@ -23,6 +23,7 @@ BAD_BODIES = [
     b"{}",
     b'{"model":7}',
     b'{"model":""}',
+    b'{"model":"' + b"m" * 301 + b'"}',
     b'{"model":"default","x":NaN}',
     b'{"model":"default","x":1e999}',
     b'{"model":"default","x":' + b"9" * 5000 + b"}",

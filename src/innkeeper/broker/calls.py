@@ -16,6 +16,9 @@ from innkeeper.core.errors import Invalid, TooLarge
 MODEL_ALIAS = "default"
 """What agents ask for when they leave the choice of model to the operator."""
 
+MODEL_MAX = 300
+"""Letters of a model's name: some are kept in memory, to be logged once each."""
+
 _CARRIED = ("anthropic-version", "anthropic-beta")
 """The only headers of an agent's call that reach a provider."""
 _OTHER_MODELS = ("models", "fallbacks")
@@ -105,6 +108,8 @@ def read_call(caller: Caller, endpoint: Endpoint, dialect: Dialect, headers: Map
     model = request.get("model")
     if not isinstance(model, str) or not model:
         raise Invalid("`model` is missing.", hint=f"Name a model; `{MODEL_ALIAS}` is the operator's.", field="model")
+    if len(model) > MODEL_MAX:
+        raise Invalid(f"`model` is longer than {MODEL_MAX} letters.", hint="Name a model.", field="model")
     if endpoint is Endpoint.RESPONSES and request.get("background"):
         raise Invalid("`background` isn't served: what it used would come after the answer.", field="background")
     for field in _OTHER_MODELS:
