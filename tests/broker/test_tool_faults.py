@@ -86,6 +86,26 @@ async def test_a_list_without_an_end_is_cut(house: ToolHouse, rogue: tuple[FakeP
     assert not (await seen(house))["docs"].whole
 
 
+async def test_a_list_of_heavy_pages_is_cut(house: ToolHouse, rogue: tuple[FakeProvider, str]) -> None:
+    there, url = rogue
+    pages = 0
+
+    async def heavy(reply: Reply) -> None:
+        nonlocal pages
+        match reply.asked.body.get("method"):
+            case "tools/list":
+                pages += 1
+                tool = {"name": f"t{pages}", "inputSchema": {"type": "object"}, "description": "x" * 2**20}
+                await answer(reply, {"tools": [tool], "nextCursor": str(pages)})
+            case _:
+                await welcome(reply)
+
+    there.script = heavy
+    house.give("alice", docs=McpServer(url=url))
+    assert not (await seen(house))["docs"].whole
+    assert pages == line.LISTED_BYTES // 2**20
+
+
 async def test_of_two_tools_of_one_name_one_is_offered(house: ToolHouse, server: tuple[ToolServer, str]) -> None:
     there, url = server
     there.names = ["echo", "other", "echo"]

@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.dispatcher import ProgressFnT
 from pydantic import TypeAdapter, ValidationError
 
-from innkeeper.broker.mcp.carrier import Carrier
+from innkeeper.broker.mcp.carrier import ANSWER_LIMIT, Carrier
 from innkeeper.broker.mcp.credentials import Credentials
 from innkeeper.broker.mcp.problems import (
     ToolServerFault,
@@ -33,6 +33,8 @@ IDLE_S = 300.0
 LISTED_MAX = 10_000
 """Tools that are read of one server; of the pages that come after so many nothing is known."""
 PAGES_MAX = 100
+LISTED_BYTES = ANSWER_LIMIT
+"""Of all pages together: what was read is kept, of every tenant's every server."""
 _WORDS_MAX = 2000
 _VERSION = version("innkeeper")
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
@@ -74,12 +76,14 @@ class Line:
         """All pages of the server's tools, as far as they are read."""
         tools: list[types.Tool] = []
         cursor: str | None = None
+        size = 0
         for _ in range(PAGES_MAX):
             params = types.PaginatedRequestParams(cursor=cursor) if cursor else None
             page = await self._ask(lambda session, params=params: session.list_tools(params=params))  # type: ignore[misc]
             tools += page.tools
             cursor = page.next_cursor
-            if not cursor or len(tools) >= LISTED_MAX:
+            size += sum(len(tool.model_dump_json()) for tool in page.tools) if cursor else 0
+            if not cursor or len(tools) >= LISTED_MAX or size >= LISTED_BYTES:
                 break
         return Listed(tools=tuple(tools[:LISTED_MAX]), whole=not cursor and len(tools) <= LISTED_MAX)
 
