@@ -55,8 +55,8 @@ async def measure(*, quick: bool) -> Area:
                 rows += _rows(target.name, at_once, found[target.name], found[provider.name])
     return Area(
         name="broker",
-        how="Chat completions of 20 words, one every 20 ms, all on this host: so many streams at once, each beside the "
-        "same percentile of the provider itself.",
+        how="Chat completions of 20 words, one every 20 ms, all on this host: so many streams at once, begun at times "
+        "of their own; each percentile beside the same of the provider itself.",
         rows=rows,
         missing=missing,
     )

@@ -7,8 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from random import Random
 from time import perf_counter
 
+SPREAD_S, PAUSE_S = 0.4, 0.02
+_CHANCE = Random(20)
 _BODY = json.dumps({"model": "bench", "stream": True, "messages": [{"role": "user", "content": "Say something."}]})
 
 
@@ -44,7 +47,11 @@ class Timed:
 
 
 async def streams(target: Target, *, at_once: int, each: int) -> Sequence[Timed]:
-    """So many connections at once, on each one stream after the other; the first of each only warms it up."""
+    """So many connections at once, on each one stream after the other; the first of each only warms it up.
+
+    They begin spread over the time of one stream, as agents that know nothing of each other do: all at the same instant
+    would measure a queue.
+    """
     found = await asyncio.gather(
         *(_one_connection(target, caller, each + 1) for caller in islice(cycle(target.callers), at_once))
     )
@@ -60,7 +67,12 @@ async def _one_connection(target: Target, caller: Caller, count: int) -> list[Ti
     )
     request = (head + _BODY).encode()
     try:
-        return [await _one_stream(reader, writer, request) for _ in range(count)]
+        await asyncio.sleep(_CHANCE.uniform(0, SPREAD_S))
+        found = []
+        for _ in range(count):
+            found.append(await _one_stream(reader, writer, request))
+            await asyncio.sleep(_CHANCE.uniform(0, PAUSE_S))
+        return found
     finally:
         writer.close()
 
