@@ -90,3 +90,17 @@ def test_a_command_that_fails_says_the_end_of_its_reason(tmp_path: Path) -> None
     with pytest.raises(KeyringFault, match=r"ended with 1: access\[31m denied") as fault:
         Keyring.open(tmp_path, source)
     assert "first" not in fault.value.message
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"version": 1, "keys": []}'])
+def test_what_to_do_about_a_broken_one_is_said_by_where_it_comes_from(tmp_path: Path, text: str) -> None:
+    with pytest.raises(KeyringFault, match="INNKEEPER_MASTER_KEY") as fault:
+        Keyring.open(tmp_path, KeyringText(text, where="INNKEEPER_MASTER_KEY"))
+    assert "INNKEEPER_MASTER_KEY has to give" in fault.value.hint
+    assert "import" not in fault.value.hint, "it can't write there"
+    (tmp_path / "keyring").touch(mode=0o600)
+    (tmp_path / "keyring").write_text(text)
+    with pytest.raises(KeyringFault) as fault:
+        Keyring.open(tmp_path)
+    assert "Move it aside, then" in fault.value.hint
+    assert "innkeeper keyring import" in fault.value.hint

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from innkeeper.core.events import utc_now
 from innkeeper.keyring.faults import KeyDestroyed, KeyringFault
 from innkeeper.keyring.files import alone, read_private, replace_with, sync_folder, translated, wipe, write_once
-from innkeeper.keyring.masters import KEY_BYTES, MasterKey, Ring
+from innkeeper.keyring.masters import ASIDE, KEY_BYTES, MasterKey, Ring
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,7 +30,6 @@ NONCE_BYTES = 12
 _VERSION = 1
 _OWNER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _KEY, _TOMBSTONE = ".key", ".destroyed"
-_ASIDE = "Move it aside, then put the right one back: `innkeeper keyring import FILE`, or from a backup."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +152,9 @@ class DataKeys:
         try:
             kept = wrapped_of(json.loads(content))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise KeyringFault(f"{path} is broken ({type(error).__name__}).", hint=_ASIDE) from None
+            raise KeyringFault(f"{path} is broken ({type(error).__name__}).", hint=ASIDE) from None
         if kept.owner != owner:
-            raise KeyringFault(f"{path} holds the data key of another.", hint=_ASIDE)
+            raise KeyringFault(f"{path} holds the data key of another.", hint=ASIDE)
         return kept
 
     def destroy(self, owner: str) -> None:

@@ -16,6 +16,7 @@ from innkeeper.core.events import utc_now
 from innkeeper.keyring.faults import KeyringFault
 
 KEY_BYTES = 32
+ASIDE = "Move it aside, then put the right one back: `innkeeper keyring import FILE`, or from a backup."
 _VERSION = 1
 _A_SECOND = timedelta(seconds=1)
 
@@ -103,18 +104,18 @@ def new_master() -> MasterKey:
     return MasterKey(id=f"mk_{secrets.token_hex(8)}", key=secrets.token_bytes(KEY_BYTES), created_at=utc_now())
 
 
-def masters_of(content: bytes, *, where: str) -> Masters:
-    """Those in a keyring's JSON; KeyringFault for what isn't one."""
+def masters_of(content: bytes, *, where: str, hint: str = ASIDE) -> Masters:
+    """Those in a keyring's JSON; KeyringFault for what isn't one, with `hint` where an import can't mend it."""
     try:
         kept = json.loads(content)
         version, keys = kept["version"], tuple(map(_master_key, kept["keys"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         # Not chained: the cause would carry parts of the secret into a log.
-        raise KeyringFault(f"{where} is broken ({type(error).__name__}).") from None
+        raise KeyringFault(f"{where} is broken ({type(error).__name__}).", hint=hint) from None
     if version != _VERSION or not keys:
-        raise KeyringFault(f"{where} holds no key, or is of another version ({version!r}).")
+        raise KeyringFault(f"{where} holds no key, or is of another version ({version!r}).", hint=hint)
     if len({key.id for key in keys}) < len(keys):
-        raise KeyringFault(f"{where} holds two keys of one id.")
+        raise KeyringFault(f"{where} holds two keys of one id.", hint=hint)
     return Masters(keys)
 
 

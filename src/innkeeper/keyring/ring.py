@@ -19,7 +19,7 @@ from innkeeper.keyring import exports
 from innkeeper.keyring.data_keys import NONCE_BYTES, DataKey, DataKeys, Wrapped, without_key
 from innkeeper.keyring.faults import KeyDestroyed, KeyringFault
 from innkeeper.keyring.files import alone, read_private, replace_with, translated
-from innkeeper.keyring.masters import Masters, Ring, fitting, masters_of, new_master
+from innkeeper.keyring.masters import ASIDE, Masters, Ring, fitting, masters_of, new_master
 from innkeeper.keyring.sources import KeyringFile, MasterSource
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Keyring:
                 )
             source.write(Masters((new_master(),)).dumped(), anew=True)
             content = source.read() or b""
-        masters = masters_of(content, where=source.where)
+        masters = _masters_in(content, source)
         if noted is not None:
             fitting(noted, masters, where=source.where)
         ring = Ring(masters, lambda: _read_again(source, folder))
@@ -269,12 +269,17 @@ class Keyring:
                     replace_with(folder / _USED_WITH, json.dumps(noted).encode())
 
 
+def _masters_in(content: bytes, source: MasterSource) -> Masters:
+    given = f"{source.where} has to give the whole JSON of the keyring that was there. Nothing was changed."
+    return masters_of(content, where=source.where, hint=ASIDE if source.writable else given)
+
+
 def _read_again(source: MasterSource, folder: Path) -> Masters:
     """The masters as they are there now; KeyringFault where those are other ones than this directory is used with."""
     content = source.read()
     if content is None:
         raise KeyringFault(f"There is no keyring at {source.where} any more.")
-    masters = masters_of(content, where=source.where)
+    masters = _masters_in(content, source)
     fitting(used_with(folder) or [], masters, where=source.where)
     return masters
 
