@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from starlette.types import Receive, Scope, Send
 
 from innkeeper.broker.addresses import Address, is_metadata, is_public
-from innkeeper.broker.guard import spelled_out
+from innkeeper.broker.guard import ON_BEHALF_OF, spelled_out
 from innkeeper.broker.outbound import outbound_client
 from innkeeper.broker.problems import DestinationRefused
 from tests.broker.house import HERE
@@ -223,6 +224,34 @@ async def test_names_that_never_resolve_hold_up_nobody_else(inside: int) -> None
         assert {type(error) for error in gave_up} == {httpx2.ConnectTimeout}
         assert (await ours.get(f"http://{HERE}:{inside}/")).status_code == 200
     go.set()
+
+
+async def test_one_tenants_names_that_never_resolve_hold_up_no_other_tenant(inside: int) -> None:
+    go = threading.Event()
+
+    def resolve(host: str, port: int) -> list[Address]:
+        if host != "api.example":
+            go.wait()
+        return [ip_address("127.0.0.1")]
+
+    async def get(tenant: str, client: httpx2.AsyncClient, host: str) -> httpx2.Response:
+        ON_BEHALF_OF.set(tenant)  # within this task
+        return await client.get(f"http://{host}:{inside}/")
+
+    patience = httpx2.Timeout(60, connect=0.05)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(outbound_client(["api.example"], resolve=resolve, timeout=patience))
+        stack.callback(go.set)
+        for _ in range(2):  # who gives up and comes again has no more of it
+            asked = [asyncio.create_task(get("a", client, f"{number}.example")) for number in range(50)]
+            gave_up = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(error) for error in gave_up} == {httpx2.ConnectTimeout}
+        client.timeout = httpx2.Timeout(30)
+        answer = await asyncio.create_task(get("b", client, "api.example"))
+        assert answer.status_code == 200
+        go.set()
+        answer = await asyncio.create_task(get("a", client, "api.example"))
+        assert answer.status_code == 200
 
 
 async def test_no_proxy_of_the_environment(inside: int, monkeypatch: pytest.MonkeyPatch) -> None:

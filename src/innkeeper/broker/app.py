@@ -12,6 +12,7 @@ from innkeeper.broker.bills import OpenHouse, Till
 from innkeeper.broker.callers import Callers, identify
 from innkeeper.broker.calls import Call, Dialect, Endpoint, dialect_of, read_call
 from innkeeper.broker.exchange import ClientGone, Exchange
+from innkeeper.broker.guard import ON_BEHALF_OF
 from innkeeper.broker.http_apis import HttpApis
 from innkeeper.broker.listing import models_page
 from innkeeper.broker.mcp.tools import MCP_PATH, BrokeredTools
@@ -77,6 +78,7 @@ class Broker:
             await exchange.answer(200, b'{"ok":true}')
             return
         caller = identify(self._callers, exchange.address, exchange.headers)
+        ON_BEHALF_OF.set(caller.tenant_id)
         if exchange.raw_path.startswith(PREFIX):
             self._till.knock(caller)
             with self._admission.enter(caller, exchange.size):

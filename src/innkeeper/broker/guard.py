@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import ContextVar
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from innkeeper.broker.addresses import Address, is_metadata, is_public, literal
 from innkeeper.broker.problems import DestinationRefused
 
 _ADDRESSES_TRIED = 4
-_LOOKUPS_AT_ONCE = 8
+_LOOKUPS_AT_ONCE, _LOOKUPS_EACH = 32, 8
+"""In all, and for one tenant: a look-up can't be called off, and a name server that stays silent holds it for long."""
+
+ON_BEHALF_OF: ContextVar[str] = ContextVar("on_behalf_of", default="")
+"""The id of the tenant whose call is under way; empty for what is nobody's."""
 
 Resolve = Callable[[str, int], list[Address]]
 """All addresses of a host; blocks, and raises OSError."""
@@ -33,21 +40,39 @@ class Guard:
         self._resolve = resolve
         # Threads of its own: names that never resolve may hold up these, and nobody else's.
         self._lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def judged(self, host: str, port: int) -> list[Address]:
         """The name's addresses; raises DestinationRefused when one of them is out of bounds, and OSError.
 
         One is enough: a name that has both public and private addresses is what an attack looks like.
         """
-        loop = asyncio.get_running_loop()
         try:
-            addresses = await loop.run_in_executor(self._lookups, self._resolve, host, port)
+            addresses = await self._looked_up(host, port)
         except UnicodeError as error:
             raise OSError(f"{host} can't be a name") from error
         if not addresses:
             raise OSError(f"{host} has no address")
         self.judge(host, port, addresses)
         return addresses[:_ADDRESSES_TRIED]
+
+    async def _looked_up(self, host: str, port: int) -> list[Address]:
+        """In the tenant's turn, which is over when the look-up is, and not when somebody gives it up."""
+        loop = asyncio.get_running_loop()
+        turns = self._turns.setdefault(ON_BEHALF_OF.get(), asyncio.Semaphore(_LOOKUPS_EACH))
+        await turns.acquire()
+
+        def over(lookup: Future[list[Address]]) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(turns.release)
+
+        try:
+            lookup = self._lookups.submit(self._resolve, host, port)
+        except BaseException:
+            turns.release()
+            raise
+        lookup.add_done_callback(over)
+        return await asyncio.wrap_future(lookup)
 
     def judge(self, host: str, port: int, addresses: Iterable[Address]) -> None:
         """Raise DestinationRefused where one of the host's addresses is out of bounds."""
