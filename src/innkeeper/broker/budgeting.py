@@ -29,7 +29,7 @@ from innkeeper.core.uses import Uses
 _log = structlog.get_logger(__name__)
 
 _MODELS_LOGGED = 1000
-_NEVER_SENT = (httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.WriteTimeout)
+_NEVER_SENT = (httpx2.ConnectTimeout, httpx2.WriteTimeout)
 
 
 class BudgetTill:
