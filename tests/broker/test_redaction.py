@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from itertools import pairwise
+from urllib.parse import quote, quote_plus
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +33,33 @@ def test_several_secrets_at_any_cut(parts: list[str], cuts: list[int]) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut <= len(text)), len(text)]
     seen = b"".join(redactor.feed(text[a:b]) for a, b in pairwise(edges)) + redactor.rest()
     assert seen == redact(text, SECRET, "k-ss", "")
+
+
+KEY = 'Key+/"\\&=one-of-many'
+SPELLED = [
+    KEY,
+    json.dumps(KEY)[1:-1],
+    json.dumps(KEY)[1:-1].replace("/", "\\/"),
+    quote(KEY, safe=""),
+    quote(KEY),
+    quote_plus(KEY),
+    base64.b64encode(f"someone:{KEY}".encode()).decode(),
+    base64.urlsafe_b64encode(f"me:{KEY}".encode()).decode(),
+    base64.b64encode(KEY.encode()).decode(),
+]
+
+
+@pytest.mark.parametrize("spelled", SPELLED)
+@pytest.mark.parametrize("width", [1, 7, 1000])
+def test_every_spelling_goes(spelled: str, width: int) -> None:
+    text, redactor = f'{{"was": "{spelled}", "and": 1}}'.encode(), Redactor(KEY, "another")
+    cut = [text[at : at + width] for at in range(0, len(text), width)]
+    seen = b"".join(map(redactor.feed, cut)) + redactor.rest()
+    assert len(seen) == len(text)
+    assert seen == redact(text, KEY, "another")
+    assert b"**********" in seen
+    assert spelled[12:-4].encode() not in seen
+    assert seen.endswith(b'", "and": 1}')
 
 
 def test_an_event_is_never_held_back() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
@@ -346,11 +347,14 @@ async def test_a_credential_that_the_server_says_back_is_blotted_out(
     there, url = server
 
     async def gossip(context: Context, arguments: Mapping[str, Any]) -> types.CallToolResult:
-        return text(f"you sent {CREDENTIAL}", is_error=True)
+        return text(f"you sent {CREDENTIAL} {b64encode(CREDENTIAL.encode()).decode()}", is_error=True)
 
     there.tools["gossip"] = gossip
     house.give("alice", docs=server_at(url))
-    assert await house.call("docs__gossip") == (True, f"you sent {'*' * len(CREDENTIAL)}")
+    wrong, said = await house.call("docs__gossip")
+    assert wrong
+    assert said.startswith(f"you sent {'*' * len(CREDENTIAL)} ****")
+    assert b64encode(CREDENTIAL.encode()).decode()[:-4] not in said
     assert CREDENTIAL not in str(await house.lines())
 
 

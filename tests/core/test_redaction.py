@@ -37,6 +37,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> KnownSecrets:
         json.dumps(AWKWARD),
         json.dumps(AWKWARD, ensure_ascii=False),
         json.dumps(json.dumps(AWKWARD)),
+        json.dumps(AWKWARD).replace("/", "\\/"),
         repr(AWKWARD),
         repr(AWKWARD.encode()),
         json.dumps({"error": repr(AWKWARD.encode())}),

@@ -155,6 +155,7 @@ def spellings(secret: str) -> Iterator[str]:
     """The secret as it may stand in a text: plain, line by line, escaped (JSON, Python), in a URL, in base64."""
     for part in _parts(secret):
         escaped = {_as_json(part), _as_json(part, ascii_only=True), repr(part)[1:-1], repr(_bytes(part))[2:-1]}
+        escaped |= {each.replace("/", "\\/") for each in (part, _as_json(part))}  # as PHP writes JSON
         in_url = {quote(_bytes(part), safe=""), quote(_bytes(part)), quote_plus(_bytes(part))}
         # What is escaped may be quoted once more: JSON or a `repr` within JSON.
         twice = {_as_json(each) for each in escaped if "\\" in each}
