@@ -14,6 +14,7 @@ from threading import Barrier
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from innkeeper.core.redaction import redact
 from innkeeper.keyring import Keyring, KeyringFault, admin_token
 
 
@@ -39,6 +40,13 @@ def test_tokens_hang_on_the_tenants_own_key_and_not_on_the_master(tmp_path: Path
     assert (keyring.broker_token("t_1", 1), keyring.gateway_token("t_1", 1)) == before
     (tmp_path / "keys/t_1.key").unlink()
     assert Keyring.open(tmp_path).broker_token("t_1", 1) != before[0]
+
+
+def test_no_log_tells_a_master_key_old_or_new(tmp_path: Path) -> None:
+    Keyring.open(tmp_path).rotate()
+    keys = [each["key"] for each in json.loads((tmp_path / "keyring").read_text())["keys"]]
+    assert len(keys) == 2
+    assert redact(f"the keys are {keys}") == "the keys are ['…', '…']"
 
 
 # --- sealing ----------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from innkeeper.core.events import utc_now
+from innkeeper.core.redaction import hide
 from innkeeper.keyring.faults import KeyringFault
 
 KEY_BYTES = 32
@@ -73,11 +74,22 @@ class Masters:
 
 
 class Ring:
-    """The masters of this process; read anew when a key is met that another process has added."""
+    """The masters of this process; read anew when a key is met that another process has added. No log tells them."""
 
     def __init__(self, masters: Masters, read: Callable[[], Masters]) -> None:
         self.masters = masters
         self._read = read
+
+    @property
+    def masters(self) -> Masters:
+        """All of them."""
+        return self._masters
+
+    @masters.setter
+    def masters(self, masters: Masters) -> None:
+        for key in masters.keys:
+            hide(_text(key))
+        self._masters = masters
 
     @property
     def newest(self) -> MasterKey:
@@ -145,4 +157,9 @@ def _master_key(kept: dict[str, Any]) -> MasterKey:
 
 
 def _dumped(key: MasterKey) -> dict[str, str]:
-    return {"id": key.id, "key": base64.b64encode(key.key).decode(), "created_at": key.created_at.isoformat()}
+    return {"id": key.id, "key": _text(key), "created_at": key.created_at.isoformat()}
+
+
+def _text(key: MasterKey) -> str:
+    """As it stands in a file or a variable."""
+    return base64.b64encode(key.key).decode()

@@ -159,11 +159,6 @@ class Keyring:
         """Those who have no data key, and had none that was destroyed."""
         return without_key(self._keys.folder, owners)
 
-    @property
-    def texts(self) -> Sequence[str]:
-        """The master keys as they stand in a file or a variable, to be hidden from every log."""
-        return [base64.b64encode(key.key).decode() for key in self._ring.masters.keys]
-
     async def ready(self, tenant_id: str) -> None:
         """Make the tenant's data key where there is none."""
         await asyncio.to_thread(self._keys.made, tenant_id)
