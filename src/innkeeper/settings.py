@@ -298,7 +298,9 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
         login = self.store_url.partition("://")[2].rpartition("@")[0]
         for password in (login.partition(":")[2], unquote(login.partition(":")[2])):
             hide(password)
-        for name in re.findall(r"\{env\.(\w+)\}", self.tls_dns or ""):
+        named = re.findall(r"\{env\.(\w+)\}", self.tls_dns or "")
+        named += re.findall(r"\$\{env:([^}]+)\}", f"{self.providers} {self.integrations}")
+        for name in named:
             hide(os.environ.get(name, ""))
 
     @property

@@ -86,15 +86,20 @@ async def test_a_database_that_refuses_a_row(tmp_path: Path) -> None:
 
 def test_settings_hide_what_they_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CF_API_TOKEN", "a-token-for-dns")
+    monkeypatch.setenv("ACME_KEY", "key-of-acme")
+    monkeypatch.setenv("ACME_CLIENT", "client-of-acme")
+    service = {f"{each}_url": f"https://acme.example/{each}" for each in ("authorize", "token")}
     settings = Settings(
         data=tmp_path,
         database_url=SecretStr("postgresql+psycopg://inn:pass%2Fw/ord@db/inn"),
         openai_api_key=SecretStr("a-provider-key"),
         tls_dns="cloudflare {env.CF_API_TOKEN}",
+        providers={"acme": {"kind": "http", "base_url": "https://acme.example", "keys": ["${env:ACME_KEY}"]}},
+        integrations={"acme": {**service, "client_id": "inn", "client_secret": "${env:ACME_CLIENT}"}},
     )
     settings.hide_secrets()
-    said = "wrong: a-token-for-dns, a-provider-key, pass%2Fw/ord, pass/w/ord"
-    assert redact(said) == "wrong: …, …, …, …"
+    said = "wrong: a-token-for-dns, a-provider-key, pass%2Fw/ord, pass/w/ord, key-of-acme, client-of-acme"
+    assert redact(said) == "wrong: …, …, …, …, …, …"
 
 
 # --- what a tenant's trouble says, stored and told --------------------------------------------------------------------
