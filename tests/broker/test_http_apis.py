@@ -14,6 +14,7 @@ import pytest
 
 from innkeeper.broker.exchange import BODY_LIMIT
 from innkeeper.broker.metering import Tokens, Total
+from innkeeper.core.redaction import redact
 from innkeeper.core.uses_reading import provider_of
 from tests.broker.house import ALICE, BOB, HERE, TOKENS, House, caller, house_with, providers_with, until
 from tests.support.fake_provider import FakeProvider, Hanging, Reply, fake_provider, redirects, refuses, says
@@ -65,6 +66,16 @@ async def test_the_key_goes_where_the_api_wants_it(
     for name in ("authorization", "x-api-key", "x-weather-key"):
         assert asked.headers.get(name) == headers.get(name)
     assert ALICES not in str(asked.headers)
+
+
+async def test_a_password_is_hidden_though_the_vault_knows_it_as_a_part_of_something_longer(
+    provider: tuple[FakeProvider, str],
+) -> None:
+    fake, url = provider
+    fake.script = says(b"{}", content_type="application/json")
+    async with api_house(url, secret="someone-there:a-password-alone", inject="basic") as house:
+        await house.client().get("/http/weather/v1/now")
+    assert redact("someone-there said a-password-alone") == "someone-there said …"
 
 
 async def test_nothing_of_the_agents_own_goes_along(provider: tuple[FakeProvider, str]) -> None:

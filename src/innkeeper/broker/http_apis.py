@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 import httpx2
 import structlog
 
+from innkeeper import telemetry
 from innkeeper.broker.api_request import ApiRequest, inner_location, passed_on, read_request
 from innkeeper.broker.callers import Caller
 from innkeeper.broker.exchange import Exchange, Headers
@@ -105,6 +106,8 @@ class _ApiCall:
             key: Key | None = await anext(keys)
             while key is not None:
                 put_on = credential(self._spec.inject, key.value)
+                for part in put_on.alone:
+                    telemetry.hide(part, for_s=telemetry.HIDDEN_FOR_S)
                 secrets.extend(put_on.secrets)
                 async with aclosing(await self._sent(put_on)) as response:
                     check_status(response)

@@ -19,6 +19,8 @@ class Credential:
     """As it stands in a query."""
     secrets: tuple[str, ...] = field(repr=False)
     """Every form of the key that an answer could give away."""
+    alone: tuple[str, ...] = field(default=(), repr=False)
+    """What is a secret by itself, though the vault knows it as a part of something longer."""
 
 
 def credential(inject: str, key: str) -> Credential:
@@ -34,7 +36,11 @@ def credential(inject: str, key: str) -> Credential:
         case "basic":
             encoded = b64encode(key.encode()).decode()
             parts = [part for part in key.split(":", 1) if len(part) >= _SHORTEST_PART]
-            return Credential(header=("authorization", f"Basic {encoded}"), secrets=(encoded, key, *parts))
+            return Credential(
+                header=("authorization", f"Basic {encoded}"),
+                secrets=(encoded, key, *parts),
+                alone=(key.partition(":")[2],),
+            )
         case _:
             return Credential(header=("authorization", f"Bearer {key}"), secrets=(key,))
 
