@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +23,7 @@ from innkeeper.core.integration_errors import (
     UnknownIntegration,
 )
 from innkeeper.core.people import Session
+from innkeeper.core.redaction import hide
 from innkeeper.core.tenant import Tenant
 from tests.store.people import session as session_of
 from tests.store.people import user
@@ -407,6 +409,22 @@ async def test_a_service_that_stumbles_is_asked_later_and_the_old_token_used_whi
     row = await place.row()
     assert row is not None
     assert (row.failures, row.retry_at, row.error, row.standing) == (0, None, None, Standing.CONNECTED)
+
+
+@pytest.mark.parametrize("error", ["temporarily_unavailable", "invalid_grant"])
+async def test_what_is_kept_of_a_refusal_quotes_no_credential(place: Place, error: str) -> None:
+    await place.connected()
+    place.house.clock.turn(4000)
+    hide("client-secret-of-ours")
+    quoted = base64.b64encode(b"innkeeper:client-secret-of-ours").decode()
+    place.service.refuse, place.service.describe = error, f"no, client-secret-of-ours! Basic {quoted}"
+    with pytest.raises((IntegrationAway, IntegrationBroken)):
+        await place.token()
+    row, lines = await place.row(), await place.trail("integration.broken")
+    assert row is not None
+    assert error in str(row.error)
+    for secret in ("client-secret", quoted[16:-2]):
+        assert secret not in f"{row} {lines}"
 
 
 async def test_a_mistake_in_the_settings_breaks_no_connection(place: Place) -> None:

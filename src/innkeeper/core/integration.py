@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from innkeeper.core.redaction import redact
+
 EARLY_S = 60.0
 """How long before its end a token is refreshed; half of its life where that is less."""
 
@@ -165,7 +167,8 @@ class KeptTokens:
 
 
 def refusal(integration: Integration, error: object, description: object = None) -> str:
-    """What a service said, as far as it fits into one line; whoever shows it escapes it."""
+    """What a service said, as far as it fits into one line and is no credential: some quote what they refuse, and this
+    is kept. Whoever shows it escapes it."""
     words = [word for word in (error, description) if isinstance(word, str) and word]
-    said = "".join(each for each in ": ".join(words) if each.isprintable())[:300]
+    said = redact("".join(each for each in ": ".join(words) if each.isprintable()))[:300]
     return f"{integration.title} refused: {said.rstrip('. ') or 'without a reason'}."
