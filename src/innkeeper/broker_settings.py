@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from innkeeper.core.errors import Problem
 from innkeeper.core.plans import plans_from
-from innkeeper.core.uses_reading import mcp_server_of, provider_of
+from innkeeper.core.uses_reading import NAME, mcp_server_of, provider_of
 
 
 class BrokerSettings(BaseSettings):
@@ -88,6 +88,8 @@ class BrokerSettings(BaseSettings):
     @classmethod
     def _whole_servers(cls, said: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         for name, each in said.items():
+            if not NAME.fullmatch(name):
+                raise ValueError(f"mcp_servers.{name[:60]}: a name that tenants can say is of a-z, 0-9 and '-'")
             _check(mcp_server_of, each, f"mcp_servers.{name}")
         return said
 

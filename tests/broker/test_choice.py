@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from innkeeper.broker.choice import platform_upstreams
 from innkeeper.broker.keys import Lookup, Rests
@@ -101,3 +102,10 @@ async def test_chosen_but_not_set(provider: str, providers: Providers) -> None:
 async def test_chosen_but_not_there(provider: str, providers: Providers) -> None:
     with pytest.raises(ProviderNotSet, match=provider):
         platform_upstreams(Settings(broker_provider=provider, providers={"weather": WEATHER}), providers)
+
+
+def test_a_server_of_tools_has_a_name_that_tenants_can_say() -> None:
+    there = {"url": "https://tools.example/mcp"}
+    assert Settings(mcp_servers={"shared": there}).mcp_servers == {"shared": there}
+    with pytest.raises(ValidationError, match="tenants can say"):
+        Settings(mcp_servers={"Shared_Tools": there})

@@ -88,6 +88,13 @@ def test_what_cant_be_is_refused_by_its_field(said: dict[str, Any], field: str) 
     assert "sk-1234567890" not in str(refused.value)
 
 
+def test_what_is_no_name_of_a_server_is_neither_kept_nor_quoted() -> None:
+    with pytest.raises(InvalidSpec) as refused:
+        uses_of({"mcp": {"x": "Bearer A_Credential"}})
+    assert refused.value.field == "uses.mcp.x"
+    assert "A_Credential" not in f"{refused.value} {refused.value.hint}"
+
+
 def test_keys_that_a_provider_may_name() -> None:
     said = {"kind": "openai", "base_url": "https://a.example", "keys": ["${secret:A}", "${integration:drive}"]}
     assert uses_of({"providers": {"x": said}}).providers["x"].keys == ("${secret:A}", "${integration:drive}")

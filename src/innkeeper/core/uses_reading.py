@@ -45,7 +45,9 @@ def uses_of(said: Mapping[str, Any]) -> Uses:
             for name, each in _named(said.get("providers") or {}, "uses.providers")
         },
         mcp={
-            name: each if isinstance(each, str) else mcp_server_of(each, f"uses.mcp.{name}")
+            name: _house_server(each, f"uses.mcp.{name}")
+            if isinstance(each, str)
+            else mcp_server_of(each, f"uses.mcp.{name}")
             for name, each in _named(said.get("mcp") or {}, "uses.mcp")
         },
         egress=_egress(said.get("egress") or {}),
@@ -110,6 +112,15 @@ def _own_provider_of(said: Mapping[str, Any], field: str) -> ProviderSpec:
                 hint="Put the key into the vault (`innkeeper secret set`) and name it: `${secret:NAME}`.",
             )
     return spec
+
+
+def _house_server(name: str, field: str) -> str:
+    if not NAME.fullmatch(name):
+        # Not quoted, and not kept: it may be a credential that was put in the wrong place.
+        raise InvalidSpec(
+            "That can't be the name of one of the settings' servers.", field=field, hint="a-z, 0-9 and '-'."
+        )
+    return name
 
 
 def mcp_server_of(said: Mapping[str, Any], field: str) -> McpServer:
