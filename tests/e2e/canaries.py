@@ -1,80 +1,23 @@
-"""The kinds of secrets that there are, each with the places where it has to be; and what is done with all of them.
-
-A new kind is a line of `KINDS` and a value in `Planted.secrets`, put there before or while the product runs.
-"""
+"""What the other side does with secrets, and an installation that has them in its settings."""
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from starlette.types import Receive, Scope, Send
 
+from tests.e2e.canary_kinds import Planted
+from tests.e2e.canary_uses import OtherSide, other_side
 from tests.support.echo_agent import IMAGE, PORT, PYTHON
 from tests.support.fake_provider import FakeProvider, Reply, answers, fake_provider
 from tests.support.installation import Installation
-from tests.support.leaks import Kind
 from tests.support.serving import serving
-
-NANOBOT = "file:tenants/a/persistence/.nanobot"
-CONTROL_PLANE = "environ:control-plane *"
-SPEC = ("file:innkeeper.db*", "rows:*", "inspect:*", "environ:agent/*", "file:tenants/*/compose.yaml")
-"""Where a tenant's `env` is, whatever it says: it is for settings, and `${secret:NAME}` is for secrets."""
-
-ECHO = "echo:*"
-"""The answer to whoever sent it just now: for kinds that are kept as a hash, or sealed, and so known to nobody."""
-
-SAID = "container-log:crasher"
-"""What an agent says is its own, and this one is made to say it; what we keep and show of it isn't."""
-
-KINDS = (
-    Kind(name="admin token", at_home=["file:admin-token", SAID]),
-    Kind(name="master key", at_home=["file:keyring"]),
-    Kind(name="provider key", at_home=[CONTROL_PLANE, SAID]),
-    Kind(name="OIDC client secret", at_home=[CONTROL_PLANE]),
-    Kind(name="JWT secret", at_home=[CONTROL_PLANE]),
-    # `model.env` is read by the agent's shell, which hands it to the agent.
-    Kind(name="database password", at_home=[CONTROL_PLANE]),
-    Kind(name="broker token", at_home=[f"{NANOBOT}/model.env", "environ:agent/a *", SAID]),
-    Kind(name="gateway token", at_home=[f"{NANOBOT}/config.json"]),
-    Kind(name="tenant key"),
-    Kind(name="API token"),
-    Kind(name="session cookie"),
-    Kind(name="outside JWT"),
-    Kind(name="user's password", at_home=[ECHO]),
-    Kind(name="inbox body", at_home=[ECHO]),
-    Kind(name="inbox header", at_home=[ECHO]),
-    Kind(name="inbox query", at_home=[ECHO]),
-    Kind(name="tenant's env", at_home=[*SPEC, ECHO]),
-    Kind(name="said by an agent", at_home=[SAID, ECHO]),
-)
-
-
-@dataclass
-class Planted:
-    """One secret of each kind, and what was answered and printed meanwhile."""
-
-    secrets: dict[str, str] = field(default_factory=dict)
-    said: dict[str, bytes] = field(default_factory=dict)
-    absent: set[str] = field(default_factory=set)
-    """Kinds that this installation hasn't got."""
-
-    def new(self, kind: str, *, prefix: str = "Canary.") -> str:
-        """A secret that looks like nothing in particular."""
-        self.secrets[kind] = f"{prefix}{secrets.token_hex(4)}.{secrets.token_hex(12)}"
-        return self.secrets[kind]
-
-    def keep(self, place: str, content: str | bytes) -> None:
-        """Something that was said, to be searched later."""
-        data = content.encode() if isinstance(content, str) else content
-        self.said[place] = self.said.get(place, b"") + data + b"\n"
 
 
 def backwards(secret: str) -> str:
@@ -148,17 +91,23 @@ ISSUER, AUDIENCE = "https://issuer.example", "innkeeper-tests"
 
 
 @asynccontextmanager
-async def others(planted: Planted) -> AsyncIterator[tuple[FakeProvider, dict[str, str]]]:
+async def others(planted: Planted) -> AsyncIterator[tuple[FakeProvider, OtherSide, dict[str, str]]]:
     """The other side, and the settings that lead to it."""
-    async with fake_provider() as (provider, url), serving(identity_provider) as issuer:
+    async with (
+        fake_provider() as (provider, url),
+        serving(identity_provider) as issuer,
+        other_side(planted) as side,
+    ):
         provider.script = answers
         yield (
             provider,
+            side,
             {
+                **side.settings(planted),
                 "OPENAI_API_KEY": planted.new("provider key"),
                 "INNKEEPER_BROKER_PROVIDER": "openai",
                 "INNKEEPER_OPENAI_BASE_URL": f"{url}/v1",
-                "INNKEEPER_PRIVATE_HOSTS": json.dumps([url.removeprefix("http://")]),
+                "INNKEEPER_PRIVATE_HOSTS": json.dumps([url.removeprefix("http://"), *side.hosts]),
                 "INNKEEPER_OIDC_ISSUER": issuer,
                 "INNKEEPER_OIDC_CLIENT_ID": "innkeeper",
                 "INNKEEPER_OIDC_CLIENT_SECRET": planted.new("OIDC client secret"),

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import aiodocker
@@ -17,7 +18,19 @@ import pytest
 from sqlalchemy import MetaData, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from tests.e2e.canaries import AUDIENCE, FAULTS, ISSUER, KINDS, Planted, console, crasher, others
+from tests.e2e.canaries import AUDIENCE, FAULTS, ISSUER, console, crasher, others
+from tests.e2e.canary_kinds import KINDS, Planted
+from tests.e2e.canary_uses import (
+    OtherSide,
+    changed_secrets,
+    connect,
+    misplaced,
+    new_keys,
+    refused_secrets,
+    uses_fail,
+    uses_succeed,
+    what_is_used,
+)
 from tests.e2e.conftest import have_image
 from tests.store.databases import DATABASES, postgres_url
 from tests.support.echo_agent import PORT, echo_spec
@@ -38,13 +51,14 @@ SEARCHED = {"file:serve.log", "file:run/caddy.log", "file:run/Caddyfile", "caddy
 async def test_no_secret_is_anywhere_but_at_home(docker: aiodocker.Docker, driver: str) -> None:
     planted = Planted()
     async with AsyncExitStack() as stack:
-        provider, settings = await stack.enter_async_context(others(planted))
+        provider, side, settings = await stack.enter_async_context(others(planted))
         settings |= await stack.enter_async_context(store(driver, planted))
         inn = await stack.enter_async_context(installed(**settings))
         await have_image(inn, "nanobot")
         async with listening(inn, planted):
-            await tenants_and_people(inn, planted)
-            await what_succeeds(inn, planted)
+            await tenants_and_people(inn, planted, side)
+            await changed_secrets(inn, docker, planted)
+            await what_succeeds(inn, docker, planted)
             names = await names_of(inn)
             await nothing_found(inn, docker, planted, names, "after what succeeds")
 
@@ -55,8 +69,12 @@ async def test_no_secret_is_anywhere_but_at_home(docker: aiodocker.Docker, drive
         inn.kill()
         await inn.start()
         async with listening(inn, planted):
-            await what_succeeds(inn, planted)
+            await what_succeeds(inn, docker, planted)
             await nothing_found(inn, docker, planted, names, "after a crash")
+            async with inn.api() as api:
+                left = await api.delete("/v1/tenants/a/integrations/good")
+            planted.keep("api:disconnect", left.text)
+            assert left.json()["revoked"] is True
             for tenant in ("a", "crasher", "sleeper"):
                 await inn.delete(tenant)
             await nothing_found(inn, docker, planted, {**names, "name": []}, "after their end")
@@ -143,10 +161,11 @@ def _bytes(cell: object) -> bytes:
 # --- what is done -----------------------------------------------------------------------------------------------------
 
 
-async def tenants_and_people(inn: Installation, planted: Planted) -> None:
+async def tenants_and_people(inn: Installation, planted: Planted, side: OtherSide) -> None:
     planted.secrets["admin token"] = inn.admin_token
     planted.secrets["master key"] = json.loads((inn.data / "keyring").read_text())["keys"][0]["key"]
     await inn.create("a", agent="nanobot", env={"SOME_SETTING": planted.new("tenant's env")})
+    await what_is_used(inn, planted, side)
     nanobot = inn.data / "tenants/a/persistence/.nanobot"
     planted.secrets["gateway token"] = json.loads((nanobot / "config.json").read_text())["api"]["apiKey"]
     words = (nanobot / "model.env").read_text().replace('"', " ").replace("}", " ").replace("-ik_", " ik_").split()
@@ -174,17 +193,23 @@ async def tenants_and_people(inn: Installation, planted: Planted) -> None:
         assert answer.status_code in (200, 303), answer.text
         planted.secrets["session cookie"] = answer.headers["set-cookie"].partition("=")[2].partition(";")[0]
         planted.keep("echo:sign-in", answer.text)
+        browser.headers["Cookie"] = cookie(planted)
+        await connect(inn, planted, browser)
     for kind in ("inbox body", "inbox header", "inbox query"):
         planted.new(kind)
     planted.new("said by an agent")
+    await new_keys(inn, planted)
+    with tempfile.TemporaryDirectory() as folder:
+        await refused_secrets(inn, planted, Path(folder))
 
 
-async def what_succeeds(inn: Installation, planted: Planted) -> None:
+async def what_succeeds(inn: Installation, docker: aiodocker.Docker, planted: Planted) -> None:
     """Every credential is used as it should be."""
+    await uses_succeed(inn, docker, planted)
     for body in (CHAT, {**CHAT, "stream": True}):
         async with inn.edge("a", planted.secrets["tenant key"]) as edge:
             answer = await edge.post("/v1/chat/completions", json=body)
-        assert answer.status_code == 200, answer.text
+        assert (answer.status_code, "there" in answer.text) == (200, True), answer.text
         planted.keep("agent:chat", answer.content)
     for arguments in (("tenant", "chat", "a", "hello"), ("tenant", "logs", "a"), ("tenant", "show", "a"), ("doctor",),
                       ("audit", "list"), ("audit", "verify"), ("status",)):  # fmt: skip
@@ -196,8 +221,7 @@ async def what_succeeds(inn: Installation, planted: Planted) -> None:
         assert answer.status_code == 200, answer.text
         planted.keep("api:/v1/me", answer.text)
     async with console(inn) as browser:
-        cookie = {"Cookie": f"__Host-innkeeper-console={planted.secrets['session cookie']}"}
-        answer = await browser.get("/v1/me", headers=cookie)
+        answer = await browser.get("/v1/me", headers={"Cookie": cookie(planted)})
         assert answer.status_code == 200, answer.text
         planted.keep("api:/v1/me", answer.text)
     async with inn.edge("sleeper") as edge:
@@ -212,11 +236,13 @@ async def what_fails(inn: Installation, docker: aiodocker.Docker, planted: Plant
     key = planted.secrets["tenant key"]
     for fault in FAULTS:
         provider.script = fault
-        for body in (CHAT, {**CHAT, "stream": True}):
-            async with inn.edge("a", key) as edge:
-                answer = await edge.post("/v1/chat/completions", json=body)
-            planted.keep("agent:chat", answer.content)
+        async with inn.edge("a", key) as edge:  # at once: the agent tries again for a while
+            bodies = ({**CHAT, "stream": stream, "session_id": str(stream)} for stream in (False, True))
+            asked = (edge.post("/v1/chat/completions", json=body) for body in bodies)
+            for answer in await asyncio.gather(*asked):
+                planted.keep("agent:chat", answer.content)
     provider.script = answers
+    await uses_fail(inn, docker, planted)
 
     await dies_while_it_answers(inn, docker, planted)
     async with console(inn) as browser:  # an identity provider that refuses us
@@ -273,6 +299,7 @@ async def bad_input(inn: Installation, planted: Planted) -> None:
                 api.get("/v1/me", headers={"X-Api-Key": secret, "Cookie": f"a={secret}"}),
                 api.get("/v1/me", headers=[("Authorization", f"Bearer {secret}"), ("Authorization", secret)]),
                 api.put("/v1/tenants/a/members/nobody", json={"role": "owner", "token": secret}),
+                *misplaced(api, secret),
             )
             for answer in await asyncio.gather(*attempts):
                 assert answer.status_code < 500, answer.text
@@ -286,6 +313,10 @@ async def bad_input(inn: Installation, planted: Planted) -> None:
     for arguments in (("tenant", "show", "nobody", "--json"), ("tenant", "create", "x", "--agent", "none")):
         done = await inn.cli(*arguments)
         planted.keep(f"cli:{arguments[1]}", done.stdout + done.stderr)
+
+
+def cookie(planted: Planted) -> str:
+    return f"__Host-innkeeper-console={planted.secrets['session cookie']}"
 
 
 def bearer(planted: Planted, kind: str) -> dict[str, str]:

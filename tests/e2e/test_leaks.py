@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.e2e.canaries import KINDS
+from tests.e2e.canary_kinds import KINDS
 from tests.support.leaks import Kind, leaks, open_homes
 
 SECRET = 'a "canary"/sings+77'
@@ -21,6 +21,10 @@ KIND = Kind(name="canary", at_home=["file:cage/*"])
     [
         SECRET,
         json.dumps(SECRET),
+        json.dumps(SECRET).replace("/", "\\/"),
+        json.dumps(json.dumps(SECRET)),
+        repr(SECRET),
+        quote(SECRET),
         quote(SECRET, safe=""),
         base64.b64encode(SECRET.encode()).decode(),
         base64.b64encode(f"a:{SECRET}:b".encode()).decode(),
@@ -32,6 +36,13 @@ def test_however_it_is_spelled(spelled: str) -> None:
     (found,) = leaks([KIND], {"canary": SECRET}, places)
     assert found.startswith("canary (")
     assert "in file:log" in found
+
+
+@pytest.mark.parametrize("spelled", [bytes(range(32)), bytes(range(32)).hex().encode()])
+def test_a_key_is_found_as_bytes_too(spelled: bytes) -> None:
+    key = base64.b64encode(bytes(range(32))).decode()
+    places = {"file:innkeeper.db": b"before" + spelled + b"after"}
+    assert len(leaks([Kind(name="canary", binary=True)], {"canary": key}, places)) == 1
 
 
 def test_a_home_must_be_closed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import aiodocker
 import httpx2
@@ -39,13 +39,15 @@ class Kind:
     name: str
     at_home: Sequence[str] = ()
     """Patterns of places; files among them must be closed to everybody but their owner."""
+    binary: bool = False
+    """Whether it is bytes, and what is planted their base64: looked for as they are and in hexadecimal, too."""
 
 
 def leaks(kinds: Sequence[Kind], secrets: Mapping[str, str], places: Places) -> list[str]:
     """Each place that holds a secret which isn't at home there, in words."""
     found = []
     for kind in kinds:
-        forms = _forms(secrets[kind.name])
+        forms = _forms(secrets[kind.name], binary=kind.binary)
         for place, content in places.items():
             if any(fnmatchcase(place, home) for home in kind.at_home):
                 continue
@@ -73,10 +75,22 @@ def _readable_by_others(path: Path, data: Path) -> bool:
     return all(stat.S_IMODE(each.stat().st_mode) & 0o007 for each in on_the_way)
 
 
-def _forms(secret: str) -> dict[str, bytes]:
+def _forms(secret: str, *, binary: bool = False) -> dict[str, bytes]:
     assert len(secret) >= SHORTEST, "too short to look for"
-    raw = secret.encode()
-    forms = {"as it is": raw, "in JSON": json.dumps(secret)[1:-1].encode(), "in a URL": quote(secret, safe="").encode()}
+    raw, in_json = secret.encode(), json.dumps(secret)[1:-1]
+    forms = {
+        "as it is": raw,
+        "in JSON": in_json.encode(),
+        "in PHP's JSON": in_json.replace("/", "\\/").encode(),
+        "in JSON in JSON": json.dumps(in_json)[1:-1].encode(),
+        "in a URL": quote(secret, safe="").encode(),
+        "in a path": quote(secret).encode(),
+        "in a query": quote_plus(secret).encode(),
+        "in Python": repr(secret)[1:-1].encode(),
+    }
+    if binary:
+        raw = base64.b64decode(secret)
+        forms |= {"as bytes": raw, "in hexadecimal": raw.hex().encode()}
     for before in range(3):  # within something longer it has one of three forms
         whole = base64.b64encode(bytes(before) + raw).rstrip(b"=")
         inner = whole[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]
