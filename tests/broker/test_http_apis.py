@@ -78,6 +78,18 @@ async def test_a_password_is_hidden_though_the_vault_knows_it_as_a_part_of_somet
     assert redact("someone-there said a-password-alone") == "someone-there said …"
 
 
+async def test_an_owners_password_blots_no_ordinary_word_out_of_logs(provider: tuple[FakeProvider, str]) -> None:
+    fake, url = provider
+    fake.script = says(b"{}", content_type="application/json")
+    secrets = NamedSecrets()
+    secrets.put("MINE", "someone-there:refreshed", tenant="alice")
+    own = {"kind": "http", "base_url": f"{url}/api", "keys": ["${secret:MINE}"], "inject": "basic"}
+    async with providers_with(secrets) as providers, house_with(providers=providers) as house:
+        house.guests.at[ALICE] = caller("alice", providers={"mine": own})
+        assert (await house.client().get("/http/mine/v1/now")).status_code == 200
+    assert redact("a token was refreshed") == "a token was refreshed"
+
+
 async def test_nothing_of_the_agents_own_goes_along(provider: tuple[FakeProvider, str]) -> None:
     fake, url = provider
     fake.script = says(b"{}", content_type="application/json")

@@ -107,7 +107,7 @@ class _ApiCall:
             while key is not None:
                 put_on = credential(self._spec.inject, key.value)
                 for part in put_on.alone:
-                    telemetry.hide(part, for_s=telemetry.HIDDEN_FOR_S)
+                    telemetry.hide(part, for_s=telemetry.HIDDEN_FOR_S, chosen=self.own)
                 secrets.extend(put_on.secrets)
                 async with aclosing(await self._sent(put_on)) as response:
                     check_status(response)
