@@ -59,7 +59,11 @@ async def test_no_piece_is_large() -> None:
     assert max(map(len, pieces)) <= PIECE
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(b"some words")[:-1], b"no gzip", gzip.compress(b"words") + b"more"])
+@pytest.mark.parametrize(
+    "packed",
+    [gzip.compress(b"some words")[:-1], b"no gzip", gzip.compress(b"words") + b"more"],
+    ids=["cut", "other", "followed"],  # what gzip makes tells the time
+)
 async def test_what_cant_be_unpacked_is_a_fault(packed: bytes) -> None:
     with pytest.raises(ProviderFault):
         await pieces_of(answer(packed, coding="gzip"))
