@@ -50,6 +50,9 @@ def test_uses_come_back_as_they_were_kept() -> None:
         ({"providers": {"X": {}}}, "uses.providers"),
         ({"providers": {"x": {"kind": "http", "base_url": "file:///etc/passwd"}}}, "uses.providers.x.base_url"),
         ({"providers": {"x": {"kind": "http", "base_url": "https://u:p@a.example"}}}, "uses.providers.x.base_url"),
+        ({"providers": {"x": {"kind": "http", "base_url": "https://u:/p@a.example"}}}, "uses.providers.x.base_url"),
+        ({"providers": {"x": {"kind": "http", "base_url": "https://u:8/p@a.example"}}}, "uses.providers.x.base_url"),
+        ({"mcp": {"x": {"url": "https://u:?p@a.example"}}}, "uses.mcp.x.url"),
         ({"providers": {"x": {"kind": "http", "base_url": "https://:p@a.example"}}}, "uses.providers.x.base_url"),
         (
             {"providers": {"x": {"kind": "openai", "base_url": "https://a.example", "keys": ["sk-1234567890"]}}},

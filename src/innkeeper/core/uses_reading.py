@@ -205,8 +205,11 @@ def _url(url: str, field: str) -> str:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         good = False
-    if not good or not url.isascii() or not url.isprintable() or " " in url or "@" in parts.netloc or parts.fragment:
+    # No `@` anywhere: a password with a `/` in it looks like a port and a path.
+    if not good or not url.isascii() or not url.isprintable() or " " in url or "@" in url or parts.fragment:
         raise InvalidSpec(
-            f"{field.rpartition('.')[2]} isn't an address.", field=field, hint="Like `https://api.example.com/v1`."
+            f"{field.rpartition('.')[2]} isn't an address, or has a name or password in it.",
+            field=field,
+            hint="Like `https://api.example.com/v1`; in a path `@` is written `%40`.",
         )
     return url
