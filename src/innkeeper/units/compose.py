@@ -76,7 +76,8 @@ def without_secrets(env: str) -> str:
 def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
     service: dict[str, Any] = {
         "image": blueprint.image,
-        **({} if blueprint.image.startswith("sha256:") else {"pull_policy": "never"}),
+        # Whoever has that name in a registry isn't whom it was built by; what is named by its digest can be no other.
+        **({} if "sha256:" in blueprint.image else {"pull_policy": "never"}),
         # An underscore can't be in a tenant's name: this is never the name of an instance of Innkeeper's.
         "container_name": f"unit_{blueprint.tenant}",
         "hostname": blueprint.tenant,
