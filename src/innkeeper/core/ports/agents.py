@@ -101,7 +101,7 @@ class Agent(Protocol):
 
         Keys of ours are set, and those of the seat's config; other keys of the user's are kept. What can't be parsed is
         kept aside under another name, as one of the files returned. The result is validated: AgentConfigInvalid says
-        what doesn't hold.
+        what doesn't hold. The files are to be written in this order.
         """
         ...
 
@@ -120,6 +120,11 @@ class Agent(Protocol):
 
     def env(self, spec: Spec) -> Mapping[str, str]:
         """Environment that is no secret, beside the spec's own."""
+        ...
+
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """Environment that a fenced one has besides: it keeps channels and the agent's own schedule from starting,
+        whatever becomes of the config meanwhile."""
         ...
 
     def mount(self, spec: Spec) -> str:
