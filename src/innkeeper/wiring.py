@@ -163,7 +163,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         directory = Directory(store=store, bus=bus, hosting=hosting)
         await directory.load()
         people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
-
         archive = await stack.enter_async_context(archive_of(settings, store, keyring, directory, clock))
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
@@ -244,7 +243,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             works=behind.works,
             store=store,
             runtime=runtime,
-            suspensions=beds.suspensions,
+            beds=beds,
+            units=units,
             seating=seating,
             vault=strong.vault,
             seals=keyring,
@@ -253,8 +253,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             holder=holder,
             hurry=queue.add,
         )
-        behind.loops.add(moves.exports)
-        behind.others.append(moves.start)
+        behind.carries_out(moves.exports, moves.start)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -270,7 +269,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             holder=holder,
         )
         waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
-
         provider = await stack.enter_async_context(identity_provider(settings))
         outside = await stack.enter_async_context(outside_issuer(settings))
         door = Door(
@@ -316,6 +314,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            fleet=moves.fleet,
             integrations=integrations,
             people=people,
             provider=provider,

@@ -23,6 +23,7 @@ from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
@@ -38,6 +39,7 @@ from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
 from tests.support.secrets import NamedSecrets
@@ -227,6 +229,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
         integrations=house.integrations,
         people=house.people,
         provider=None,

@@ -14,6 +14,7 @@ from innkeeper.api import (
     audit,
     capacity,
     chat,
+    compose,
     console,
     console_integrations,
     doctor,
@@ -85,6 +86,7 @@ _GUARDED = (
     status,
     doctor,
     capacity,
+    compose,
     usage,
     audit,
 )

@@ -68,7 +68,7 @@ class Seating:
         """Its compose.yaml and .env, with the image by that name."""
         blueprint = await self.blueprint(tenant)
         named = blueprint if image is None else replace(blueprint, image=image)
-        return self._compose(named, port=self.agent(tenant).probe(tenant.spec).port)
+        return self._compose(named, port=self.entrance(tenant).port)
 
     async def clear(self, tenant: Tenant) -> None:
         """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""
