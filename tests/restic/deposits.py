@@ -72,6 +72,11 @@ def a_socket(path: Path) -> None:
         it.bind(str(path))
 
 
+def names(folder: Path) -> list[str]:
+    """What lies in it."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 def content(folder: Path) -> dict[bytes, bytes | None]:
     """Every file's content, and None for every folder, by path."""
     found: dict[bytes, bytes | None] = {}
