@@ -115,6 +115,9 @@ class PlainAgent:
     def env(self, spec: Spec) -> Mapping[str, str]:
         return {}
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        return {"FENCED": "1"}
+
     def mount(self, spec: Spec) -> str:
         return "/data"
 

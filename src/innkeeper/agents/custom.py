@@ -42,6 +42,7 @@ class Custom:
             "gateway_token": seat.gateway_token,
             "edge_address": seat.edge_address,
             "config": dict(seat.config),
+            "fenced": seat.fenced,
         }
         return [ConfigFile(path=_SEAT_PATH, content=json.dumps(place, indent=2).encode() + b"\n")]
 
@@ -57,6 +58,10 @@ class Custom:
         """Where the description of its seat lies."""
         mount = _told(spec).mount
         return {"HOME": mount, "INNKEEPER_SEAT": f"{mount.rstrip('/')}/{_SEAT_PATH}"}
+
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """All that can be done for an unknown program is to tell it."""
+        return {"INNKEEPER_FENCED": "1"}
 
     def mount(self, spec: Spec) -> str:
         """The spec's."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -14,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from innkeeper.agents import model
 from innkeeper.agents.channels import is_channel_secret
-from innkeeper.agents.jsonfile import NOTHING, Tree, shared_json, value_at
+from innkeeper.agents.fence import channel_fence
+from innkeeper.agents.jsonfile import NOTHING, Tree, said, shared_json, value_at
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
@@ -22,6 +22,7 @@ from innkeeper.core.tenant import Limits, Spec
 
 _CONFIG_PATH = ".nanobot/config.json"
 _MODEL_PATH = ".nanobot/model.env"
+_FENCE_PATH = ".nanobot/innkeeper-fence.json"
 _PORT = 8900
 
 
@@ -38,20 +39,22 @@ class Nanobot:
     hopeless_exits: frozenset[int] = frozenset()  # its 1 means anything
 
     def config_paths(self) -> Sequence[str]:
-        """Its config, and the variables that the config refers to."""
-        return (_CONFIG_PATH, _MODEL_PATH)
+        """Its config, the variables that the config refers to, and what a fence keeps."""
+        return (_CONFIG_PATH, _MODEL_PATH, _FENCE_PATH)
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """config.json with our keys set and the user's kept; model.env wholly ours."""
+        theirs = said(_CONFIG_PATH, existing, seat.config)
+        fence = channel_fence(theirs, seat.config, existing.get(_FENCE_PATH), path=_FENCE_PATH, up=seat.fenced)
         config = shared_json(
             _CONFIG_PATH,
             existing,
-            ours=partial(_ours, seat),
+            ours=lambda below: fence.laid_on(_ours(seat, below)),
             defaults=_DEFAULTS,
             schema=_Config,
             config=seat.config,
         )
-        return [*config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat))]
+        return [*fence.before, *config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat)), *fence.after]
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials."""
@@ -68,6 +71,10 @@ class Nanobot:
     def env(self, spec: Spec) -> Mapping[str, str]:
         """Where it is at home."""
         return {"HOME": "/data"}
+
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """As a server it starts neither channels nor a schedule."""
+        return {}
 
     def mount(self, spec: Spec) -> str:
         """The home folder of the image."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from innkeeper.agents.channels import is_channel_secret
-from innkeeper.agents.jsonfile import shared_json
+from innkeeper.agents.fence import channel_fence
+from innkeeper.agents.jsonfile import said, shared_json
 from innkeeper.agents.openclaw_config import (
     CONFIG_PATH,
     DEFAULTS,
+    FENCE_PATH,
+    NO_CHANNELS,
     PORT,
     PROTO_HEADER,
     USER_HEADER,
@@ -52,19 +54,22 @@ class OpenClaw:
     hopeless_exits = frozenset({78})  # its "config or state is wrong"
 
     def config_paths(self) -> Sequence[str]:
-        """The one file that it reads."""
-        return (CONFIG_PATH,)
+        """The one file that it reads, and what a fence keeps."""
+        return (CONFIG_PATH, FENCE_PATH)
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """openclaw.json with our keys set and the user's kept."""
-        return shared_json(
+        theirs, kept = said(CONFIG_PATH, existing, seat.config), existing.get(FENCE_PATH)
+        fence = channel_fence(theirs, seat.config, kept, path=FENCE_PATH, up=seat.fenced, no_channels=NO_CHANNELS)
+        config = shared_json(
             CONFIG_PATH,
             existing,
-            ours=partial(ours, seat),
+            ours=lambda below: fence.laid_on(ours(seat, below)),
             defaults=DEFAULTS,
             schema=OpenClawConfig,
             config=seat.config,
         )
+        return [*fence.before, *config, *fence.after]
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials, for all its accounts or for one."""
@@ -90,6 +95,10 @@ class OpenClaw:
             **({} if spec.access is Access.OPEN else {"OPENCLAW_GATEWAY_TOKEN": ""}),
         }
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """Its own switches, with which it starts no channel, no scheduler and no watcher of a mailbox."""
+        return {"OPENCLAW_SKIP_CHANNELS": "1", "OPENCLAW_SKIP_CRON": "1", "OPENCLAW_SKIP_GMAIL_WATCHER": "1"}
+
     def mount(self, spec: Spec) -> str:
         """The home and state folder of the image."""
         return "/data"
@@ -112,7 +121,7 @@ class OpenClaw:
         channels = _json_object(existing.get(CONFIG_PATH, b"")).get("channels")
         if not isinstance(channels, dict):
             return ()
-        return sorted(name for name, channel in channels.items() if name != "defaults" and _fetches(channel))
+        return sorted(name for name, channel in channels.items() if name not in NO_CHANNELS and _fetches(channel))
 
     def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
         """Telegram's, where it is set up for them; for its other channels the operator says."""

@@ -31,6 +31,8 @@ class Seat:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What the spec says of the agent's own config, with secrets in the clear: a JSON merge patch (RFC 7396) over what
     is there, below what we set ourselves."""
+    fenced: bool = False
+    """Whether every channel of the agent's own is to be off, until it is rendered without: then all is as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ class Agent(Protocol):
 
         Keys of ours are set, and those of the seat's config; other keys of the user's are kept. What can't be parsed is
         kept aside under another name, as one of the files returned. The result is validated: AgentConfigInvalid says
-        what doesn't hold.
+        what doesn't hold. The files are to be written in this order.
         """
         ...
 
@@ -114,6 +116,11 @@ class Agent(Protocol):
 
     def env(self, spec: Spec) -> Mapping[str, str]:
         """Environment that is no secret, beside the spec's own."""
+        ...
+
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """Environment that a fenced one has besides: it keeps channels and the agent's own schedule from starting,
+        whatever becomes of the config meanwhile."""
         ...
 
     def mount(self, spec: Spec) -> str:
