@@ -93,7 +93,7 @@ class Seating:
             persistence=self._units.persistence(tenant.name),
             mount=agent.mount(spec),
             command=agent.command(spec),
-            env={**spec.env, **agent.env(spec)},
+            env={**spec.env, **agent.env(spec), **(agent.fence(spec) if tenant.fenced else {})},
         )
 
     def entrance(self, tenant: Tenant) -> Entrance:
@@ -116,6 +116,7 @@ class Seating:
             gateway_token=self.gateway_token(tenant),
             edge_address=place.gateway,
             config=await self._config(tenant),
+            fenced=tenant.fenced,
         )
 
     async def _config(self, tenant: Tenant) -> Mapping[str, Any]:

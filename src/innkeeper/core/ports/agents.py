@@ -32,7 +32,7 @@ class Seat:
     """What the spec says of the agent's own config, with secrets in the clear: a JSON merge patch (RFC 7396) over what
     is there, below what we set ourselves."""
     fenced: bool = False
-    """Whether every channel of the agent's own is to be off, until it is rendered without: then all is as it was."""
+    """Every channel of its own is to be off, and to be as the user had it as soon as this isn't set any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
