@@ -1,0 +1,76 @@
+"""What the core needs to run a snapshot once, out of everybody's reach, and to throw it away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from innkeeper.core.instance import Execution, Instance, LogLine, Place
+from innkeeper.core.ports.host import Units
+from innkeeper.core.ports.runtime import Blueprint
+
+
+class DrillRoom(Protocol):
+    """Where throwaway instances run: hardened like a tenant's, each on a network of its own that leads nowhere.
+
+    From inside nothing is reached and no name is resolved: not the net, not this host, not the broker, no tenant, no
+    other drill. This host reaches what listens inside, to ask it things. The runtime never takes one of these instances
+    for a tenant's, nor the other way round.
+
+    `drill` is an id that is used once. Order: ready -> open -> (state, logs, run) -> close; close may come at any
+    time. Every call may be made again: `open` of one that runs does nothing. Different drills may overlap. Raises
+    RuntimeUnavailable, IsolationBroken, ImageMissing from open, and RuntimeFault.
+    """
+
+    async def ready(self, drill: str) -> Place:
+        """See that its network stands and isolates; where the instance will lie, and where we come from to it."""
+        ...
+
+    async def open(self, drill: str, blueprint: Blueprint) -> None:
+        """Make its instance and start it; the slot in the blueprint means nothing here."""
+        ...
+
+    async def state(self, drill: str) -> Instance:
+        """How it is: running, stopped with what it ended with, or absent. It is never restarted."""
+        ...
+
+    def logs(self, drill: str, *, tail: int) -> AsyncIterator[LogLine]:
+        """What it wrote, oldest first."""
+        ...
+
+    async def run(self, drill: str, command: Sequence[str], *, timeout_s: float) -> Execution:
+        """Run a program inside."""
+        ...
+
+    async def close(self, drill: str) -> None:
+        """Instance and network go, without grace; fine where there is none."""
+        ...
+
+    async def leftovers(self) -> Sequence[str]:
+        """The drills of which anything stands."""
+        ...
+
+
+class Staging(Protocol):
+    """Folders on this host in which snapshots are laid out for a drill; one a drill. UnitFault and DiskFull."""
+
+    async def make(self, drill: str) -> Path:
+        """An empty folder that nobody else gets into; whatever was there is gone."""
+        ...
+
+    def units(self, drill: str) -> Units:
+        """What was laid out there, as units: the data of a unit called NAME is `NAME/persistence` in the folder."""
+        ...
+
+    async def free_bytes(self) -> int:
+        """What can be written to that disk."""
+        ...
+
+    async def erase(self, drill: str) -> None:
+        """Remove the folder and everything in it; one that isn't there is fine."""
+        ...
+
+    async def names(self) -> Sequence[str]:
+        """The drills that have a folder."""
+        ...
