@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from innkeeper.core.errors import ImageMissing
+from innkeeper.core.errors import ImageMissing, RuntimeFault
 from innkeeper.core.instance import State
 from innkeeper.core.ports import Blueprint
 from innkeeper.runtimes.docker_drill import POOL, DockerDrillRoom, cells
@@ -132,6 +132,21 @@ async def test_one_that_ends_stays_ended_and_tells_why() -> None:
                 await asyncio.sleep(0.05)
         assert (ended.state, ended.exit_code, ended.restarts) == (State.STOPPED, 7, 0)
         assert [line.text async for line in room.logs(DRILL, tail=10)] != []
+
+
+@pytest.mark.docker
+async def test_a_program_is_run_to_its_end_on_the_same_network_and_goes() -> None:
+    async with docker_bench() as bench, a_room(bench) as room:
+        say = blueprint(bench, command=("sh", "-c", "echo found; exit 3"))
+        ended = await room.run_once(DRILL, say, timeout_s=30)
+        assert (ended.exit_code, ended.output) == (3, b"found")
+        place = await room.ready(DRILL)
+        await room.open(DRILL, blueprint(bench))
+        assert await room.ready(DRILL) == place
+        with pytest.raises(RuntimeFault):
+            await room.run_once(DRILL, blueprint(bench, command=("sleep", "600")), timeout_s=0.5)
+        await room.close(DRILL)
+        assert await room.leftovers() == []
 
 
 @pytest.mark.docker

@@ -28,6 +28,8 @@ POOL = IPv4Network("198.18.0.0/15")
 CELL_BITS = 29
 TRIES = 8
 """How many ranges are tried when others take them at the same time."""
+OUTPUT_LINES = 50
+_FIRST = ".first"
 NOWHERE = "192.0.2.53"
 """Nobody's address (RFC 5737): the name server that a drill asks in vain."""
 
@@ -52,10 +54,27 @@ class DockerDrillRoom:
             raise IsolationBroken(f"The network {network['Name']} isn't closed to the outside.")
         return _place(network)
 
+    async def run_once(self, drill: str, blueprint: Blueprint, *, timeout_s: float) -> Execution:
+        """Its log is read when it has ended; one that writes on and on is cut off with the deadline."""
+        name = self._name(drill) + _FIRST
+        await self._start(drill, name, blueprint)
+        try:
+            async with self._engine.call(f"wait for {name}", timeout_s=None) as docker, asyncio.timeout(timeout_s):
+                ended = await docker.containers.container(name).wait()
+        except TimeoutError as late:
+            raise RuntimeFault(f"{blueprint.command[:1]} didn't end within {timeout_s:g} s.") from late
+        lines = [line.text async for line in self._lines(drill, name, OUTPUT_LINES)]
+        async with self._engine.call(f"remove {name}", timeout_s=ACT_S) as docker:
+            await docker.containers.container(name).delete(force=True, v=True)
+        return Execution(exit_code=int(ended["StatusCode"]), output="\n".join(lines).encode())
+
     async def open(self, drill: str, blueprint: Blueprint) -> None:
-        """Made by the tenants' own profile, with other labels, and never started a second time."""
+        """Never started a second time by the Engine."""
+        await self._start(drill, self._name(drill), blueprint)
+
+    async def _start(self, drill: str, name: str, blueprint: Blueprint) -> None:
+        """Made by the tenants' own profile, with other labels."""
         place = await self.ready(drill)
-        name = self._container_name(drill)
         config = container_config(
             blueprint,
             place,
@@ -72,26 +91,29 @@ class DockerDrillRoom:
         except NotThere as missing:
             raise ImageMissing(f"The image {blueprint.image} of {blueprint.tenant} isn't here.") from missing
         except Clash:
-            await self._shown(drill)  # one of ours, made by a call before this
+            await self._shown(drill, name)  # one of ours, made by a call before this
         async with self._engine.call(f"start {name}", timeout_s=ACT_S) as docker:
             await docker.containers.container(name).start()
 
     async def state(self, drill: str) -> Instance:
         """As the Engine tells it."""
-        shown = await self._engine.inspect(self._container_name(drill))
+        shown = await self._engine.inspect(self._name(drill))
         if shown is None or labels_of(shown).get(labels.DRILL) != drill:
             return absent(drill)
         return instance_of(shown)
 
-    async def logs(self, drill: str, *, tail: int) -> AsyncIterator[LogLine]:
+    def logs(self, drill: str, *, tail: int) -> AsyncIterator[LogLine]:
         """Its last lines."""
-        shown = await self._shown(drill)
+        return self._lines(drill, self._name(drill), tail)
+
+    async def _lines(self, drill: str, name: str, tail: int) -> AsyncIterator[LogLine]:
+        shown = await self._shown(drill, name)
         async for line in read_logs(self._engine, shown["Id"], follow=False, since=None, tail=tail):
             yield line
 
     async def run(self, drill: str, command: Sequence[str], *, timeout_s: float) -> Execution:
-        """As the user that the agent is."""
-        shown = await self._shown(drill)
+        """Run a program inside, as the user that the agent is: to prove what is reached from there."""
+        shown = await self._shown(drill, self._name(drill))
         return await run_inside(self._engine, shown["Id"], command, timeout_s=timeout_s)
 
     async def close(self, drill: str) -> None:
@@ -127,7 +149,7 @@ class DockerDrillRoom:
 
     # --- within -------------------------------------------------------------------------------------------------------
 
-    def _container_name(self, drill: str) -> str:
+    def _name(self, drill: str) -> str:
         # A dot, which no tenant's name has.
         return f"{self.namespace}.drill.{drill}"
 
@@ -139,8 +161,8 @@ class DockerDrillRoom:
         wanted = [f"{labels.DRILLS}={self.namespace}"]
         return {"label": wanted if drill is None else [*wanted, f"{labels.DRILL}={drill}"]}
 
-    async def _shown(self, drill: str) -> dict[str, Any]:
-        shown = await self._engine.inspect(self._container_name(drill))
+    async def _shown(self, drill: str, name: str) -> dict[str, Any]:
+        shown = await self._engine.inspect(name)
         if shown is None or labels_of(shown).get(labels.DRILL) != drill:
             raise RuntimeFault(f"The container of the drill {drill} has vanished.")
         return shown
@@ -174,7 +196,7 @@ class DockerDrillRoom:
 
     def _network_config(self, drill: str, cell: IPv4Network) -> dict[str, Any]:
         return {
-            "Name": self._container_name(drill),
+            "Name": self._name(drill),
             "CheckDuplicate": True,
             "Driver": "bridge",
             "Internal": True,

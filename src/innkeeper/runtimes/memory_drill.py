@@ -10,10 +10,10 @@ from innkeeper.core.events import utc_now
 from innkeeper.core.instance import Execution, Instance, LogLine, Place, State, absent
 from innkeeper.core.ports import Blueprint
 
-Answer = Callable[[str, Sequence[str]], Execution]
+Answer = Callable[[str, Blueprint], Execution]
 
 
-def _ends_well(_drill: str, _command: Sequence[str]) -> Execution:
+def _ends_well(_drill: str, _blueprint: Blueprint) -> Execution:
     return Execution(exit_code=0, output=b"")
 
 
@@ -32,6 +32,7 @@ class MemoryDrillRoom:
         """What every call but close raises."""
         self.says: tuple[str, ...] = ()
         self.answer: Answer = _ends_well
+        """What programs that are run once say."""
         self.address = "127.127.0.2"
 
     async def ready(self, drill: str) -> Place:
@@ -39,10 +40,12 @@ class MemoryDrillRoom:
         self.networks.add(drill)
         return Place(network=f"drill-{drill}", address=self.address, gateway="127.127.0.1")
 
+    async def run_once(self, drill: str, blueprint: Blueprint, *, timeout_s: float) -> Execution:
+        await self._made(drill, blueprint)
+        return self.answer(drill, blueprint)
+
     async def open(self, drill: str, blueprint: Blueprint) -> None:
-        await self.ready(drill)
-        if blueprint.image in self.missing_images:
-            raise ImageMissing(f"The image {blueprint.image} of {blueprint.tenant} isn't here.")
+        await self._made(drill, blueprint)
         self.blueprints[drill] = blueprint
         running = Instance(tenant=blueprint.tenant, state=State.RUNNING, id=f"drill-{drill}", started_at=utc_now())
         if self.dies is not None:
@@ -59,10 +62,6 @@ class MemoryDrillRoom:
         for text in self.says[-tail:]:
             yield LogLine(at=utc_now(), stream="stdout", text=text)
 
-    async def run(self, drill: str, command: Sequence[str], *, timeout_s: float) -> Execution:
-        self._there(drill)
-        return self.answer(drill, command)
-
     async def close(self, drill: str) -> None:
         self.instances.pop(drill, None)
         self.networks.discard(drill)
@@ -72,6 +71,11 @@ class MemoryDrillRoom:
 
     async def release(self) -> None:
         """Nothing to let go of."""
+
+    async def _made(self, drill: str, blueprint: Blueprint) -> None:
+        await self.ready(drill)
+        if blueprint.image in self.missing_images:
+            raise ImageMissing(f"The image {blueprint.image} of {blueprint.tenant} isn't here.")
 
     def _may_fail(self) -> None:
         if self.fault is not None:

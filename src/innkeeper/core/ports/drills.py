@@ -18,13 +18,18 @@ class DrillRoom(Protocol):
     other drill. This host reaches what listens inside, to ask it things. The runtime never takes one of these instances
     for a tenant's, nor the other way round.
 
-    `drill` is an id that is used once. Order: ready -> open -> (state, logs, run) -> close; close may come at any
+    `drill` is an id that is used once. Order: ready -> run_once -> open -> (state, logs) -> close; close may come at any
     time. Every call may be made again: `open` of one that runs does nothing. Different drills may overlap. Raises
     RuntimeUnavailable, IsolationBroken, ImageMissing from open, and RuntimeFault.
     """
 
     async def ready(self, drill: str) -> Place:
         """See that its network stands and isolates; where the instance will lie, and where we come from to it."""
+        ...
+
+    async def run_once(self, drill: str, blueprint: Blueprint, *, timeout_s: float) -> Execution:
+        """Make an instance for the blueprint's command alone, and remove it when that has ended: how, and the last of
+        what it wrote. RuntimeFault when it takes too long."""
         ...
 
     async def open(self, drill: str, blueprint: Blueprint) -> None:
@@ -37,10 +42,6 @@ class DrillRoom(Protocol):
 
     def logs(self, drill: str, *, tail: int) -> AsyncIterator[LogLine]:
         """What it wrote, oldest first."""
-        ...
-
-    async def run(self, drill: str, command: Sequence[str], *, timeout_s: float) -> Execution:
-        """Run a program inside."""
         ...
 
     async def close(self, drill: str) -> None:
