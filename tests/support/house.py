@@ -125,7 +125,7 @@ class PlainAgent:
         return int(output) if output.isdigit() else None
 
     def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
-        return Probe(port=PORT, path="/sessions", headers={"Authorization": gateway_token})
+        return Probe(port=80, path="/sessions", headers={"Authorization": gateway_token})
 
     def sessions_told(self, status: int, body: bytes) -> int | None:
         return int(body) if status == 200 and body.isdigit() else None

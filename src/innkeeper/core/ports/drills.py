@@ -1,11 +1,12 @@
-"""What the core needs to run a snapshot once, out of everybody's reach, and to throw it away."""
+"""What the core needs to run a snapshot once, out of everybody's reach, to throw it away, and to know how it went."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from innkeeper.core.drill import Drill
 from innkeeper.core.instance import Execution, Instance, LogLine, Place
 from innkeeper.core.ports.host import Units
 from innkeeper.core.ports.runtime import Blueprint
@@ -18,8 +19,8 @@ class DrillRoom(Protocol):
     other drill. This host reaches what listens inside, to ask it things. The runtime never takes one of these instances
     for a tenant's, nor the other way round.
 
-    `drill` is an id that is used once. Order: ready -> run_once -> open -> (state, logs) -> close; close may come at any
-    time. Every call may be made again: `open` of one that runs does nothing. Different drills may overlap. Raises
+    `drill` is an id that is used once. Order: ready -> run_once -> open -> (state, logs) -> close; close may come at
+    any time. Every call may be made again: `open` of one that runs does nothing. Different drills may overlap. Raises
     RuntimeUnavailable, IsolationBroken, ImageMissing from open, and RuntimeFault.
     """
 
@@ -56,12 +57,12 @@ class DrillRoom(Protocol):
 class Staging(Protocol):
     """Folders on this host in which snapshots are laid out for a drill; one a drill. UnitFault and DiskFull."""
 
-    async def make(self, drill: str) -> Path:
-        """An empty folder that nobody else gets into; whatever was there is gone."""
+    async def make(self, drill: str, unit: str) -> Path:
+        """The empty folder of a unit, that nobody else gets into; whatever was there of the drill is gone."""
         ...
 
     def units(self, drill: str) -> Units:
-        """What was laid out there, as units: the data of a unit called NAME is `NAME/persistence` in the folder."""
+        """What was laid out there."""
         ...
 
     async def free_bytes(self) -> int:
@@ -69,9 +70,33 @@ class Staging(Protocol):
         ...
 
     async def erase(self, drill: str) -> None:
-        """Remove the folder and everything in it; one that isn't there is fine."""
+        """Remove its folder and everything in it; one that isn't there is fine."""
         ...
 
     async def names(self) -> Sequence[str]:
-        """The drills that have a folder."""
+        """The drills that have one."""
+        ...
+
+
+class DrillRows(Protocol):
+    """The drills that are over; a tenant's go with it."""
+
+    async def put(self, drill: Drill) -> None:
+        """Write one down; the same again replaces it. Nothing is written where its tenant is gone."""
+        ...
+
+    async def get(self, drill_id: str) -> Drill | None: ...
+
+    async def newest(
+        self, *, tenant: str | None = None, before: str | None = None, limit: int | None = None
+    ) -> Sequence[Drill]:
+        """Newest first (ids sort by time), of those that are older than the id `before`."""
+        ...
+
+    async def proven(self, tenants: Sequence[str] | None = None) -> Mapping[str, Drill]:
+        """By tenant the newest one that proved its snapshot; None: of all who have one."""
+        ...
+
+    async def latest(self, tenants: Sequence[str] | None = None) -> Mapping[str, Drill]:
+        """By tenant the newest one that said anything, good or bad."""
         ...
