@@ -14,15 +14,15 @@ from innkeeper.core.drill_errors import DrillFailed
 from innkeeper.core.errors import DiskFull, ImageMissing, Problem, UnknownAgent
 from innkeeper.core.instance import Instance, Place, State
 from innkeeper.core.last_words import BYTES_KEPT, LINES_KEPT
+from innkeeper.core.manifest import PATH, PERSISTENCE, READ_LIMIT_BYTES, read_manifest
 from innkeeper.core.ports import Agent, Blueprint, Prober, Seat, Units
 from innkeeper.core.ports.drills import DrillRoom, Staging
 from innkeeper.core.ports.snapshots import EntryKind, Repository, SnapshotStore
 from innkeeper.core.redaction import redact
+from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.tenant import Spec
 from innkeeper.core.uses import NO_USES
 
-MANIFEST, PERSISTENCE = "/innkeeper/manifest.json", "/persistence"
-MANIFEST_BYTES = 1 << 20
 DISK_LEFT_BYTES = 512 << 20
 """So much of the disk is left when the snapshot is laid out: the tenants write there, too."""
 EXAMINED_WITHIN_S = 300.0
@@ -43,8 +43,6 @@ class Gear:
     staging: Staging
     prober: Prober
     agents: Mapping[str, Agent]
-    spec_of: Callable[[bytes], Spec]
-    """What a snapshot's manifest says of how its tenant was; ValueError where it says nothing that makes sense."""
 
 
 @dataclass(kw_only=True)
@@ -78,11 +76,11 @@ class DrillRun:
     async def described(self) -> tuple[Spec, Agent]:
         """How the snapshot says that its tenant was."""
         async with self.step("reading the manifest"):
-            said = await self.gear.snapshots.read(self.repository, self.snapshot, MANIFEST, limit=MANIFEST_BYTES)
-            try:
-                spec = self.gear.spec_of(said)
-            except ValueError as error:
-                raise DrillFailed(f"Its manifest can't be read: {redact(str(error))[:200]}") from error
+            said = await self.gear.snapshots.read(self.repository, self.snapshot, PATH, limit=READ_LIMIT_BYTES)
+            manifest = read_manifest(said)
+            if manifest.tenant_id != self.tenant_id:
+                raise SnapshotDamaged(f"Its manifest says that it is of another tenant, {manifest.name}.")
+            spec = manifest.spec
             agent = self.gear.agents.get(spec.agent)
             if agent is None:
                 raise UnknownAgent(f"This control plane knows no agent {spec.agent!r}.")

@@ -9,8 +9,9 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from innkeeper.core.drill import SPEAKING, Drill, Outcome, StepTaken
+from innkeeper.core.kept_json import moment, stamp
 from innkeeper.store import tables
-from innkeeper.store.rows import AnyRow, moment, stamp
+from innkeeper.store.rows import AnyRow
 
 _table = tables.drills
 _column = _table.c
