@@ -21,14 +21,17 @@ from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
+from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.proofs import Proofs
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
+from innkeeper.core.works import Works
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
@@ -203,6 +206,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,
         prices=read_prices(None),
+        drills=Drills(works=Works(store=house.store, bus=house.bus, clock=house.clock)),
+        proofs=Proofs(store=house.store, bus=house.bus),
         asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
         egress_in_force=lambda name: True,
         records=house.records,

@@ -77,7 +77,7 @@ class Range:
         self.staging = FolderStaging(self.folder / "drills")
         self.catalogue = ListedSnapshots(self.snapshots)
         self.works = Works(store=self.house.store, bus=self.house.bus, clock=self.house.clock)
-        self.drills = Drills(works=self.works, store=self.house.store)
+        self.drills = Drills(works=self.works)
 
     def work(self, room: DrillRoom | None = None) -> DrillWork:
         """As a new process has it."""

@@ -6,8 +6,6 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import structlog
-
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.directory import Directory
 from innkeeper.core.drill import Drill
@@ -16,8 +14,6 @@ from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.tenant import Tenant, Wanted
 from innkeeper.core.works import Works
-
-log = structlog.get_logger("innkeeper.drills")
 
 LOOKED_AT = 20
 """So many are looked at for a snapshot in one turn."""
@@ -60,10 +56,7 @@ class DrillSchedule:
             found = await self._catalogue.newest(tenant.id)
             if found is None:
                 continue
-            operation = await self._begin(tenant)
-            if operation is not None:
-                log.info("a drill is due", tenant=tenant.name, operation=operation.id)
-            return operation
+            return await self._begin(tenant)
         return None
 
     async def _begin(self, tenant: Tenant) -> Operation | None:

@@ -6,11 +6,10 @@ Nothing that a drill does outlives it but what is written down of it. So one tha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
-
-import structlog
 
 from innkeeper.core.access import Actor
 from innkeeper.core.boarding import NotYet
@@ -26,7 +25,7 @@ from innkeeper.core.errors import (
     StoreUnavailable,
     documented,
 )
-from innkeeper.core.events import AlertRaised, Bus
+from innkeeper.core.events import AlertRaised, Bus, DrillEnded
 from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Clock, Store
@@ -34,8 +33,6 @@ from innkeeper.core.ports.snapshots import Kept, Repository
 from innkeeper.core.redaction import redact
 from innkeeper.core.snapshot_errors import BackupToolMissing, RepositoryLocked, TargetUnreachable
 from innkeeper.core.works import Tell, Works
-
-log = structlog.get_logger("innkeeper.drills")
 
 FAILED, UNTRIED = "drill.failed", "drill.untried"
 """The codes of the alerts."""
@@ -76,11 +73,10 @@ class Berth(Protocol):
 
 
 class Drills:
-    """Begins drills, and tells how they went."""
+    """Begins drills."""
 
-    def __init__(self, *, works: Works, store: Store) -> None:
+    def __init__(self, *, works: Works) -> None:
         self._works = works
-        self._store = store
 
     async def begin(
         self, tenant: str, *, actor: Actor, snapshot: str | None = None, once: Once | None = None
@@ -154,6 +150,7 @@ class DrillWork:
         )
         async with self._store.begin() as tx:
             await tx.drills.put(drill)
+        self._bus.publish(DrillEnded(tenant=drill.tenant, drill=drill))
         return drill
 
     async def _chosen(self, operation: Operation) -> tuple[Repository, Kept]:
@@ -193,10 +190,8 @@ class DrillWork:
         await self._gear.staging.erase(drill)
 
     async def _thrown_away(self, drill: str) -> None:
-        try:
+        with suppress(Problem):  # it is looked for again: `sweep`
             await self._cleared(drill)
-        except Problem as problem:  # it is looked for again: `sweep`
-            log.warning("a drill is left over", drill=drill, code=problem.code, problem=problem.message)
 
     def _told(self, drill: Drill) -> Mapping[str, Any]:
         if drill.outcome is Outcome.PROVEN:
@@ -211,12 +206,14 @@ class DrillWork:
         kind = next((each for each in documented() if each.code == drill.code), DrillFailed)
         raise kind(f"It failed at {says}")
 
-    async def sweep(self) -> None:
-        """Throw away what drills have left that nobody is at any more."""
+    async def sweep(self) -> list[str]:
+        """Throw away what drills have left that nobody is at any more; of which it was."""
+        swept = []
         found = {*(await self._gear.room.leftovers()), *(await self._gear.staging.names())}
         for drill in sorted(found):
             async with self._store.look() as tx:
                 operation = await tx.operation(drill)
             if operation is None or operation.status.ended:
                 await self._cleared(drill)
-                log.info("what was left of a drill is gone", drill=drill)
+                swept.append(drill)
+        return swept
