@@ -26,6 +26,7 @@ from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.core.redaction import hide
+from innkeeper.drill_settings import DrillSettings
 from innkeeper.integration_settings import IntegrationSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
@@ -42,7 +43,14 @@ def _default_data() -> Path:
 
 
 class Settings(
-    BackupSettings, BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings
+    BackupSettings,
+    BrokerSettings,
+    DrillSettings,
+    IntegrationSettings,
+    SignInSettings,
+    TlsSettings,
+    VaultSettings,
+    BaseSettings,
 ):
     """Everything that an operator may set."""
 
@@ -86,6 +94,7 @@ class Settings(
             "inbox_answer_s",
         ),
         "Backups": tuple(BackupSettings.model_fields),
+        "Drills": tuple(DrillSettings.model_fields),
         "Signing in": tuple(SignInSettings.model_fields),
         "Loops": ("tick_s", "workers", "works_at_once", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),

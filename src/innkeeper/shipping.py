@@ -19,7 +19,6 @@ from innkeeper.core.works import Works
 from innkeeper.images.saved import EngineImages, NoImages
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.settings import Settings
-from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
 
 log = structlog.get_logger("innkeeper.shipping")
@@ -75,6 +74,5 @@ def shipping(
         vault=vault,
         seals=seals,
         clock=clock,
-        spec_document=spec_document,
     )
     return Shipping(stillness=stillness, exports=exports)

@@ -36,6 +36,7 @@ from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.doorway import Doorway, doorway, severed_at
+from innkeeper.drill_hall import drill_hall
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
@@ -54,6 +55,7 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
@@ -255,6 +257,13 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         behind.loops.add(moves.exports)
         behind.others.append(moves.start)
+        snapshots = snapshot_store(settings, keyring, strong.vault)
+        proving = drill_hall(
+            settings, snapshots, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
+        )
+        hall = await stack.enter_async_context(proving)
+        behind.loops.add(hall.work)
+        behind.others.append(hall.start)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -324,6 +333,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             locksmith=strong.locksmith,
             ledger=agency.counting.ledger,
             prices=agency.counting.prices,
+            drills=hall.drills,
+            proofs=hall.proofs,
             asked_for=watched.asked_for,
             egress_in_force=in_force,
             records=archive.records,

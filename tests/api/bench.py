@@ -21,6 +21,7 @@ from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
+from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
 from innkeeper.core.hosts import Premises
@@ -28,6 +29,7 @@ from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.proofs import Proofs
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
@@ -36,7 +38,6 @@ from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
-from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
@@ -183,7 +184,6 @@ def exports_of(house: House, data: Path) -> Exports:
         vault=house.vault,
         seals=PlainSeals(),
         clock=house.clock,
-        spec_document=spec_document,
     )
 
 
@@ -235,6 +235,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,
         prices=read_prices(None),
+        drills=Drills(works=Works(store=house.store, bus=house.bus, clock=house.clock)),
+        proofs=Proofs(store=house.store, bus=house.bus),
         asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
         egress_in_force=lambda name: True,
         records=house.records,

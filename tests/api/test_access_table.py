@@ -64,6 +64,8 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/tenants/{name}/exports": OWNERS,
     "GET /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
+    "GET /v1/tenants/{name}/drills": LOOKERS,
+    "POST /v1/tenants/{name}/drills": PLATFORM,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
     # the house
@@ -75,6 +77,7 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/status": SEERS,
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,
+    "GET /v1/drills": SEERS,
     "GET /v1/usage": SEERS,
     "GET /v1/events": SEERS,
     "GET /v1/audit": {"admin", "auditor"},

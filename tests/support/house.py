@@ -122,6 +122,18 @@ class PlainAgent:
     def fence(self, spec: Spec) -> Mapping[str, str]:
         return {"FENCED": "1"}
 
+    def examination(self, spec: Spec) -> Sequence[str]:
+        return ("examine",)
+
+    def examined(self, output: bytes) -> int | None:
+        return int(output) if output.isdigit() else None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        return Probe(port=80, path="/sessions", headers={"Authorization": gateway_token})
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        return int(body) if status == 200 and body.isdigit() else None
+
     def mount(self, spec: Spec) -> str:
         return "/data"
 

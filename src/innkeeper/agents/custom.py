@@ -132,6 +132,22 @@ class Custom:
         """Nothing has to be said."""
         return None
 
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Nothing is known of what it keeps."""
+        return ()
+
+    def examined(self, output: bytes) -> int | None:
+        """It never is."""
+        return None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
+        return None
+
     def chat_model(self, spec: Spec) -> str | None:
         """It need not have such an endpoint."""
         return None

@@ -106,6 +106,22 @@ class Zeptoclaw:
         """Neither routines nor the heartbeat start by themselves; channels are its config's."""
         return {"ZEPTOCLAW_ROUTINES_ENABLED": "false", "ZEPTOCLAW_HEARTBEAT_ENABLED": "false"}
 
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Its image holds one program, which can't read a folder for us."""
+        return ()
+
+    def examined(self, output: bytes) -> int | None:
+        """It never is."""
+        return None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
+        return None
+
     def mount(self, spec: Spec) -> str:
         """The home folder of its user."""
         return "/data"

@@ -16,6 +16,7 @@ from innkeeper.core.control import Control
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
+from innkeeper.core.drills import Drills
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
 from innkeeper.core.hosting import Hosting
@@ -28,6 +29,7 @@ from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.prices import PriceTable
+from innkeeper.core.proofs import Proofs
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -127,6 +129,8 @@ class Inn:
     locksmith: Locksmith
     ledger: Ledger
     prices: PriceTable
+    drills: Drills
+    proofs: Proofs
     asked_for: AskedFor
     egress_in_force: Callable[[str], bool]
     """Whether the host does what a tenant's `uses.egress` says now."""

@@ -14,6 +14,7 @@ from innkeeper.api.operation_schema import OperationDocument as OperationDocumen
 from innkeeper.api.operation_schema import OperationPage as OperationPage
 from innkeeper.api.operation_schema import ProgressDocument as ProgressDocument
 from innkeeper.api.operation_schema import TroubleDocument as TroubleDocument
+from innkeeper.api.proof_document import ProofDocument
 from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
@@ -345,6 +346,8 @@ class TenantDocument(Document):
     """The operation that has its folder to itself: until it ends, nothing of it runs."""
     fenced: bool
     """Its channels are off until they are confirmed: after a restore to another name, or an import."""
+    proven: ProofDocument | None
+    """What drills last said of its snapshots; null: none was drilled yet."""
     revision: int
     created_at: datetime
 

@@ -14,6 +14,7 @@ from innkeeper.cli import (
     audit,
     capacity,
     doctor,
+    drills,
     egress,
     host,
     inbox,
@@ -87,6 +88,7 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
+app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")

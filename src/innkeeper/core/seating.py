@@ -100,7 +100,7 @@ class Seating:
             persistence=self._units.persistence(tenant.name),
             mount=agent.mount(spec),
             command=agent.command(spec),
-            env={**spec.env, **agent.env(spec)},
+            env={**spec.env, **agent.env(spec), **(agent.fence(spec) if tenant.fenced else {})},
         )
 
     def entrance(self, tenant: Tenant) -> Entrance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from innkeeper.core.access import TenantKey
+from innkeeper.core.drill import Drill
 from innkeeper.core.egress import AskedName
 from innkeeper.core.integration import Begun, Connection
 from innkeeper.core.messages import Message
@@ -49,6 +50,7 @@ class Tables:
     """By number, in their order, with their payloads."""
     asked_names: dict[str, dict[str, AskedName]] = field(default_factory=dict)
     """By tenant and name; the inner ones are never changed, but replaced."""
+    drills: dict[str, Drill] = field(default_factory=dict)
     last_number: list[int] = field(default_factory=lambda: [0])
     """A message's number is never given twice."""
 

@@ -17,6 +17,7 @@ from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
 from innkeeper.store.memory_asked_names import MemoryAskedNames
+from innkeeper.store.memory_drills import MemoryDrills
 from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_people import MemoryPeople
@@ -36,6 +37,7 @@ class MemoryTransaction:
         self.secrets = MemorySecrets(tables)
         self.integrations = MemoryIntegrations(tables)
         self.asked_names = MemoryAskedNames(tables)
+        self.drills = MemoryDrills(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
 
@@ -113,6 +115,7 @@ class MemoryTransaction:
         self.people.drop_tenant(name)
         self.secrets.drop_tenant(name)
         self.integrations.drop_tenant(name)
+        self.drills.drop_tenant(name)
         its = {operation.id for operation in tables.operations.values() if operation.tenant_id == tenant_id}
         tables.receipts = {use: kept for use, kept in tables.receipts.items() if kept.operation_id not in its}
 

@@ -285,6 +285,27 @@ secrets = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("snapshot", EXACT, nullable=False),
+    Column("target", EXACT, nullable=False),
+    Column("taken_at", EXACT, nullable=False),
+    Column("began_at", EXACT, nullable=False),
+    Column("ended_at", EXACT, nullable=False),
+    Column("outcome", EXACT, nullable=False),
+    Column("release", Text),
+    Column("failed_at", Text),
+    Column("code", EXACT),
+    Column("says", Text),
+    Column("sessions", Integer),
+    Column("steps", Text, nullable=False),
+    Index("ix_drills_tenant", "tenant", "id"),
+)
+
 asked_names = Table(
     "asked_names",
     metadata,

@@ -17,6 +17,7 @@ from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.asked_names import SqlAskedNames
+from innkeeper.store.drills import SqlDrills
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
 from innkeeper.store.people import SqlPeople
@@ -39,6 +40,7 @@ class SqlTransaction:
         self.secrets = SqlSecrets(connection)
         self.integrations = SqlIntegrations(connection)
         self.asked_names = SqlAskedNames(connection)
+        self.drills = SqlDrills(connection)
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
 

@@ -194,6 +194,23 @@ class Agent(Protocol):
         """How to tell it that it may take work again; None: nothing has to be said."""
         ...
 
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """A program in its image that looks through what it has kept, before it is started on a copy of that: ends with
+        0 where all is whole, else tells what isn't. Empty: there is none."""
+        ...
+
+    def examined(self, output: bytes) -> int | None:
+        """How many sessions that program found, by what it wrote; None where it doesn't say."""
+        ...
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """How to ask for the sessions that it knows; None: it can't be asked."""
+        ...
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """How many those are, judged by its answer; None where it doesn't tell."""
+        ...
+
     def chat_model(self, spec: Spec) -> str | None:
         """The `model` that its `/v1/chat/completions` wants; "": leave it out; None: it has no such endpoint."""
         ...

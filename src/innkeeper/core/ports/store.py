@@ -12,6 +12,7 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
+from innkeeper.core.ports.drills import DrillRows
 from innkeeper.core.ports.egress import AskedNames
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
@@ -83,6 +84,11 @@ class Transaction(Protocol):
     @property
     def chain(self) -> Chain:
         """The trail, as it stands."""
+        ...
+
+    @property
+    def drills(self) -> DrillRows:
+        """The snapshots that were brought up to prove them."""
         ...
 
     @property
