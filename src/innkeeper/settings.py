@@ -26,6 +26,7 @@ from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.core.redaction import hide
 from innkeeper.integration_settings import IntegrationSettings
+from innkeeper.pack_settings import PackSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
 from innkeeper.vault_settings import VaultSettings
@@ -40,7 +41,9 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
+class Settings(
+    BrokerSettings, IntegrationSettings, PackSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings
+):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -63,6 +66,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
         "The broker": tuple(BrokerSettings.model_fields),
         "The vault": tuple(VaultSettings.model_fields),
         "Integrations": tuple(IntegrationSettings.model_fields),
+        "Packs": tuple(PackSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",

@@ -61,6 +61,8 @@ TABLE: Mapping[str, set[str]] = {
     "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
     "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
     "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "GET /v1/tenants/{name}/unit": LOOKERS,
+    "POST /v1/tenants/{name}/hydrate": OWNERS,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
     # the house
@@ -69,6 +71,9 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/agents": SEERS,
     "GET /v1/releases": SEERS,
     "POST /v1/releases/build": PLATFORM,
+    "GET /v1/packs": SEERS,
+    "POST /v1/packs": PLATFORM,
+    "DELETE /v1/packs/{pack}/{version}": PLATFORM,
     "GET /v1/status": SEERS,
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,

@@ -25,6 +25,7 @@ class Custom:
     minimum_version: str | None = None
     stop_grace_s = 15
     start_timeout_s = 120
+    workspace = "workspace"
     hopeless_exits = frozenset({126, 127})  # the command can't be run, or isn't there
 
     def config_paths(self) -> Sequence[str]:

@@ -23,6 +23,7 @@ from innkeeper.api import (
     health,
     hostnames,
     house_secrets,
+    hydrate,
     inbox,
     integrations,
     keyring,
@@ -31,6 +32,7 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
     releases,
@@ -80,6 +82,8 @@ _GUARDED = (
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
@@ -109,7 +113,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 

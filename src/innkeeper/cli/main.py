@@ -16,6 +16,7 @@ from innkeeper.cli import (
     doctor,
     egress,
     host,
+    hydrate,
     inbox,
     integrations,
     keyring,
@@ -23,6 +24,7 @@ from innkeeper.cli import (
     mcp,
     members,
     operations,
+    packs,
     reference_command,
     secrets,
     serve,
@@ -32,6 +34,7 @@ from innkeeper.cli import (
     talk,
     tenants,
     tokens,
+    units,
     usage,
     users,
     version,
@@ -85,11 +88,15 @@ app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
 app.add_typer(host.app, name="host")
+app.add_typer(packs.app, name="pack")
+app.add_typer(units.app, name="unit")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference_command.reference)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+units.app.command()(hydrate.hydrate)
+units.app.command()(hydrate.status)
 
 
 def run(arguments: list[str] | None = None) -> None:

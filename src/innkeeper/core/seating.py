@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from innkeeper.core.errors import UnknownAgent
@@ -35,6 +35,7 @@ class Seating:
         compose: Composer,
         broker_port: int,
         model: str,
+        furnish: Callable[[Tenant], Awaitable[None]] | None = None,
     ) -> None:
         self._agents = agents
         self._runtime = runtime
@@ -46,6 +47,7 @@ class Seating:
         self._compose = compose
         self._broker_port = broker_port
         self._model = model
+        self._furnish = furnish
 
     def agent(self, tenant: Tenant) -> Agent:
         """The tenant's adapter; UnknownAgent where this version of Innkeeper has none of that name any more."""
@@ -62,6 +64,11 @@ class Seating:
         files = agent.render(await self._seat(tenant), existing)
         compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)
         await self._units.write(tenant.name, files, compose=compose, env=env)
+
+    async def furnish(self, tenant: Tenant) -> None:
+        """Put into its folder what its agent is to find at a start: core/hydration.py."""
+        if self._furnish is not None:
+            await self._furnish(tenant)
 
     async def clear(self, tenant: Tenant) -> None:
         """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""

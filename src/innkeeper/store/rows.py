@@ -133,6 +133,7 @@ def _spec_of(text: str) -> Spec:
             "public_paths": tuple(kept.get("public_paths", ())),
             "inbox": _inbox_of(kept.get("inbox", ())),
             "uses": uses_of(kept.get("uses") or {}),
+            "packs": tuple(kept.get("packs", ())),
         }
     )
 

@@ -19,6 +19,7 @@ from innkeeper.store import rows, rules, tables
 from innkeeper.store.asked_names import SqlAskedNames
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
+from innkeeper.store.packs import SqlPacks
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
 from innkeeper.store.trail import SqlChain
@@ -37,6 +38,7 @@ class SqlTransaction:
         self.messages = SqlMessages(connection)
         self.people = SqlPeople(connection)
         self.secrets = SqlSecrets(connection)
+        self.packs = SqlPacks(connection)
         self.integrations = SqlIntegrations(connection)
         self.asked_names = SqlAskedNames(connection)
         self.chain = SqlChain(connection, links)

@@ -23,6 +23,7 @@ from innkeeper.units.pack_reading import unpack
 _FILES, _TOLD, _UPLOAD, _INCOMING = "files", "pack.json", "upload", ".incoming-"
 _CHUNK = 1 << 20
 CACHED = 256
+_PADDING = 16 << 20
 
 
 class FolderLibrary:
@@ -45,6 +46,11 @@ class FolderLibrary:
             yield TakenPack(pack, partial(self._settle, pack, incoming, files))
         finally:
             await asyncio.to_thread(self._erase, incoming)
+
+    @property
+    def upload_bytes(self) -> int:
+        """The largest tarball that can be of a pack: one that isn't packed has padding after each file."""
+        return 2 * self._limit + _PADDING
 
     async def pack(self, name: str, version: str) -> Pack:
         """One that is kept here."""
@@ -91,8 +97,7 @@ class FolderLibrary:
                 size = 0
                 async for chunk in tar:
                     size += len(chunk)
-                    # Padding of small files, which a tarball that isn't packed has.
-                    if size > 2 * self._limit + (16 << 20):
+                    if size > self.upload_bytes:
                         raise TooLarge(f"The pack is larger than {self._limit / (1 << 20):.3g} MB.")
                     await asyncio.to_thread(upload.write, chunk)
 

@@ -89,6 +89,8 @@ class Agent(Protocol):
     """The security floor."""
     stop_grace_s: int
     start_timeout_s: int
+    workspace: str
+    """The folder within its persistence that packs are delivered to."""
     hopeless_exits: frozenset[int]
     """Exit codes that mean: starting again is no use."""
 

@@ -11,23 +11,7 @@ from typing import Protocol
 from innkeeper.core.delivery import Delivery
 from innkeeper.core.goods import Goods
 from innkeeper.core.merging import Item
-from innkeeper.core.packs import Pack, PackRelease
-
-
-class PackRows(Protocol):
-    """The packs' rows, within one transaction."""
-
-    async def all(self, name: str | None = None) -> Sequence[PackRelease]:
-        """Every version, or those of one pack, by name and version."""
-        ...
-
-    async def add(self, release: PackRelease) -> None:
-        """Raises Conflict where there is that version already."""
-        ...
-
-    async def drop(self, name: str, version: str) -> bool:
-        """Whether it was there."""
-        ...
+from innkeeper.core.packs import Pack
 
 
 class TakenPack(Protocol):

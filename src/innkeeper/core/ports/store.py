@@ -15,6 +15,7 @@ from innkeeper.core.past import Past
 from innkeeper.core.ports.egress import AskedNames
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
+from innkeeper.core.ports.pack_rows import PackRows
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.secrets import SecretRows
 from innkeeper.core.ports.usage import UsageBook
@@ -68,6 +69,11 @@ class Transaction(Protocol):
     @property
     def secrets(self) -> SecretRows:
         """The vault's rows."""
+        ...
+
+    @property
+    def packs(self) -> PackRows:
+        """The versions of packs that there are."""
         ...
 
     @property
