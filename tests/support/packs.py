@@ -35,7 +35,7 @@ class Packs:
 
     async def add(self, version: str, files: Mapping[str, str], *, name: str = "core", **said: str) -> PackRelease:
         """A version of a pack."""
-        return await self.releases.add(chunks(tarball(version, files, name=name, **said)), actor=SYSTEM)
+        return await self.releases.add(chunks(tarball(version, files, name=name, said=said)), actor=SYSTEM)
 
 
 def packs_for(
@@ -74,10 +74,16 @@ def packs_for(
 
 
 def tarball(
-    version: str, files: Mapping[str, str], *, name: str = "core", packed: bool = True, top: str = "", **said: str
+    version: str,
+    files: Mapping[str, str],
+    *,
+    name: str = "core",
+    packed: bool = True,
+    top: str = "",
+    said: Mapping[str, str] | None = None,
 ) -> bytes:
     """A pack as it is uploaded; `#!` at a file's beginning makes it executable."""
-    manifest = {"name": name, "version": version, **said}
+    manifest = {"name": name, "version": version, **(said or {})}
     texts = {"pack.toml": "".join(f'{key} = "{value}"\n' for key, value in manifest.items()), **files}
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w:gz" if packed else "w") as tar:

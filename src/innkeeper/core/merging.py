@@ -56,15 +56,16 @@ def decide(
     delivered: Content | None, here: Here, new: Content | None, *, leaving: bool = False, force: bool = False
 ) -> Act:
     """What becomes of one file. `leaving`: its removal had begun; `force`: the tenant's changes don't count."""
+    untouched = here.content is not None and here.content == delivered
     if new is None:
         if not here.is_there:
             return Act.GONE
-        return Act.REMOVE if here.content == delivered else Act.RELEASE
+        return Act.REMOVE if untouched else Act.RELEASE
     if not here.is_there:
         return Act.LEFT_DELETED if delivered is not None and not leaving else Act.ADD
     if here.content == new:
         return Act.SAME
-    if here.content is not None and here.content == delivered:
+    if untouched:
         return Act.UPDATE
     if force and here.blocked is None:
         return Act.OVERWRITE
