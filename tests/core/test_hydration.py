@@ -222,6 +222,9 @@ async def test_one_pack_alone_leaves_the_others_in_the_versions_that_they_have(t
     await inn.packs.add("1", {"extra.md": "extra"}, name="extra")
     await inn.asked(packs=["extra"])
     assert texts(inn.workspace()) == {**V1, "lib1.md": "1", "extra.md": "extra"}
+    await inn.packs.releases.delete("core", "1", actor=SYSTEM)
+    await inn.asked(packs=["lib@2"])
+    assert texts(inn.workspace()) == {**V1, "lib2.md": "2", "extra.md": "extra"}, "core 1 can't be had any more"
     await inn.asked()
     assert texts(inn.workspace()) == {**V2, "lib2.md": "2", "extra.md": "extra"}
 

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/packs", tags=["packs"])
 _TARBALL: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 

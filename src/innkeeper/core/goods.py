@@ -46,7 +46,11 @@ class Goods:
     def of(self, path: str) -> tuple[Pack, str]:
         """The pack that a file comes from, and its path there."""
         file = self.wanted[path]
-        return next(pack for pack in self.packs if pack.name == file.pack), file.source
+        return self._by_name[file.pack], file.source
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Pack]:
+        return {pack.name: pack for pack in self.packs}
 
     def received(self, at: datetime, before: Mapping[str, Received]) -> Mapping[str, Received]:
         """What is written down once they are delivered; one that was there already keeps its time."""

@@ -159,7 +159,11 @@ class Hydration:
         if not named:
             return its
         has = (await self._workspaces.delivery(tenant.name)).packs
+        async with self._store.look() as tx:
+            releases = await tx.packs.all()
         as_they_are = [Reference(each.name, has[each.name].version) for each in its if each.name in has]
+        # A version that was deleted since can't be laid below the others; what it brought stays as it is.
+        as_they_are = [each for each in as_they_are if _version(each, tenant, releases) == each.version]
         by_name = {each.name: each for each in named}
         meant = [by_name.pop(each.name, each) for each in as_they_are]
         return united(meant, by_name.values())

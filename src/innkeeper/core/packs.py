@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from innkeeper.core.errors import Invalid
@@ -65,7 +66,12 @@ class Pack:
     files: tuple[PackFile, ...] = ()
     """By path."""
 
-    @property
+    @cached_property
+    def by_path(self) -> Mapping[str, PackFile]:
+        """Its files."""
+        return {file.path: file for file in self.files}
+
+    @cached_property
     def digest(self) -> str:
         """The same for the same pack, down to the last bit of each file."""
         told = hashlib.sha256(repr((self.name, self.version, self.title, self.target)).encode())

@@ -68,7 +68,7 @@ class FolderLibrary:
 
     def copy(self, pack: Pack, source: str, to: BinaryIO) -> None:
         """Write one of its files to `to`, and raise PackDamaged where that wasn't what was kept."""
-        file = next(each for each in pack.files if each.path == source)
+        file = pack.by_path[source]
         told = hashlib.sha256()
         try:
             with (self._at(pack.name, pack.version) / _FILES / source).open("rb") as kept:

@@ -35,6 +35,8 @@ class Placing:
         self._owner = owner
         self.besides: dict[str, str | None] = {}
         self.saved: dict[str, str] = {}
+        self._touched: set[str] = set()
+        """The folders whose entries have changed."""
 
     def done(self, item: Item, disputes: Mapping[str, Dispute]) -> Item:
         """Do it; the item as it turned out."""
@@ -63,6 +65,17 @@ class Placing:
         with suppress(OSError), folder(self._data, folders) as parent:
             os.unlink(name, dir_fd=parent)
 
+    def settle(self) -> None:
+        """Have all of it on the disk."""
+        for path in self._touched:
+            try:
+                with folder(self._data, [name for name in path.split("/") if name]) as found:
+                    os.fsync(found)
+            except OSError as error:
+                # Whoever has replaced a folder meanwhile has put away what lay in it, too.
+                if error.errno not in {errno.ENOENT, *_BARRED}:
+                    raise
+
     def _add(self, item: Item, disputes: Mapping[str, Dispute]) -> Item:
         try:
             self._put(item.path, item)
@@ -84,7 +97,7 @@ class Placing:
                 elif self._at(self._staging, staged) != item.here:
                     exchange(staged, name, one_dir=self._staging, other_dir=parent)
                     return self._again(item, disputes)
-                os.fsync(parent)
+                self._touched.add("/".join(folders))
         except FileNotFoundError:
             return replace(item, act=Act.LEFT_DELETED)
         except OSError as error:
@@ -121,7 +134,7 @@ class Placing:
             *folders, name = path.split("/")
             with folder(self._data, folders) as parent:
                 os.rename(self._staged[item.path], name, src_dir_fd=self._staging, dst_dir_fd=parent)
-                os.fsync(parent)
+                self._touched.add("/".join(folders))
         except OSError as error:
             if error.errno not in _BARRED:
                 raise
@@ -133,7 +146,7 @@ class Placing:
         try:
             with folder(self._data, folders) as parent:
                 saved = self._exchanged(parent, name, item)
-                os.fsync(parent)
+                self._touched.add("/".join(folders))
         except FileNotFoundError:
             return replace(item, act=Act.LEFT_DELETED)
         except OSError as error:
@@ -176,7 +189,7 @@ class Placing:
                     os.rename(_GONE, name, src_dir_fd=self._staging, dst_dir_fd=parent)
                     return replace(item, act=Act.RELEASE)
                 os.unlink(_GONE, dir_fd=self._staging)
-                os.fsync(parent)
+                self._touched.add("/".join(folders))
         except FileNotFoundError:
             return item
         except OSError as error:
@@ -190,7 +203,7 @@ class Placing:
         *folders, name = path.split("/")
         with made_folder(self._data, folders, self._owner) as parent:
             os.link(self._staged[item.path], name, src_dir_fd=self._staging, dst_dir_fd=parent)
-            os.fsync(parent)
+            self._touched.add("/".join(folders))
 
     @staticmethod
     def _at(parent: int, name: str) -> Here:

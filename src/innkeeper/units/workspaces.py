@@ -55,17 +55,24 @@ class FolderWorkspaces:
 
     async def deliver(self, tenant: str, goods: Goods, *, at: datetime, force: bool = False) -> Delivered:
         """Do it."""
-        return await asyncio.to_thread(self._deliver, self._path(tenant), goods, at, force)
+        delivering = asyncio.create_task(asyncio.to_thread(self._deliver, self._path(tenant), goods, at, force))
+        try:
+            return await asyncio.shield(delivering)
+        except asyncio.CancelledError:
+            # A thread can't be stopped; whoever cancels may be about to erase the folder.
+            await asyncio.wait([delivering])
+            raise
 
     def _path(self, tenant: str) -> Path:
         return self._root / check_name(tenant)
 
     def _delivery(self, unit: Path) -> Delivery:
-        try:
-            with self._opened(unit) as (ours, data):
-                return _still_open(data, _read(ours))
-        except FileNotFoundError:
-            return Delivery()
+        with translated(unit):
+            try:
+                with self._opened(unit) as (ours, data):
+                    return _still_open(data, _read(ours))
+            except FileNotFoundError:
+                return Delivery()
 
     def _is_blank(self, unit: Path, workspace: str) -> bool:
         with translated(unit), self._opened(unit) as (ours, data):
@@ -93,6 +100,7 @@ class FolderWorkspaces:
                     self._write(ours, delivery.leaving(items))
                 placing = Placing(data, staging, staged, self._tenants)
                 done = [placing.done(item, delivery.conflicts) for item in items]
+                placing.settle()
             delivered = Delivered(items=done, besides=placing.besides, saved=placing.saved)
             after = delivery.after(done, goods.received(at, delivery.packs), placing.besides, at)
             self._write(ours, after)
