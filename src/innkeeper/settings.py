@@ -28,6 +28,7 @@ from innkeeper.core.policy import presets_from
 from innkeeper.core.redaction import hide
 from innkeeper.drill_settings import DrillSettings
 from innkeeper.integration_settings import IntegrationSettings
+from innkeeper.pack_settings import PackSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
 from innkeeper.vault_settings import VaultSettings
@@ -47,6 +48,7 @@ class Settings(
     BrokerSettings,
     DrillSettings,
     IntegrationSettings,
+    PackSettings,
     SignInSettings,
     TlsSettings,
     VaultSettings,
@@ -74,6 +76,7 @@ class Settings(
         "The broker": tuple(BrokerSettings.model_fields),
         "The vault": tuple(VaultSettings.model_fields),
         "Integrations": tuple(IntegrationSettings.model_fields),
+        "Packs": tuple(PackSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",

@@ -59,6 +59,7 @@ from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
+from innkeeper.storeroom import storeroom
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
@@ -181,6 +182,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             plans=plans_from(settings.plans),
             cannot_enforce=runtime.ways_out.why_not,
         )
+        packs = await stack.enter_async_context(storeroom(settings, store=store, bus=bus, clock=clock))
         seating = Seating(
             agents=AGENTS,
             runtime=runtime,
@@ -192,9 +194,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             compose=render_compose,
             broker_port=settings.broker_port,
             model=MODEL,
+            furnish=packs.hydration.at_start,
         )
         holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         behind = backstage(settings, store=store, runtime=runtime, bus=bus, clock=clock, holder=holder)
+        behind.loops.add(packs.hydration)
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
@@ -340,6 +344,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             records=archive.records,
             denials=archive.denials,
             releases=releases,
+            packs=packs.releases,
+            hydration=packs.hydration,
+            works=behind.works,
             store=store,
             runtime=runtime,
             door=door,
@@ -354,6 +361,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,
+            pack_limit=packs.upload_bytes,
             build_image=image_maker(settings),
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(

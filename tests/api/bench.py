@@ -38,8 +38,10 @@ from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
+from innkeeper.loops.works import WorkLoops
 from innkeeper.units.crates import FolderCrates
 from tests.support.house import HOSTING, House, PlainAgent
+from tests.support.packs import packs_for
 from tests.support.people import PlainSeals
 from tests.support.secrets import NamedSecrets
 
@@ -223,6 +225,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
         bus=house.bus,
     )
+    packs = packs_for(house, data)
     inn = Inn(
         control=house.control,
         keys=house.keys,
@@ -242,6 +245,9 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         records=house.records,
         denials=house.denials,
         releases=house.releases,
+        packs=packs.releases,
+        hydration=packs.hydration,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
         store=house.store,
         runtime=house.runtime,
         door=door,
@@ -256,6 +262,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         data=data,
         body_limit=BODY_LIMIT,
+        pack_limit=packs.library.upload_bytes,
         build_image=builds,
         survey=survey,
         doctor=doctor,
@@ -265,6 +272,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     loops = house.loops(workers=4)
     supervisor = Supervisor()
     loops.start(supervisor)
+    works = [packs.hydration]
+    WorkLoops(works, store=house.store, bus=house.bus, clock=house.clock, holder="one").start(supervisor)
     async with supervisor.running():
         yield Bench(
             house=house,

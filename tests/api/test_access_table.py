@@ -66,6 +66,8 @@ TABLE: Mapping[str, set[str]] = {
     "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "GET /v1/tenants/{name}/drills": LOOKERS,
     "POST /v1/tenants/{name}/drills": PLATFORM,
+    "GET /v1/tenants/{name}/unit": LOOKERS,
+    "POST /v1/tenants/{name}/hydrate": OWNERS,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
     # the house
@@ -74,6 +76,9 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/agents": SEERS,
     "GET /v1/releases": SEERS,
     "POST /v1/releases/build": PLATFORM,
+    "GET /v1/packs": SEERS,
+    "POST /v1/packs": PLATFORM,
+    "DELETE /v1/packs/{pack}/{version}": PLATFORM,
     "GET /v1/status": SEERS,
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,

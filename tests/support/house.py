@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -92,6 +92,7 @@ class PlainAgent:
     stop_grace_s = 5
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
+    workspace = "workspace"
     can_be_asked = False
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
@@ -264,6 +265,8 @@ class House:
     units: MemoryUnits = field(default_factory=MemoryUnits)
     prober: MemoryProber = field(default_factory=MemoryProber)
     agent: PlainAgent = field(default_factory=PlainAgent)
+    furnish: Callable[[Tenant], Awaitable[None]] | None = None
+    """What is put into a tenant's folder at each start."""
 
     def __post_init__(self) -> None:
         self.store: Store = MemoryStore(self.clock, links=LINKS)
@@ -322,6 +325,7 @@ class House:
             compose=plain_compose,
             broker_port=8701,
             model="default",
+            furnish=self.furnish,
         )
         self.passwords = QuickPasswords()
         self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)

@@ -25,6 +25,7 @@ from innkeeper.api import (
     health,
     hostnames,
     house_secrets,
+    hydrate,
     inbox,
     integrations,
     keyring,
@@ -33,6 +34,7 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
     releases,
@@ -84,6 +86,8 @@ _GUARDED = (
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
@@ -113,7 +117,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 

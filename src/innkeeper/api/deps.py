@@ -21,12 +21,14 @@ from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
+from innkeeper.core.hydration import Hydration
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
 from innkeeper.core.ledger import Ledger
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
+from innkeeper.core.pack_releases import PackReleases
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.prices import PriceTable
 from innkeeper.core.proofs import Proofs
@@ -36,6 +38,7 @@ from innkeeper.core.releases import Releases
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.tools import Tools
 from innkeeper.core.vault import Vault
+from innkeeper.core.works import Works
 from innkeeper.loops.dormitory import Dormitory
 
 
@@ -137,6 +140,9 @@ class Inn:
     records: Records
     denials: Denials
     releases: Releases
+    packs: PackReleases
+    hydration: Hydration
+    works: Works
     store: Store
     runtime: Runtime
     door: Door
@@ -152,7 +158,9 @@ class Inn:
     clock: Clock
     data: Path
     body_limit: int
-    """The largest body taken, in bytes."""
+    """The largest body taken, in bytes …"""
+    pack_limit: int
+    """… and the largest pack."""
     build_image: BuildImage
     survey: Survey
     doctor: Callable[[], Awaitable[Sequence[Finding]]]

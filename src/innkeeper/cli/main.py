@@ -17,6 +17,7 @@ from innkeeper.cli import (
     drills,
     egress,
     host,
+    hydrate,
     inbox,
     integrations,
     keyring,
@@ -24,6 +25,7 @@ from innkeeper.cli import (
     mcp,
     members,
     operations,
+    packs,
     reference_command,
     secrets,
     serve,
@@ -90,12 +92,16 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
 app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
+app.add_typer(packs.app, name="pack")
+app.add_typer(units.app, name="unit")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+units.app.command()(hydrate.hydrate)
+units.app.command()(hydrate.status)
 
 
 def run(arguments: list[str] | None = None) -> None:

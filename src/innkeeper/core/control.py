@@ -32,6 +32,7 @@ from innkeeper.core.instance import State
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
+from innkeeper.core.pack_releases import check_packs
 from innkeeper.core.plans import Plans
 from innkeeper.core.policy import Presets
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
@@ -172,6 +173,7 @@ class Control:
                 _still_there(there)
             if left_over and not adopt:
                 raise UnitExists(f"A folder of a former tenant {name} is still there.", field="name")
+            await check_packs(tx, patch.packs)
             now = self._clock.now()
             tenant = Tenant(
                 id=new_id("tn"), name=name, spec=spec, slot=await tx.free_slot(), created_at=now, wanted=wanted
@@ -204,6 +206,7 @@ class Control:
             if tenant.revision != before.revision:
                 raise Conflict(f"{name} was changed by somebody else just now.", hint="Look again, then repeat.")
             spec = changed_spec(tenant.spec, agent, release, patch, **self._known)
+            await check_packs(tx, patch.packs)
             if patch.config is not None:
                 await check_references(tx, tenant, spec)
             if spec.uses.egress != tenant.spec.uses.egress:

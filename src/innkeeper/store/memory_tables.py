@@ -10,6 +10,7 @@ from innkeeper.core.egress import AskedName
 from innkeeper.core.integration import Begun, Connection
 from innkeeper.core.messages import Message
 from innkeeper.core.operations import Operation
+from innkeeper.core.packs import PackRelease
 from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
@@ -43,6 +44,8 @@ class Tables:
     """By tenant and integration."""
     begun: dict[str, Begun] = field(default_factory=dict)
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
+    packs: dict[tuple[str, str], PackRelease] = field(default_factory=dict)
+    """By name and version."""
     trail: dict[int, Line] = field(default_factory=dict)
     ends: list[Ends] = field(default_factory=list)
     """One, or none before the first line."""

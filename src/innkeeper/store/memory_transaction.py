@@ -20,6 +20,7 @@ from innkeeper.store.memory_asked_names import MemoryAskedNames
 from innkeeper.store.memory_drills import MemoryDrills
 from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
+from innkeeper.store.memory_packs import MemoryPacks
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
 from innkeeper.store.memory_tables import Tables
@@ -35,6 +36,7 @@ class MemoryTransaction:
         self.messages = MemoryMessages(tables)
         self.people = MemoryPeople(tables)
         self.secrets = MemorySecrets(tables)
+        self.packs = MemoryPacks(tables)
         self.integrations = MemoryIntegrations(tables)
         self.asked_names = MemoryAskedNames(tables)
         self.drills = MemoryDrills(tables)

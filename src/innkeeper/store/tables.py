@@ -223,6 +223,19 @@ work_leases = Table(
     Column("until", Double, nullable=False),  # seconds since 1970 by the database's clock
 )
 
+packs = Table(
+    "packs",
+    metadata,
+    Column("name", EXACT, primary_key=True),
+    Column("version", EXACT, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("digest", EXACT, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("size", COUNT, nullable=False),
+    Column("added_at", EXACT, nullable=False),
+    Column("added_by", EXACT, nullable=False),
+)
+
 # A receipt hangs on its tenant through its operation, which outlives the tenant: no foreign key can say that.
 receipts = Table(
     "receipts",

@@ -20,6 +20,7 @@ from innkeeper.store.asked_names import SqlAskedNames
 from innkeeper.store.drills import SqlDrills
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
+from innkeeper.store.packs import SqlPacks
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
 from innkeeper.store.trail import SqlChain
@@ -38,6 +39,7 @@ class SqlTransaction:
         self.messages = SqlMessages(connection)
         self.people = SqlPeople(connection)
         self.secrets = SqlSecrets(connection)
+        self.packs = SqlPacks(connection)
         self.integrations = SqlIntegrations(connection)
         self.asked_names = SqlAskedNames(connection)
         self.drills = SqlDrills(connection)

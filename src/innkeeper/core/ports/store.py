@@ -16,6 +16,7 @@ from innkeeper.core.ports.drills import DrillRows
 from innkeeper.core.ports.egress import AskedNames
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
+from innkeeper.core.ports.pack_rows import PackRows
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.secrets import SecretRows
 from innkeeper.core.ports.usage import UsageBook
@@ -69,6 +70,11 @@ class Transaction(Protocol):
     @property
     def secrets(self) -> SecretRows:
         """The vault's rows."""
+        ...
+
+    @property
+    def packs(self) -> PackRows:
+        """The versions of packs that there are."""
         ...
 
     @property
