@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import BinaryIO, Protocol
 
-from innkeeper.core.import_errors import ArchiveRefused, ImportTooLarge
+from innkeeper.core.import_errors import ArchiveRefused, ImportTooLarge, SourceForbidden
 from innkeeper.units.archive import CHUNK, DEPTH_MAX, Caps, Entry, tar_entries, too_many, too_much
 from innkeeper.units.pouring import Pouring
 from innkeeper.units.safe_tree import read_file
@@ -17,8 +19,9 @@ READ_MAX_BYTES = 1 << 20
 """Of a file that is read to be understood."""
 _READ_IN_ALL_BYTES = 64 << 20
 _READ = frozenset({
-    ".env", "compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml", "docker-compose.multi-tenant.yml",
-    "config.json", "openclaw.json", "clawdbot.json", "innkeeper.json", "innkeeper.end",
+    ".env", "compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml",
+    "docker-compose.multi-tenant.yml", "config.json", "openclaw.json", "clawdbot.json", "innkeeper.json",
+    "innkeeper.end",
 })  # fmt: skip
 """The names of files that importers read; of an archive these alone are remembered."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,11 +34,20 @@ Place = Callable[[str], str | None]
 class Tree(Protocol):
     """Somebody's files, by paths relative to the top."""
 
-    name: str
-    """What it is called where it lies."""
-    entries: Mapping[str, Entry]
-    left_out: Mapping[str, str]
-    """What can't be copied, and why: sockets, FIFOs."""
+    @property
+    def name(self) -> str:
+        """What it is called where it lies."""
+        ...
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """By path, in the order in which they were found."""
+        ...
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """What can't be copied, and why: sockets, FIFOs."""
+        ...
 
     def read(self, path: str) -> bytes | None:
         """The content of one of the files that importers read; None where there is none, or it is too large."""
@@ -49,10 +61,12 @@ class Tree(Protocol):
 class FolderTree:
     """A folder, walked by descriptors; other file systems mounted in it aren't entered."""
 
-    def __init__(self, folder: int, name: str, caps: Caps) -> None:
+    def __init__(self, folder: int, name: str, caps: Caps, *, never: tuple[int, int] | None = None) -> None:
+        """`never`: device and inode of a folder that must not be entered, whatever it is mounted as."""
         self.name = name
         self.entries: dict[str, Entry] = {}
         self.left_out: dict[str, str] = {}
+        self._never = never
         self._top = folder
         self._caps = caps
         self._device = os.fstat(folder).st_dev
@@ -99,6 +113,8 @@ class FolderTree:
             raise ArchiveRefused(
                 f"Another file system is mounted at {shown(path)}.", hint="Import from a copy that has all of it."
             )
+        if (found.st_dev, found.st_ino) == self._never:
+            raise SourceForbidden(f"{shown(path)} is the data directory of this control plane.")
         mode = stat.S_IMODE(found.st_mode) & 0o777
         if stat.S_ISDIR(found.st_mode):
             self.entries[path] = Entry(path=path, kind=Kind.FOLDER, mode=mode)
@@ -124,7 +140,12 @@ class FolderTree:
         if self._bytes > self._caps.bytes:
             raise too_much(self._caps)
         self.entries[path] = Entry(
-            path=path, kind=kind, size=found.st_size, mode=mode, mtime=found.st_mtime, target="" if first == path else first
+            path=path,
+            kind=kind,
+            size=found.st_size,
+            mode=mode,
+            mtime=found.st_mtime,
+            target="" if first == path else first,
         )
 
     def _pieces(self, path: str, into: Pouring) -> Iterator[bytes]:
@@ -210,3 +231,38 @@ class TarTree:
                 into.put(target, entry, (), same_as=there)
             else:
                 raise ArchiveRefused(f"{shown(entry.path)} is a hard link to a file that isn't taken.")
+
+
+class JoinedTree:
+    """A tree with others hung into it, each under a path of its own."""
+
+    def __init__(self, tree: Tree, others: Mapping[str, Tree]) -> None:
+        self.name = tree.name
+        self._trees = {"": tree, **others}
+        self.entries: dict[str, Entry] = {}
+        self.left_out: dict[str, str] = {}
+        for top, each in self._trees.items():
+            if top:
+                self.entries[top] = Entry(path=top, kind=Kind.FOLDER, mode=0o700)
+            for path, entry in each.entries.items():
+                target = _join(top, entry.target) if entry.kind is Kind.HARD_LINK else entry.target
+                self.entries[_join(top, path)] = replace(entry, path=_join(top, path), target=target)
+            self.left_out |= {_join(top, path): why for path, why in each.left_out.items()}
+
+    def read(self, path: str) -> bytes | None:
+        """Of whichever tree it is."""
+        top = next((top for top in self._trees if top and path.startswith(f"{top}/")), "")
+        return self._trees[top].read(path[len(top) :].lstrip("/"))
+
+    def pour(self, into: Pouring, place: Place) -> None:
+        """One tree after the other."""
+        for top, each in self._trees.items():
+            each.pour(into, partial(_placed_below, place, top))
+
+
+def _placed_below(place: Place, top: str, path: str) -> str | None:
+    return place(_join(top, path))
+
+
+def _join(top: str, path: str) -> str:
+    return f"{top}/{path}" if top and path else top or path
