@@ -201,17 +201,27 @@ class TarTree:
         self.entries: dict[str, Entry] = {}
         self.left_out: dict[str, str] = {}
         self._file = file
+        self.members, self.last = 0, ""
+        """How many there are, and which is the last."""
         self._caps = caps
         self._contents: dict[str, bytes] = {}
         file.seek(0)
         room = _READ_IN_ALL_BYTES
         for entry, content in tar_entries(file, caps):
+            self.members += 1
+            self.last = entry.path
+            self._imply(entry.path)
             self.entries[entry.path] = entry
             if entry.path.rpartition("/")[2] in _READ and entry.kind is Kind.FILE and entry.size <= READ_MAX_BYTES:
                 room -= entry.size
                 if room < 0:
                     raise ImportTooLarge("There are too many config files in the archive.")
                 self._contents[entry.path] = b"".join(content())
+
+    def _imply(self, path: str) -> None:
+        """The folders above it, which an archive need not hold."""
+        while (path := path.rpartition("/")[0]) and path not in self.entries:
+            self.entries[path] = Entry(path=path, kind=Kind.FOLDER, mode=0o700)
 
     def read(self, path: str) -> bytes | None:
         """As it was remembered."""

@@ -49,9 +49,8 @@ def read_env(content: bytes, path: str) -> EnvFile:
         if binding.error:
             faults.append(f"{path}, line {line}: that sets no variable.")
         elif binding.key is not None and binding.value is None:
-            faults.append(
-                f"{path}, line {line}: {binding.key[:60]!r} has no value; write {binding.key[:60]}= for none."
-            )
+            # Not quoted: it may be a key that somebody forgot to name.
+            faults.append(f"{path}, line {line}: a name without `=` sets nothing.")
         elif binding.key is not None and binding.value is not None:
             if "\0" in binding.value or "\0" in binding.key:
                 faults.append(f"{path}, line {line}: there is a NUL in it.")

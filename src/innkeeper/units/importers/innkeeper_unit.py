@@ -49,7 +49,7 @@ def read(source: Source) -> Adoption:
         manifest = {}
         dossier.refusals.append(str(error))
     if isinstance(source.tree, TarTree):
-        _check_end(dossier)
+        _check_end(dossier, source.tree)
     if source.has(PERSISTENCE, Kind.FOLDER):
         dossier.move(PERSISTENCE, "")
     else:
@@ -108,16 +108,15 @@ def _manifest(source: Source) -> Mapping[str, Any]:
     return manifest
 
 
-def _check_end(dossier: Dossier) -> None:
+def _check_end(dossier: Dossier, tar: TarTree) -> None:
     """The last member counts those before it."""
     source = dossier.source
-    paths = list(source.tree.entries)
     try:
         proof = json.loads(source.read(END) or b"{}")
         counted = proof.get("members") if isinstance(proof, dict) else None
     except ValueError:
         counted = None
-    if paths[-1] != source.at(END) or counted != len(paths) - 1:
+    if tar.last != source.at(END) or counted != tar.members - 1:
         dossier.refusals.append(f"The export isn't whole: its last member, {END}, is missing or counts others.")
 
 

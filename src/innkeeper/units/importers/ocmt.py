@@ -8,8 +8,8 @@ from innkeeper.units.importers.openclaw_state import HOME, WORKSPACE, is_state, 
 from innkeeper.units.importers.variables import settle_providers
 from innkeeper.units.tar_headers import Kind
 
-_SLEEP = {"pause_after_s": 30 * 60, "stop_after_s": 30 * 60 + 4 * 3600}
-"""PAUSE_AFTER_MS from the last request, STOP_AFTER_MS from then on."""
+_SLEEP = {"pause_after_s": 30 * 60, "page_after_s": 35 * 60, "stop_after_s": 30 * 60 + 4 * 3600}
+"""PAUSE_AFTER_MS from the last request, STOP_AFTER_MS from then on; OCMT has nothing between the two."""
 
 
 def is_unit(source: Source) -> bool:
