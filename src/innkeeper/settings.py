@@ -25,6 +25,7 @@ from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.core.redaction import hide
+from innkeeper.import_settings import ImportSettings
 from innkeeper.integration_settings import IntegrationSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
@@ -40,7 +41,9 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
+class Settings(
+    BrokerSettings, ImportSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings
+):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -82,6 +85,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
             "inbox_deliveries",
             "inbox_answer_s",
         ),
+        "Imports": tuple(ImportSettings.model_fields),
         "Signing in": tuple(SignInSettings.model_fields),
         "Loops": ("tick_s", "workers", "works_at_once", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),

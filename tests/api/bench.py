@@ -32,6 +32,7 @@ from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
+from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
 from tests.support.secrets import NamedSecrets
@@ -199,6 +200,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        importing=importing_of(house, data),
         vault=house.vault,
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,

@@ -19,6 +19,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
+from innkeeper.core.importing import Importing
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
@@ -121,6 +122,7 @@ class Inn:
     provider: SignIn | None
     """Where people can sign in beside the console itself."""
     inbox: Inbox
+    importing: Importing
     vault: Vault
     locksmith: Locksmith
     ledger: Ledger

@@ -18,8 +18,6 @@ from innkeeper.core.errors import Invalid
 router = APIRouter(prefix="/units", tags=["units"])
 
 TAR = "application/x-tar"
-UPLOAD = "/v1/units/import"
-"""Where a body may be as large as a unit is: api/requests.py."""
 
 
 @router.post("/import", summary="Import units from a path on the host", status_code=202)
@@ -56,7 +54,7 @@ async def sent(
     channels_on: Annotated[bool, Query(description="Start with its channels on.")] = False,
     dry_run: Annotated[bool, Query(description="Only say what would become of it.")] = False,
 ) -> ImportAnswer:
-    """The body is the tar that `unit export` wrote, plain or packed by gzip, decrypted; it may be as large as a unit."""
+    """The body is the tar that `unit export` wrote, plain or packed by gzip, and decrypted; as large as a unit is."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != TAR:
         raise Invalid(f"The body has to be a tar ({TAR}).", field="body")
     asked = Asked(seed=Seed.INNKEEPER, path="", name=name, release=release, partial=partial)

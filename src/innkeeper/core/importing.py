@@ -1,8 +1,8 @@
 """The use case of importing: another system's unit, or an export of ours, becomes a tenant.
 
 Until its row is written nothing of a tenant is there, and whatever was staged is thrown away and staged again. The row
-is written closed, together with its secrets; then the staged folder is moved into place in one rename, and only then the
-tenant is opened. So a process that dies in between leaves either nothing or a tenant that the next one finishes.
+is written closed, together with its secrets; then the staged folder is moved into place in one rename, and only then
+the tenant is opened. So a process that dies in between leaves either nothing or a tenant that the next one finishes.
 """
 
 from __future__ import annotations
