@@ -13,6 +13,7 @@ from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Inn
 from innkeeper.archive import archive_of
+from innkeeper.arrivals import arrivals
 from innkeeper.backstage import Backstage, backstage
 from innkeeper.brokerage import Brokerage, brokerage
 from innkeeper.concierge import concierge
@@ -199,6 +200,16 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         behind = backstage(settings, store=store, runtime=runtime, bus=bus, clock=clock, holder=holder)
         behind.loops.add(packs.hydration)
+        importing = await arrivals(
+            settings,
+            store=store,
+            control=control,
+            units=units,
+            keyring=keyring,
+            backstage=behind,
+            bus=bus,
+            clock=clock,
+        )
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
@@ -333,6 +344,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             people=people,
             provider=provider,
             inbox=post.inbox,
+            importing=importing,
             vault=strong.vault,
             locksmith=strong.locksmith,
             ledger=agency.counting.ledger,

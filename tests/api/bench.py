@@ -40,6 +40,7 @@ from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.units.crates import FolderCrates
+from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
 from tests.support.people import PlainSeals
@@ -234,6 +235,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        importing=importing_of(house, data),
         vault=house.vault,
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,

@@ -14,6 +14,7 @@ import httpx2
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
+from innkeeper.core.closing import Closing
 from innkeeper.core.control import Control
 from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.denials import Denials
@@ -30,6 +31,7 @@ from innkeeper.core.ledger import Ledger
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import (
+    Agent,
     Blueprint,
     ConfigFile,
     Consent,
@@ -49,12 +51,14 @@ from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.core.vault import Vault
+from innkeeper.core.works import Works
 from innkeeper.integrations.authorization import OAuthServers
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
+from innkeeper.units.layout import FolderUnits
 from tests.support.courier import MemoryCourier
 from tests.support.links import LINKS
 from tests.support.people import PlainKeys, PlainSeals, PlainTokens, QuickPasswords, plain_reception
@@ -267,6 +271,9 @@ class House:
     agent: PlainAgent = field(default_factory=PlainAgent)
     furnish: Callable[[Tenant], Awaitable[None]] | None = None
     """What is put into a tenant's folder at each start."""
+    real_units: FolderUnits | None = None
+    """Folders on a disk, instead of those that are only remembered."""
+    more_agents: Mapping[str, Agent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store: Store = MemoryStore(self.clock, links=LINKS)
@@ -288,13 +295,16 @@ class House:
         """A new process: nothing is left of what the last one had in memory."""
         self.bus = Bus()
         self.bus.on_event(self.happened.append)
-        agents = {"plain": self.agent}
+        agents: Mapping[str, Agent] = {"plain": self.agent, **self.more_agents}
+        units = self.real_units or self.units
+        self.works = Works(store=self.store, bus=self.bus, clock=self.clock)
+        self.closing = Closing(store=self.store, runtime=self.runtime, bus=self.bus)
         self.records = Records(store=self.store, links=LINKS, clock=self.clock)
         self.releases = Releases(store=self.store, runtime=self.runtime, clock=self.clock)
         self.control = Control(
             store=self.store,
             agents=agents,
-            units=self.units,
+            units=units,
             releases=self.releases,
             bus=self.bus,
             clock=self.clock,
@@ -317,7 +327,7 @@ class House:
         self.seating = Seating(
             agents=agents,
             runtime=self.runtime,
-            units=self.units,
+            units=units,
             tokens=PlainTokens(),
             secrets=self.vault,
             keys=self.data_keys,
@@ -367,8 +377,8 @@ class House:
         return Reconciler(
             store=self.store,
             runtime=self.runtime,
-            units=self.units,
-            agents={"plain": self.agent},
+            units=self.real_units or self.units,
+            agents={"plain": self.agent, **self.more_agents},
             prober=self.prober,
             seating=self.seating,
             suspensions=self.dormitory.suspensions,

@@ -22,6 +22,7 @@ from innkeeper.core.exports import Exports
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.hydration import Hydration
+from innkeeper.core.importing import Importing
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
@@ -128,6 +129,7 @@ class Inn:
     provider: SignIn | None
     """Where people can sign in beside the console itself."""
     inbox: Inbox
+    importing: Importing
     vault: Vault
     locksmith: Locksmith
     ledger: Ledger

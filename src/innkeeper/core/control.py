@@ -40,7 +40,7 @@ from innkeeper.core.references import check_references
 from innkeeper.core.releases import Releases
 from innkeeper.core.remaking import retried, rung_after
 from innkeeper.core.specs import Known, SpecPatch, changed_spec, new_spec, same_instance
-from innkeeper.core.tenant import Tenant, Wanted, check_name
+from innkeeper.core.tenant import Spec, Tenant, Wanted, check_name
 
 TIERS: Mapping[str, Rung] = {
     "pause": Rung.PAUSED,
@@ -140,6 +140,21 @@ class Control:
         except TimeoutError:
             return await self.operation(operation.id)
 
+    def check_new_name(self, name: str) -> None:
+        """Raise InvalidName where no tenant can be called so."""
+        if check_name(name) == CONSOLE:
+            raise InvalidName(
+                f"{CONSOLE}.{self._domain} is the console's own host.", field="name", hint="Choose another name."
+            )
+
+    async def new_spec(self, agent_name: str, patch: SpecPatch) -> Spec:
+        """The whole spec of a tenant that is made of the patch; raises what is wrong with it."""
+        agent = self.agent(agent_name)
+        release = await self._releases.choose(agent, patch)
+        spec = new_spec(agent, release, patch, **self._known, preset=self._preset)
+        check_enforceable(spec.uses, self._cannot_enforce)
+        return spec
+
     # --- changing -----------------------------------------------------------------------------------------------------
 
     async def create(
@@ -154,16 +169,10 @@ class Control:
         once: Once | None = None,
     ) -> tuple[Tenant, Operation]:
         """A new tenant, to be provisioned. `adopt` takes over a folder that a former tenant of the name left."""
-        if check_name(name) == CONSOLE:
-            raise InvalidName(
-                f"{CONSOLE}.{self._domain} is the console's own host.", field="name", hint="Choose another name."
-            )
-        agent = self.agent(agent_name)
+        self.check_new_name(name)
         if wanted is Wanted.GONE:
             raise Invalid("A tenant can't be created gone.", field="wanted")
-        release = await self._releases.choose(agent, patch)
-        spec = new_spec(agent, release, patch, **self._known, preset=self._preset)
-        check_enforceable(spec.uses, self._cannot_enforce)
+        spec = await self.new_spec(agent_name, patch)
         left_over = await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
