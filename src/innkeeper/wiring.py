@@ -37,6 +37,7 @@ from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.doorway import Doorway, doorway, severed_at
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
+from innkeeper.erasing import erasure_of
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.host import doctor
@@ -236,6 +237,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
+        erasure = erasure_of(
+            settings,
+            store=store,
+            units=units,
+            keyring=keyring,
+            clock=clock,
+            disconnect=integrations.give_all_back,
+        )
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -245,6 +254,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             suspensions=beds.suspensions,
             boarding=beds.boarding,
+            erasure=erasure,
             paging=beds.paging,
             bus=bus,
             clock=clock,

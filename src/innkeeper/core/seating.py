@@ -63,11 +63,6 @@ class Seating:
         compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)
         await self._units.write(tenant.name, files, compose=compose, env=env)
 
-    async def clear(self, tenant: Tenant) -> None:
-        """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""
-        await self._units.erase(tenant.name)
-        await self._keys.destroy(tenant.id)
-
     async def listens_to(self, tenant: Tenant) -> Sequence[str]:
         """The channels on which its agent fetches messages itself, by the config that lies in its folder now."""
         agent = self.agent(tenant)

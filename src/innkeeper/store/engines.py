@@ -41,6 +41,20 @@ class Engines:
                 f"SELECT set_config('lock_timeout', '{_BUSY_TIMEOUT_S}s', true), pg_advisory_xact_lock({_WRITERS_TURN})"
             )
 
+    async def emptied_log(self) -> bool:
+        """Have SQLite's log empty, and all of it in the database; False while somebody reads what was there before.
+        PostgreSQL looks after its own files."""
+        if self.writes.dialect.name != "sqlite":
+            return True
+        connection = await self.writes.raw_connection()
+        try:
+            cursor = await connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+            busy, *_ = await cursor.fetchone()
+            await cursor.close()
+        finally:
+            connection.close()
+        return not busy
+
     async def dispose(self) -> None:
         """Close every connection."""
         await self.writes.dispose()
@@ -75,7 +89,7 @@ def _sqlite(url: URL, file: Path) -> Engines:
     writes = create_async_engine(url, pool_size=1, max_overflow=0, **options)
     reads = create_async_engine(url, pool_size=4, max_overflow=0, **options)
     # The driver would begin too late, with the first write, and find that another has written meanwhile.
-    _at_connect(writes, "journal_mode = WAL", f"synchronous = {_USUAL}", "foreign_keys = ON")
+    _at_connect(writes, "journal_mode = WAL", f"synchronous = {_USUAL}", "foreign_keys = ON", "secure_delete = ON")
     _sync_as_told(writes)
     _at_begin(writes, "BEGIN IMMEDIATE")
     _at_connect(reads, "query_only = ON")

@@ -17,6 +17,7 @@ from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.asked_names import SqlAskedNames
+from innkeeper.store.erasures import SqlErasures
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
 from innkeeper.store.people import SqlPeople
@@ -41,6 +42,7 @@ class SqlTransaction:
         self.asked_names = SqlAskedNames(connection)
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
+        self.erasures = SqlErasures(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -196,10 +198,6 @@ class SqlTransaction:
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         return await self.chain.erasure_by(operation_id)
-
-    async def drop_operations(self, tenant_id: str) -> None:
-        """Drop all operations of a tenant that is gone for good."""
-        await self._connection.execute(delete(tables.operations).where(tables.operations.c.tenant_id == tenant_id))
 
     async def was_deleted(self, tenant_id: str) -> bool:
         return await self.chain.was_deleted(tenant_id)
