@@ -83,7 +83,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
             "inbox_answer_s",
         ),
         "Signing in": tuple(SignInSettings.model_fields),
-        "Loops": ("tick_s", "workers", "operations_kept_h", "audit_kept_days"),
+        "Loops": ("tick_s", "workers", "works_at_once", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),
     }
 
@@ -211,6 +211,10 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
 
     workers: int = Field(default=8, ge=1, le=64)
     """How many tenants are worked on at once."""
+
+    works_at_once: int = Field(default=2, ge=1, le=64)
+    """How many backups and drills are under way at once, and as many restores, exports, imports and the like beside
+    them: each reads or writes a whole folder, and more at once make the disk slower for the tenants."""
 
     operations_kept_h: int = Field(default=168, ge=1)
     """How long ended operations and idempotency keys are kept, in hours."""

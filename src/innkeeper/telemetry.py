@@ -27,6 +27,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from innkeeper.core.denials import Denial
 from innkeeper.core.events import (
+    AlertRaised,
     CapacityShort,
     CertificateFailed,
     Event,
@@ -220,6 +221,8 @@ access_denied = _counter(
     "reason",
 )  # fmt: skip
 
+alerts = _counter("alerts", "What somebody has to look at, by code.", "code")
+
 api_requests = _counter("api_requests", "Requests to the API, by route and status.", "method", "route", "status")
 api_request = _seconds("api_request", "How long the API took to begin its answer.", "route")
 
@@ -252,6 +255,9 @@ def count_event(event: Event) -> None:
             capacity_short.inc()
         case CertificateFailed():
             certificate_failures.inc()
+        case AlertRaised(code=code, says=says):
+            alerts.labels(code=code).inc()
+            structlog.get_logger("innkeeper.alerts").error("alert", tenant=event.tenant or None, code=code, says=says)
         case OperationChanged(operation=operation) if operation.status.ended:
             operations.labels(kind=operation.kind, status=operation.status).inc()
         case _:

@@ -13,6 +13,7 @@ from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Inn
 from innkeeper.archive import archive_of
+from innkeeper.backstage import Backstage, backstage
 from innkeeper.brokerage import Brokerage, brokerage
 from innkeeper.concierge import concierge
 from innkeeper.core.access import digest
@@ -27,7 +28,7 @@ from innkeeper.core.keys import Keys
 from innkeeper.core.lookout import Lookout
 from innkeeper.core.plans import plans_from
 from innkeeper.core.policy import presets_from
-from innkeeper.core.ports import Runtime, Store
+from innkeeper.core.ports import Store
 from innkeeper.core.reconcile import Reconciler
 from innkeeper.core.releases import Releases
 from innkeeper.core.revocations import revoked_lately
@@ -40,9 +41,9 @@ from innkeeper.edge.sockets import bind_private
 from innkeeper.erasing import erasure_of
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
+from innkeeper.grounds import make_runtime as make_runtime
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
-from innkeeper.host.pageout import PageOut
 from innkeeper.keyring import admin_token
 from innkeeper.loops.certificates import CertificateWatch
 from innkeeper.loops.dormitory import Dormitory
@@ -54,8 +55,6 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
-from innkeeper.runtimes.docker import DockerRuntime
-from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring, strong_room
@@ -92,6 +91,7 @@ class House:
     webhooks: Webhooks
     post: PostOffice
     way_out: WayOut
+    backstage: Backstage
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
@@ -102,6 +102,7 @@ class House:
         self.webhooks.start(supervisor)
         self.post.start(supervisor)
         self.way_out.start(supervisor)
+        self.backstage.start(supervisor)
         supervisor.add("denials", self.inn.denials.keep_writing)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
         if self.doorway is not None:
@@ -191,6 +192,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             model=MODEL,
         )
         holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
+        behind = backstage(settings, store=store, runtime=runtime, bus=bus, clock=clock, holder=holder)
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
@@ -244,6 +246,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             keyring=keyring,
             clock=clock,
             disconnect=integrations.give_all_back,
+            quiet=behind.loops.quiet,
         )
         reconciler = Reconciler(
             store=store,
@@ -387,19 +390,5 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             ),
             post=post,
             way_out=watched,
+            backstage=behind,
         )
-
-
-def make_runtime(settings: Settings) -> Runtime:
-    """The runtime that the settings name."""
-    if settings.runtime == "memory":
-        return MemoryRuntime(namespace=settings.namespace)
-    return DockerRuntime(
-        socket=settings.docker_socket,
-        namespace=settings.namespace,
-        pool=settings.network_pool,
-        dns=settings.dns,
-        broker_port=settings.broker_port,
-        names_port=settings.names_port,
-        pager=PageOut(),
-    )

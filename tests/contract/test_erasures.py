@@ -35,7 +35,7 @@ from tests.store.examples import (
     tenant,
 )
 
-OF_NOBODY = {"users", "sessions", "releases", "audit_ends"}
+OF_NOBODY = {"users", "sessions", "releases", "audit_ends", "work_leases"}
 """Tables that have nothing to do with one tenant."""
 
 

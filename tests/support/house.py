@@ -361,9 +361,9 @@ class House:
         self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
         self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
 
-    async def quiet(self, tenant: Tenant) -> None:
-        """Whoever works on the tenant is told to stop, if anybody does."""
-        self.worked_on = [name for name in self.worked_on if name != tenant.name]
+    async def quiet(self, name: str) -> bool:
+        """Whether nobody works on it."""
+        return name not in self.worked_on
 
     def make_reconciler(self, holder: str) -> Reconciler:
         """Another worker on the same world."""

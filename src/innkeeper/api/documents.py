@@ -22,6 +22,7 @@ from innkeeper.core.operations import Operation, Trouble
 from innkeeper.core.ports import MemoryNow
 from innkeeper.core.redaction import redact
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.works import RESULT
 
 MB = 1 << 20
 
@@ -55,6 +56,8 @@ def tenant_document(
         memory=memory_document(usage, host),
         ready=seen.ready,
         error=redact(seen.error) if seen.error else None,
+        closed=tenant.closed,
+        fenced=tenant.fenced,
         revision=tenant.revision,
         created_at=tenant.created_at,
     )
@@ -95,6 +98,7 @@ def operation_document(operation: Operation) -> OperationDocument:
         created_at=operation.created_at,
         updated_at=operation.updated_at,
         deadline=operation.deadline,
+        result=operation.detail.get(RESULT) if operation.status.ended else None,
     )
 
 

@@ -10,10 +10,13 @@ from pydantic import Field
 from innkeeper.api.forms import Body as Body
 from innkeeper.api.forms import Document as Document
 from innkeeper.api.forms import ItemsOf as ItemsOf
+from innkeeper.api.operation_schema import OperationDocument as OperationDocument
+from innkeeper.api.operation_schema import OperationPage as OperationPage
+from innkeeper.api.operation_schema import ProgressDocument as ProgressDocument
+from innkeeper.api.operation_schema import TroubleDocument as TroubleDocument
 from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
-from innkeeper.core.operations import OperationKind, Status
 from innkeeper.core.tenant import NAME, Access, Mode, Wanted
 
 TenantName = Annotated[
@@ -327,6 +330,10 @@ class TenantDocument(Document):
     ready: bool
     error: str | None
     """Why it can't run, or what it is held up by."""
+    closed: str | None
+    """The operation that has its folder to itself: until it ends, nothing of it runs."""
+    fenced: bool
+    """Its channels are off until they are confirmed: after a restore to another name, or an import."""
     revision: int
     created_at: datetime
 
@@ -350,43 +357,3 @@ class StatsDocument(Document):
     pids: int | None
     uptime_s: int | None
     idle_s: int | None
-
-
-# --- operations -------------------------------------------------------------------------------------------------------
-
-
-class ProgressDocument(Document):
-    """How far an operation is."""
-
-    done: int
-    of: int
-    step: str
-
-
-class TroubleDocument(Document):
-    """Why an operation failed, or what it is held up by while it goes on."""
-
-    code: str
-    detail: str
-    hint: str | None
-
-
-class OperationDocument(Document):
-    """A long piece of work; it survives a crash of the control plane."""
-
-    id: str = Field(examples=["op_01kadn3v9f2q6m8x4c7r5t0w1y"])
-    kind: OperationKind
-    tenant: str
-    status: Status
-    progress: ProgressDocument
-    error: TroubleDocument | None
-    revision: int
-    """The revision of the spec that it brings about."""
-    created_at: datetime
-    updated_at: datetime
-    deadline: datetime
-    """When it will be called failed, though the control plane goes on trying."""
-
-
-class OperationPage(ItemsOf[OperationDocument]):
-    """One page of operations."""

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.audit import entry
+from innkeeper.core.boarding import NotYet
 from innkeeper.core.erasure_statement import People, asked_of, statement_of
 from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.ids import new_id
-from innkeeper.core.operations import Operation
+from innkeeper.core.operations import Operation, finish
 from innkeeper.core.ports import Clock, DataKeys, Lease, Signer, Store, Transaction, Units
 from innkeeper.core.ports.host import Extent
 from innkeeper.core.ports.traces import Traces
@@ -25,8 +26,12 @@ from innkeeper.core.receipts import DATABASE, ErasureReceipt, sign, snapshots_at
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Sought
 
-Quiet = Callable[[Tenant], Awaitable[None]]
-"""Has whatever works on a tenant end, and waits for that."""
+KEPT_WITHOUT_PURGE = ("folder", "data key", "snapshots", "usage")
+"""What a delete leaves without a purge."""
+QUIET_AGAIN_S = 2.0
+
+Quiet = Callable[[str], Awaitable[bool]]
+"""Has whatever works on the data that goes by a name end; False while another control plane still does."""
 
 
 class Disconnect(Protocol):
@@ -37,8 +42,8 @@ class Disconnect(Protocol):
         ...
 
 
-async def _nobody_works(_: Tenant) -> None:
-    return
+async def _nobody_works(_: str) -> bool:
+    return True
 
 
 class Erasure:
@@ -69,28 +74,30 @@ class Erasure:
         self._quiet = quiet
         self._trail_kept = trail_kept
 
-    async def end(self, tenant: Tenant, lease: Lease, operations: Sequence[Operation]) -> None:
-        """Drop the tenant, and with `purge` all that there is of it; raises what stands in the way, to be called again.
-
-        `operations` are those that end with it, as they stand then.
-        """
-        detail = {"purge": tenant.purge, "operations": [operation.id for operation in operations]}
-        if not tenant.purge:
-            line = entry(SYSTEM, "tenant.erased", at=self._clock.now(), of=tenant, detail=detail)
-            await self._store.erase(lease, tenant.id, operations, line)
-            return
-        receipt = await self._purged(tenant, operations)
-        line = entry(SYSTEM, "tenant.erased", at=self._clock.now(), of=tenant, detail=detail)
+    async def end(self, tenant: Tenant, lease: Lease, operations: Sequence[Operation]) -> Sequence[Operation]:
+        """Drop the tenant, and with `purge` all that there is of it; the operations that end with it, as they stand
+        then. Raises what stands in the way, NotYet too, to be called again."""
+        receipt = await self._purged(tenant, operations) if tenant.purge else None
+        now = self._clock.now()
+        ids = [operation.id for operation in operations]
+        line = entry(SYSTEM, "tenant.erased", at=now, of=tenant, detail={"purge": tenant.purge, "operations": ids})
+        if receipt is None:
+            ended = [finish(operation, now, receipt=None, kept=KEPT_WITHOUT_PURGE) for operation in operations]
+            await self._store.erase(lease, tenant.id, ended, line)
+            return ended
 
         def issue(rows: Mapping[str, int], head: str) -> ErasureReceipt:
             return self._issued(receipt, rows, head)
 
-        await self._store.erase(lease, tenant.id, operations, line, issue=issue)
+        ended = [finish(operation, now, receipt=receipt.id, kept=[]) for operation in operations]
+        await self._store.erase(lease, tenant.id, ended, line, issue=issue)
+        return ended
 
     async def _purged(self, tenant: Tenant, operations: Sequence[Operation]) -> ErasureReceipt:
         """Take every step but the last; the receipt with what they have noted."""
         receipt = await self._begun(tenant, operations)
-        await self._quiet(tenant)
+        if not await self._quiet(tenant.name):
+            raise NotYet("waiting until nobody works on its data any more", again_s=QUIET_AGAIN_S)
         for step, take in (
             ("found", self._look),
             ("integrations", self._give_back),

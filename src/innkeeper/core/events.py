@@ -188,6 +188,16 @@ class EgressRefused(Event):
     name: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlertRaised(Event):
+    """Something that nobody may have noticed needs somebody to look; `tenant` is empty where it is nobody's."""
+
+    kind: ClassVar[str] = "alert"
+    code: str
+    """What it is, in one word with dots: `backup.late`, `drill.failed`."""
+    says: str
+
+
 class Subscription:
     """One listener's queue; when it lags by more than its size, the oldest events are dropped and counted."""
 

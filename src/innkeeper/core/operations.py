@@ -2,13 +2,16 @@
 
 An operation does nothing by itself. It names a goal (a revision and a state to be reached); the reconciler
 brings the tenant there for its own reasons, and after each step the open operations are compared with what is.
+Only those in `WORKED` are carried out by somebody: core/works.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from innkeeper.core.audit import Entry
 from innkeeper.core.errors import (
@@ -41,6 +44,24 @@ class OperationKind(StrEnum):
     WAKE = "wake"
     SLEEP = "sleep"
     DELETE = "delete"
+    BACKUP = "backup"
+    RETAIN = "retain"  # forget what has been kept for long enough
+    DRILL = "drill"
+    RESTORE = "restore"
+    EXPORT = "export"
+    IMPORT = "import"
+    HYDRATE = "hydrate"
+
+
+WORKED = frozenset(OperationKind) - {
+    OperationKind.PROVISION,
+    OperationKind.UPDATE,
+    OperationKind.RESTART,
+    OperationKind.WAKE,
+    OperationKind.SLEEP,
+    OperationKind.DELETE,
+}
+"""Those that are carried out, rather than compared with what is."""
 
 
 class Status(StrEnum):
@@ -102,6 +123,8 @@ class Operation:
     status: Status = Status.QUEUED
     progress: Progress = Progress(done=0, of=1, step="queued")
     error: Trouble | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, how far it is beyond `progress`, and at the end its `result`; works have one, and deletes."""
 
 
 DEADLINES: dict[OperationKind, timedelta] = {
@@ -111,6 +134,7 @@ DEADLINES: dict[OperationKind, timedelta] = {
     OperationKind.WAKE: timedelta(minutes=5),
     OperationKind.SLEEP: timedelta(minutes=10),  # a busy OpenClaw may hold SIGTERM for 315 s
     OperationKind.DELETE: timedelta(minutes=10),
+    **dict.fromkeys(WORKED, timedelta(days=1)),  # told, not kept: a work ends when it is done
 }
 
 _NOT_PAGED = RungMissing(
@@ -149,7 +173,7 @@ def advance(
     step = decide(tenant, instance)
     if operation.kind is not OperationKind.SLEEP:
         paging = Paging.OVER
-    if step is Step.NONE and tenant.revision >= operation.revision and paging is not Paging.UNDER_WAY:
+    if tenant.closed is None and step is Step.NONE and _is_reached(operation, tenant, paging):
         return _end(operation, now, Trouble.of(_NOT_PAGED) if paging is Paging.REFUSED else None)
     if now >= operation.deadline:
         late = TenantNotReady(
@@ -160,15 +184,29 @@ def advance(
         return _end(operation, now, held_up)
     progress = _progress(operation, tenant, step)
     if step is Step.NONE:
-        progress = replace(progress, step="paging out")
+        progress = replace(progress, step="paging out" if tenant.closed is None else "waiting for work on its folder")
     if progress == operation.progress and operation.status is Status.RUNNING:
         return operation
     return replace(operation, status=Status.RUNNING, progress=progress, updated_at=now)
 
 
-def finish(operation: Operation, now: datetime) -> Operation:
-    """A delete whose tenant is gone."""
-    return _end(operation, now)
+def _is_reached(operation: Operation, tenant: Tenant, paging: Paging) -> bool:
+    return tenant.revision >= operation.revision and paging is not Paging.UNDER_WAY
+
+
+def worked(operation: Operation, progress: Progress, detail: Mapping[str, Any], now: datetime) -> Operation:
+    """A work that is under way, with how far it is."""
+    return replace(operation, status=Status.RUNNING, progress=progress, detail=detail, error=None, updated_at=now)
+
+
+def work_ended(operation: Operation, now: datetime, trouble: Trouble | None = None) -> Operation:
+    """A work that is over; with `trouble` it failed."""
+    return _end(operation, now, trouble)
+
+
+def finish(operation: Operation, now: datetime, **result: Any) -> Operation:
+    """A delete whose tenant is gone, with what came of it."""
+    return _end(replace(operation, detail={**operation.detail, "result": result}), now)
 
 
 def erased(operation_id: str, entry: Entry) -> Operation:
@@ -184,6 +222,7 @@ def erased(operation_id: str, entry: Entry) -> Operation:
         deadline=entry.at,
         status=Status.DONE,
         progress=Progress(done=1, of=1, step="done"),
+        detail={"result": {"receipt": entry.detail.get("receipt"), "kept": []}},
     )
 
 

@@ -38,6 +38,8 @@ def decide(tenant: Tenant, instance: Instance) -> Step:
     target = tenant.target
     if target is State.ABSENT:
         return _towards_absent(tenant, instance)
+    if tenant.closed is not None:
+        return _towards_removed(instance) if instance.exists else Step.NONE
     if tenant.seen.state is State.FAILED:
         return Step.STOP if instance.state is State.RUNNING else Step.NONE
     if looping(tenant.seen):

@@ -20,7 +20,7 @@ from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.keeping import kept
 from innkeeper.core.ladder import Rung
 from innkeeper.core.last_words import last_words
-from innkeeper.core.operations import Operation, Paging, Trouble, advance, finish, hold_up, is_fatal, waits
+from innkeeper.core.operations import WORKED, Operation, Paging, Trouble, advance, hold_up, is_fatal, waits
 from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
@@ -146,6 +146,7 @@ class Reconciler:
             if tenant is None:
                 return None
             operations = await tx.operations(tenant=name, open_only=True)
+            operations = [each for each in operations if each.kind not in WORKED]
         seen = _Look(tenant=tenant, instance=absent(name), operations=operations)
         try:
             instance = await self._runtime.get(name)
@@ -378,8 +379,7 @@ class Reconciler:
     async def _erase(self, look: _Look, lease: Lease) -> None:
         """The instance is gone for sure: now the rest of the tenant."""
         tenant = look.tenant
-        ended = [finish(operation, self._clock.now()) for operation in look.operations]
-        await self._erasure.end(tenant, lease, ended)
+        ended = await self._erasure.end(tenant, lease, look.operations)
         self._bus.publish(TenantGone(tenant=tenant.name, tenant_id=tenant.id))
         for operation in ended:
             self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))

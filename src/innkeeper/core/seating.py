@@ -111,6 +111,7 @@ class Seating:
             gateway_token=self.gateway_token(tenant),
             edge_address=place.gateway,
             config=await self._config(tenant),
+            fenced=tenant.fenced,
         )
 
     async def _config(self, tenant: Tenant) -> Mapping[str, Any]:

@@ -138,6 +138,10 @@ class Tenant:
     seen: Seen = field(default_factory=Seen)
     past: Past = NOTHING
     """What was measured of it, as it was written down last; core/past.py."""
+    closed: str | None = None
+    """The operation that has its folder to itself: until that lets go, nothing of it runs."""
+    fenced: bool = False
+    """Its agent's channels are off, until somebody says that no other instance of it serves them any more."""
 
     @cached_property
     def openings(self) -> Openings | None:

@@ -61,19 +61,37 @@ class MemoryStore:
             tables.leases[tenant] = lease
         return lease
 
+    async def claim_work(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
+        """The lease for works on that name, if it is free."""
+        now = self._clock.now()
+        async with self._tables_in_turn() as tables:
+            held = tables.work_leases.get(tenant)
+            if held and now < held.until <= now + LEASE_AT_MOST:
+                return None
+            until = now + timedelta(seconds=for_s)
+            lease = Lease(tenant=tenant, holder=holder, token=secrets.token_hex(8), until=until, work=True)
+            tables.work_leases[tenant] = lease
+        return lease
+
+    async def record_work(self, lease: Lease, operation: Operation) -> None:
+        """Write how a work stands; nothing is written once the lease is another's."""
+        async with self._tables_in_turn() as tables:
+            _check_held(tables, lease)
+            await MemoryTransaction(tables, self._links).put_operation(operation)
+
     async def renew(self, lease: Lease, *, for_s: float) -> Lease:
         """The same lease for longer."""
         async with self._tables_in_turn() as tables:
             _check_held(tables, lease)
             renewed = replace(lease, until=self._clock.now() + timedelta(seconds=for_s))
-            tables.leases[lease.tenant] = renewed
+            _leases(tables, lease)[lease.tenant] = renewed
         return renewed
 
     async def release(self, lease: Lease) -> None:
         """Give it back."""
         async with self._tables_in_turn() as tables:
             if _is_held(tables, lease):
-                del tables.leases[lease.tenant]
+                del _leases(tables, lease)[lease.tenant]
 
     async def record(self, lease: Lease, seen: Seen, operations: Sequence[Operation] = ()) -> None:
         """Write what was seen; nothing is written once the lease is another's."""
@@ -146,8 +164,12 @@ class MemoryStore:
 
 
 def _is_held(tables: Tables, lease: Lease) -> bool:
-    held = tables.leases.get(lease.tenant)
+    held = _leases(tables, lease).get(lease.tenant)
     return held is not None and held.token == lease.token
+
+
+def _leases(tables: Tables, lease: Lease) -> dict[str, Lease]:
+    return tables.work_leases if lease.work else tables.leases
 
 
 def _check_held(tables: Tables, lease: Lease) -> None:

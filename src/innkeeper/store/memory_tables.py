@@ -27,6 +27,7 @@ class Tables:
     slots: dict[int, str] = field(default_factory=dict)
     hostnames: dict[str, str] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
+    work_leases: dict[str, Lease] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
     keys: dict[str, TenantKey] = field(default_factory=dict)
     receipts: dict[tuple[str, str], Receipt] = field(default_factory=dict)

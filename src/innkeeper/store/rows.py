@@ -51,6 +51,8 @@ def changing_values(tenant: Tenant) -> dict[str, object]:
         "rung": tenant.rung.value,
         "purge": tenant.purge,
         "token_epoch": tenant.token_epoch,
+        "closed": tenant.closed,
+        "fenced": tenant.fenced,
         "spec": _json(tenant.spec),
     }
 
@@ -91,6 +93,8 @@ def tenant_of(row: AnyRow) -> Tenant:
         spec,
         seen,
         past,
+        closed,
+        fenced,
     ) = row
     return Tenant(
         name=name,
@@ -107,6 +111,8 @@ def tenant_of(row: AnyRow) -> Tenant:
         spec=_spec_of(spec),
         seen=_seen_of(seen),
         past=_past_of(past) if past else NOTHING,
+        closed=closed,
+        fenced=bool(fenced),
     )
 
 
@@ -183,6 +189,7 @@ def operation_values(operation: Operation) -> dict[str, object]:
         "deadline": stamp(operation.deadline),
         "progress": _json(operation.progress),
         "error": operation.error and _json(operation.error),
+        "detail": _json(operation.detail) if operation.detail else None,
     }
 
 
@@ -200,6 +207,7 @@ def operation_of(row: AnyRow) -> Operation:
         status=Status(row.status),
         progress=Progress(**json.loads(row.progress)),
         error=Trouble(**json.loads(row.error)) if row.error else None,
+        detail=json.loads(row.detail) if row.detail else {},
     )
 
 

@@ -81,8 +81,7 @@ class SqlStore:
     @asynccontextmanager
     async def begin(self, *, synced: bool = False) -> AsyncIterator[SqlTransaction]:
         """A transaction that commits when the block ends well, to the disk if `synced`; writers wait for each other."""
-        async with self._connected(self._engines.synced if synced else self._engines.writes) as connection:
-            await self._engines.wait_for_turn(connection)
+        async with self._in_turn(synced=synced) as connection:
             transaction = SqlTransaction(connection, self._links)
             yield transaction
             await transaction.chain.settle()
@@ -101,10 +100,29 @@ class SqlStore:
             until = won.scalar_one_or_none()
         return None if until is None else Lease(tenant=tenant, holder=holder, token=token, until=_moment(until))
 
+    async def claim_work(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
+        """The lease for works on that name, if it is free."""
+        token = secrets.token_hex(8)
+        async with self._in_turn() as connection:
+            until = await leases.claim_work(connection, tenant, holder=holder, token=token, for_s=for_s)
+        if until is None:
+            return None
+        return Lease(tenant=tenant, holder=holder, token=token, until=_moment(until), work=True)
+
+    async def record_work(self, lease: Lease, operation: Operation) -> None:
+        """Write how a work stands; nothing is written once the lease is another's."""
+        async with self._in_turn() as connection:
+            if not await leases.works(connection, lease):
+                raise rules.stale(lease)
+            await SqlTransaction(connection, self._links).put_operation(operation)
+
     async def renew(self, lease: Lease, *, for_s: float) -> Lease:
         """The same lease for longer."""
         async with self._connected(self._engines.writes) as connection:
-            until = (await connection.execute(leases.renew(lease, for_s=for_s))).scalar_one_or_none()
+            if lease.work:
+                until = await leases.renew_work(connection, lease, for_s=for_s)
+            else:
+                until = (await connection.execute(leases.renew(lease, for_s=for_s))).scalar_one_or_none()
         if until is None:
             raise rules.stale(lease)
         return replace(lease, until=_moment(until))
@@ -112,7 +130,7 @@ class SqlStore:
     async def release(self, lease: Lease) -> None:
         """Give it back."""
         async with self._connected(self._engines.writes) as connection:
-            await connection.execute(leases.release(lease))
+            await connection.execute(leases.release_work(lease) if lease.work else leases.release(lease))
 
     async def record(self, lease: Lease, seen: Seen, operations: Sequence[Operation] = ()) -> None:
         """Write what was seen; nothing is written once the lease is another's."""
@@ -178,6 +196,12 @@ class SqlStore:
                 delete(tables.operations).where(operation.status.in_(_ENDED), operation.updated_at < kept_from)
             )
         return old.rowcount + ended.rowcount
+
+    @asynccontextmanager
+    async def _in_turn(self, *, synced: bool = False) -> AsyncIterator[AsyncConnection]:
+        async with self._connected(self._engines.synced if synced else self._engines.writes) as connection:
+            await self._engines.wait_for_turn(connection)
+            yield connection
 
     @asynccontextmanager
     async def _connected(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -55,6 +56,8 @@ tenants = Table(
     Column("spec", Text, nullable=False),
     Column("seen", Text, nullable=False),
     Column("past", Text),  # what was measured; null: nothing yet
+    Column("closed", EXACT),
+    Column("fenced", Boolean, nullable=False, server_default=false()),
     Column("state", EXACT, nullable=False, index=True),  # seen.state, to be counted
     Column("lease_holder", EXACT),
     Column("lease_token", EXACT),
@@ -206,7 +209,18 @@ operations = Table(
     Column("status", EXACT, nullable=False, index=True),
     Column("progress", Text, nullable=False),
     Column("error", Text),
+    Column("detail", Text),  # of works; null: nothing
     Index("ix_operations_tenant", "tenant", "id"),
+)
+
+# By name, not by tenant: a work may be to bring a tenant into being.
+work_leases = Table(
+    "work_leases",
+    metadata,
+    Column("tenant", EXACT, primary_key=True),
+    Column("holder", EXACT, nullable=False),
+    Column("token", EXACT, nullable=False),
+    Column("until", Double, nullable=False),  # seconds since 1970 by the database's clock
 )
 
 # A receipt hangs on its tenant through its operation, which outlives the tenant: no foreign key can say that.

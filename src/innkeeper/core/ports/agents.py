@@ -31,6 +31,8 @@ class Seat:
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What the spec says of the agent's own config, with secrets in the clear: a JSON merge patch (RFC 7396) over what
     is there, below what we set ourselves."""
+    fenced: bool = False
+    """Every channel of its own is to be off, and to be as the user had it as soon as this isn't set any more."""
 
 
 @dataclass(frozen=True, kw_only=True)

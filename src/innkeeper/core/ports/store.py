@@ -37,6 +37,8 @@ class Lease:
     holder: str
     token: str
     until: datetime
+    work: bool = False
+    """For a work on its folder (core/works.py), not for the reconciler's steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +194,15 @@ class Store(Protocol):
 
         One that has more than LEASE_AT_MOST to go is nobody's.
         """
+        ...
+
+    async def claim_work(self, tenant: str, *, holder: str, for_s: float) -> Lease | None:
+        """The right to carry out a work on whatever goes by that name, beside the tenant's own lease and like it; the
+        tenant needn't be there."""
+        ...
+
+    async def record_work(self, lease: Lease, operation: Operation) -> None:
+        """Write how a work stands, guarded by its lease; raises StaleLease."""
         ...
 
     async def renew(self, lease: Lease, *, for_s: float) -> Lease:
