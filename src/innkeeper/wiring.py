@@ -38,7 +38,7 @@ from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.doorway import Doorway, doorway, severed_at
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
-from innkeeper.erasing import erasure_of
+from innkeeper.erasing import Farewell, farewell
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.grounds import make_runtime as make_runtime
@@ -92,6 +92,7 @@ class House:
     post: PostOffice
     way_out: WayOut
     backstage: Backstage
+    farewell: Farewell
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
@@ -103,6 +104,7 @@ class House:
         self.post.start(supervisor)
         self.way_out.start(supervisor)
         self.backstage.start(supervisor)
+        self.farewell.loop.start(supervisor)
         supervisor.add("denials", self.inn.denials.keep_writing)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
         if self.doorway is not None:
@@ -239,11 +241,12 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
-        erasure = erasure_of(
+        leaving = farewell(
             settings,
             store=store,
             units=units,
             keyring=keyring,
+            bus=bus,
             clock=clock,
             disconnect=integrations.give_all_back,
             quiet=behind.loops.quiet,
@@ -257,7 +260,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             suspensions=beds.suspensions,
             boarding=beds.boarding,
-            erasure=erasure,
+            erasure=leaving.erasure,
             paging=beds.paging,
             bus=bus,
             clock=clock,
@@ -320,6 +323,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             asked_for=watched.asked_for,
             egress_in_force=in_force,
             records=archive.records,
+            receipts=leaving.receipts,
             denials=archive.denials,
             releases=releases,
             store=store,
@@ -391,4 +395,5 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             post=post,
             way_out=watched,
             backstage=behind,
+            farewell=leaving,
         )

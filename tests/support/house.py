@@ -46,6 +46,7 @@ from innkeeper.core.ports import (
 )
 from innkeeper.core.ports.snapshots import SnapshotStore
 from innkeeper.core.ports.traces import Traces
+from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -356,6 +357,13 @@ class House:
             snapshots=FormerSnapshots(self.snapshots),
             traces=self.traces,
             quiet=self.quiet,
+        )
+        self.receipts = ReceiptBook(
+            store=self.store,
+            snapshots=FormerSnapshots(self.snapshots),
+            signer=self.signer,
+            bus=self.bus,
+            clock=self.clock,
         )
         self.reconciler = self.make_reconciler(holder)
         self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)

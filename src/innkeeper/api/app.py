@@ -33,6 +33,7 @@ from innkeeper.api import (
     operations,
     page,
     problems,
+    receipts,
     releases,
     secrets,
     seeds,
@@ -85,6 +86,7 @@ _GUARDED = (
     capacity,
     usage,
     audit,
+    receipts,
 )
 
 

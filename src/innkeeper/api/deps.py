@@ -27,6 +27,7 @@ from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.prices import PriceTable
+from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -129,6 +130,7 @@ class Inn:
     egress_in_force: Callable[[str], bool]
     """Whether the host does what a tenant's `uses.egress` says now."""
     records: Records
+    receipts: ReceiptBook
     denials: Denials
     releases: Releases
     store: Store

@@ -23,6 +23,7 @@ from innkeeper.cli import (
     mcp,
     members,
     operations,
+    receipts,
     reference_command,
     secrets,
     serve,
@@ -87,6 +88,7 @@ app.add_typer(egress.app, name="egress")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
+app.add_typer(receipts.app, name="receipt")
 app.command(hidden=True)(reference_command.reference)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)

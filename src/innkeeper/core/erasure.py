@@ -8,6 +8,7 @@ can't be reached doesn't hold up the rest. The rows go last: while they are ther
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from innkeeper.core.access import SYSTEM
 from innkeeper.core.audit import entry
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.erasure_statement import People, asked_of, statement_of
+from innkeeper.core.errors import Problem
 from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.ids import new_id
 from innkeeper.core.operations import Operation, finish
@@ -26,7 +28,7 @@ from innkeeper.core.receipts import DATABASE, ErasureReceipt, sign, snapshots_at
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Sought
 
-KEPT_WITHOUT_PURGE = ("folder", "data key", "snapshots", "usage")
+KEPT_WITHOUT_PURGE = ["folder", "data key", "snapshots", "usage"]
 """What a delete leaves without a purge."""
 QUIET_AGAIN_S = 2.0
 
@@ -104,7 +106,7 @@ class Erasure:
             ("key", self._destroy_key),
             ("snapshots", self._destroy_snapshots),
             ("unit", self._erase_unit),
-            ("traces", self._erase_traces),
+            ("places", self._erase_places),
         ):
             if step not in receipt.journal:
                 receipt = await self._noted(receipt, step, await take(tenant))
@@ -140,11 +142,18 @@ class Erasure:
     # --- the steps ----------------------------------------------------------------------------------------------------
 
     async def _look(self, tenant: Tenant) -> Mapping[str, Any]:
-        """What there is to be erased, while the key to it is there."""
-        unit = await self._units.extent(tenant.name)
-        exists = await self._units.exists(tenant.name)
+        """What there is to be erased, while the key to it is there; what can't be told now is erased all the same."""
         snapshots = await self._snapshots.listed(tenant.id)
-        return {"unit": {"exists": exists, **_extent(unit)}, "snapshots": snapshots}
+        unit: dict[str, Any] = {"exists": True, **_extent(None)}
+        with suppress(Problem):
+            exists = await self._units.exists(tenant.name)
+            unit = {"exists": exists, **_extent(await self._units.extent(tenant.name))}
+        places = {}
+        for traces in self._traces:
+            with suppress(Problem):
+                if (found := await traces.extent(tenant.name, tenant.id)) is not None:
+                    places[traces.place] = _extent(found)
+        return {"unit": unit, "places": places, "snapshots": snapshots}
 
     async def _give_back(self, tenant: Tenant) -> Mapping[str, Any]:
         return await self._disconnect(tenant)
@@ -166,9 +175,10 @@ class Erasure:
         await self._units.erase(tenant.name)
         return {}
 
-    async def _erase_traces(self, tenant: Tenant) -> Mapping[str, Any]:
-        found = {traces.place: await traces.erase(tenant.name, tenant.id) for traces in self._traces}
-        return {place: _extent(extent) for place, extent in found.items() if extent is not None}
+    async def _erase_places(self, tenant: Tenant) -> Mapping[str, Any]:
+        for traces in self._traces:
+            await traces.erase(tenant.name, tenant.id)
+        return {}
 
     # --- the receipt --------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ def statement_of(
             "data_key": {"id": key["id"], "destroyed_at": key["destroyed_at"]},
             "snapshots": snapshots,
             "unit": found["unit"],
-            "places": journal["traces"],
+            "places": found["places"],
             "rows": dict(rows),
             "integrations": [
                 {"integration": name, "revoked": revoked} for name, revoked in journal["integrations"].items()

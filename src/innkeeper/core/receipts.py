@@ -14,10 +14,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from innkeeper.core.ports.keyring import Signer
 from innkeeper.core.receipt_errors import ReceiptInvalid
+
+if TYPE_CHECKING:  # the ports speak of receipts, too
+    from innkeeper.core.ports.keyring import Signer
 
 FORMAT = "innkeeper erasure receipt 1"
 SUPPLEMENT = "innkeeper erasure supplement 1"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from innkeeper.core.ports import Extent
@@ -15,6 +16,8 @@ from innkeeper.units.size import extent
 
 COUNTED_MAX = 200_000
 _ID = re.compile(r"[A-Za-z0-9_]{1,128}")
+_BLOCK = 512
+_NOTHING = Extent(0, 0, 0)
 
 
 class FolderTraces:
@@ -30,40 +33,59 @@ class FolderTraces:
         """What receipts call it."""
         return self._place
 
-    async def erase(self, tenant: str, tenant_id: str) -> Extent | None:
-        """Remove what is that tenant's."""
-        return await asyncio.to_thread(self._erase, tenant_id)
+    async def extent(self, tenant: str, tenant_id: str) -> Extent | None:
+        """How much of that tenant lies there."""
+        return await asyncio.to_thread(self._extent, tenant_id)
 
-    def _erase(self, tenant_id: str) -> Extent | None:
+    async def erase(self, tenant: str, tenant_id: str) -> None:
+        """Remove it."""
+        await asyncio.to_thread(self._erase, tenant_id)
+
+    def _extent(self, tenant_id: str) -> Extent | None:
+        with self._entries(tenant_id) as (root, names):
+            found = [_extent(root, name) for name in names]
+        return Extent(*map(sum, zip(*found, strict=True))) if found else None
+
+    def _erase(self, tenant_id: str) -> None:
+        with self._entries(tenant_id) as (root, names):
+            for name in names:
+                _remove(root, name)
+
+    @contextmanager
+    def _entries(self, tenant_id: str) -> Iterator[tuple[int, list[str]]]:
+        """The folder, and what is that tenant's in it."""
         with translated(self._root):
             try:
                 root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
-                return None
+                yield -1, []
+                return
             try:
                 with os.scandir(root) as entries:
-                    names = [entry.name for entry in entries if _is_of(tenant_id, entry.name)]
-                found = [_removed(root, name) for name in names]
+                    names = sorted(entry.name for entry in entries if _is_of(tenant_id, entry.name))
+                yield root, names
             finally:
                 os.close(root)
-        return Extent(*map(sum, zip(*found, strict=True))) if found else None
 
 
 def _is_of(tenant_id: str, name: str) -> bool:
-    return _ID.fullmatch(tenant_id) is not None and (
-        name == tenant_id or name.startswith((f"{tenant_id}.", f"{tenant_id}-"))
-    )
+    if not _ID.fullmatch(tenant_id):
+        return False
+    return name == tenant_id or name.startswith((f"{tenant_id}.", f"{tenant_id}-"))
 
 
-def _removed(root: int, name: str) -> Extent:
-    """What there was; a file or a link counts as one file, and is removed as what it is."""
+def _extent(root: int, name: str) -> Extent:
+    """A file or a link counts as one file."""
     try:
         status = os.stat(name, dir_fd=root, follow_symlinks=False)
-        with suppress(IsADirectoryError, PermissionError):
-            os.unlink(name, dir_fd=root)
-            return Extent(files=1, folders=0, bytes=status.st_blocks * 512)
     except FileNotFoundError:
-        return Extent(files=0, folders=0, bytes=0)
-    found = extent(root, name, entries=COUNTED_MAX) or Extent(files=0, folders=1, bytes=0)
-    erase(root, name)
-    return found
+        return _NOTHING
+    return extent(root, name, entries=COUNTED_MAX) or Extent(files=1, folders=0, bytes=status.st_blocks * _BLOCK)
+
+
+def _remove(root: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        try:
+            os.unlink(name, dir_fd=root)
+        except (IsADirectoryError, PermissionError):  # which of the two it is for a folder, systems don't agree
+            erase(root, name)

@@ -15,7 +15,10 @@ class Traces(Protocol):
         """What receipts call it."""
         ...
 
-    async def erase(self, tenant: str, tenant_id: str) -> Extent | None:
-        """Remove what lies there of that tenant, whose name another may have by now; None: nothing did. Repeatable.
-        UnitFault where something can't be removed."""
+    async def extent(self, tenant: str, tenant_id: str) -> Extent | None:
+        """How much of that tenant lies there, whose name another may have by now; None: nothing does. UnitFault."""
+        ...
+
+    async def erase(self, tenant: str, tenant_id: str) -> None:
+        """Remove it; repeatable. UnitFault where something can't be removed."""
         ...
