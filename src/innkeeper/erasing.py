@@ -37,10 +37,10 @@ class Farewell:
 
 def farewell(
     settings: Settings,
-    *,
     store: Store,
     units: Units,
     keyring: Keyring,
+    *,
     bus: Bus,
     clock: Clock,
     disconnect: Disconnect,

@@ -55,6 +55,7 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
 from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring, strong_room
@@ -241,15 +242,10 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
+        deposit = snapshot_store(settings, keyring, strong.vault)
+        give_back, quiet = integrations.give_all_back, behind.loops.quiet
         leaving = farewell(
-            settings,
-            store=store,
-            units=units,
-            keyring=keyring,
-            bus=bus,
-            clock=clock,
-            disconnect=integrations.give_all_back,
-            quiet=behind.loops.quiet,
+            settings, store, units, keyring, bus=bus, clock=clock, disconnect=give_back, quiet=quiet, snapshots=deposit
         )
         reconciler = Reconciler(
             store=store,

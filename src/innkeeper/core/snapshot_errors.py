@@ -24,9 +24,7 @@ class TargetUnknown(NotFound):
     """No target of backups has that name."""
 
     code = "unknown_target"
-    default_hint = (
-        "There are `local` and `remote`, as far as INNKEEPER_BACKUP_LOCAL and INNKEEPER_BACKUP_REMOTE are set."
-    )
+    default_hint = "There are `local` and `remote`; set INNKEEPER_BACKUP_LOCAL or INNKEEPER_BACKUP_REMOTE."
 
 
 class TargetUnreachable(Problem):

@@ -140,8 +140,8 @@ class SnapshotStore(Protocol):
         the snapshot (`*` within a name, `**` across). Links are kept as links and never followed, sockets are left out,
         other file systems aren't entered.
 
-        A file that vanishes meanwhile is left out; one that can't be read makes it raise BackupFailed, though a
-        snapshot without it was written, with the tag `partial`, which nobody may take for a good one.
+        A file that vanishes meanwhile is left out; where one can't be read the snapshot is dropped again, and it raises
+        BackupFailed. Only what this has returned counts: a snapshot that is merely listed may be one that lacks files.
         """
         ...
 
