@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from innkeeper.core.errors import Invalid, StoreUnavailable
 
-_BUSY_TIMEOUT_S = 10
+BUSY_TIMEOUT_S = 10
 _CONNECT_TIMEOUT_S = 5
 _WRITERS_TURN = 0x1_4B33
 """The advisory lock that PostgreSQL's writers hold; any number does, as long as it stays the same."""
@@ -38,22 +38,8 @@ class Engines:
         # SQLite's BEGIN IMMEDIATE has done so already.
         if self.writes.dialect.name == "postgresql":
             await connection.exec_driver_sql(
-                f"SELECT set_config('lock_timeout', '{_BUSY_TIMEOUT_S}s', true), pg_advisory_xact_lock({_WRITERS_TURN})"
+                f"SELECT set_config('lock_timeout', '{BUSY_TIMEOUT_S}s', true), pg_advisory_xact_lock({_WRITERS_TURN})"
             )
-
-    async def emptied_log(self) -> bool:
-        """Have SQLite's log empty, and all of it in the database; False while somebody reads what was there before.
-        PostgreSQL looks after its own files."""
-        if self.writes.dialect.name != "sqlite":
-            return True
-        connection = await self.writes.raw_connection()
-        try:
-            cursor = await connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
-            busy, *_ = await cursor.fetchone()
-            await cursor.close()
-        finally:
-            connection.close()
-        return not busy
 
     async def dispose(self) -> None:
         """Close every connection."""
@@ -83,7 +69,7 @@ def _sqlite(url: URL, file: Path) -> Engines:
     _make_private(file)
     options: dict[str, Any] = {
         "hide_parameters": True,
-        "connect_args": {"isolation_level": None, "timeout": _BUSY_TIMEOUT_S},
+        "connect_args": {"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
     }
     # One writer at a time is all that SQLite has: waiting in our own queue is fairer than its polling.
     writes = create_async_engine(url, pool_size=1, max_overflow=0, **options)

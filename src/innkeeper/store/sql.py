@@ -24,6 +24,7 @@ from innkeeper.store import rows, rules, tables
 from innkeeper.store.engines import Engines, connect
 from innkeeper.store.faults import translated
 from innkeeper.store.migrate import is_blank, migrate
+from innkeeper.store.scrubbing import clean_once, emptied_log
 from innkeeper.store.transaction import SqlTransaction
 
 _ENDED = [status.value for status in Status if status.ended]
@@ -44,6 +45,7 @@ class SqlStore:
         try:
             with translated(engines.place):
                 await migrate(engines)
+                await clean_once(engines)
             await store._begin_chain()
         except BaseException:
             await engines.dispose()
@@ -161,7 +163,7 @@ class SqlStore:
     async def scrub(self) -> bool:
         """Move all that is written into the database itself, and empty the log of it."""
         with translated(self._engines.place):
-            return await self._engines.emptied_log()
+            return await emptied_log(self._engines)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:
         """Write down when tenants were last active."""
