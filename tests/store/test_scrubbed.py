@@ -96,6 +96,14 @@ async def test_a_database_of_before_is_cleaned_once(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)
 async def test_two_who_open_an_old_one_at_once(tmp_path: Path) -> None:
+    await (await SqlStore.open(sqlite_url(tmp_path), links=LINKS)).close()
+
+    def as_before() -> None:
+        with sqlite3.connect(tmp_path / "innkeeper.db", isolation_level=None) as connection:
+            connection.execute("PRAGMA user_version = 0")
+        connection.close()
+
+    await asyncio.to_thread(as_before)
     stores = await asyncio.gather(*(SqlStore.open(sqlite_url(tmp_path), links=LINKS) for _ in range(4)))
     for store in stores:
         await store.close()
