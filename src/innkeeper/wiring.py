@@ -38,7 +38,7 @@ from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.doorway import Doorway, doorway, severed_at
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
-from innkeeper.erasing import Farewell, farewell
+from innkeeper.erasing import farewell
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.grounds import make_runtime as make_runtime
@@ -57,6 +57,7 @@ from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
 from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
+from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
@@ -93,7 +94,6 @@ class House:
     post: PostOffice
     way_out: WayOut
     backstage: Backstage
-    farewell: Farewell
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
@@ -105,7 +105,6 @@ class House:
         self.post.start(supervisor)
         self.way_out.start(supervisor)
         self.backstage.start(supervisor)
-        self.farewell.loop.start(supervisor)
         supervisor.add("denials", self.inn.denials.keep_writing)
         supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
         if self.doorway is not None:
@@ -247,6 +246,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         leaving = farewell(
             settings, store, units, keyring, bus=bus, clock=clock, disconnect=give_back, quiet=quiet, snapshots=deposit
         )
+        moves = shipping(
+            settings,
+            works=behind.works,
+            store=store,
+            runtime=runtime,
+            suspensions=beds.suspensions,
+            seating=seating,
+            vault=strong.vault,
+            seals=keyring,
+            bus=bus,
+            clock=clock,
+            holder=holder,
+            hurry=queue.add,
+        )
+        behind.loops.add(moves.exports)
+        behind.others.extend((moves.start, leaving.loop.start))
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -308,6 +323,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
+            exports=moves.exports,
             integrations=integrations,
             people=people,
             provider=provider,
@@ -391,5 +407,4 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             post=post,
             way_out=watched,
             backstage=behind,
-            farewell=leaving,
         )

@@ -8,7 +8,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
 END = "innkeeper.end"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,7 +31,7 @@ class Tarring:
         self._at = at
         self._counted = _Counted(out, on_bytes)
         self._tar = tarfile.open(  # noqa: SIM115 - closed by `end`
-            fileobj=self._counted, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 18
+            fileobj=cast("BinaryIO", self._counted), mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 18
         )
         self._members = 0
         self.short: list[str] = []
@@ -108,7 +108,7 @@ class Tarring:
         return info
 
     def _add(self, info: tarfile.TarInfo, content: io.BytesIO | _Exactly | None = None) -> None:
-        self._tar.addfile(info, content)  # type: ignore[arg-type]  # it only reads
+        self._tar.addfile(info, cast("BinaryIO | None", content))
         self._members += 1
 
 
