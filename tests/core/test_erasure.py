@@ -18,6 +18,7 @@ from innkeeper.core.operations import Operation, Status
 from innkeeper.core.people import User
 from innkeeper.core.ports import Extent
 from innkeeper.core.ports.snapshots import SnapshotStore
+from innkeeper.core.ports.traces import Whose
 from innkeeper.core.receipt_book import ALERT_FROM
 from innkeeper.core.receipts import DATABASE, ErasureReceipt, check
 from innkeeper.core.records import head_of
@@ -37,12 +38,13 @@ class Place:
     place: str = "drills"
     held: dict[str, int] = field(default_factory=dict)
 
-    async def extent(self, tenant: str, tenant_id: str) -> Extent | None:
-        files = self.held.get(tenant_id)
+    async def extent(self, whose: Whose) -> Extent | None:
+        files = self.held.get(whose.tenant_id)
         return None if files is None else Extent(files, 0, 0)
 
-    async def erase(self, tenant: str, tenant_id: str) -> None:
-        self.held.pop(tenant_id, None)
+    async def erase(self, whose: Whose) -> None:
+        assert whose.operations
+        self.held.pop(whose.tenant_id, None)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from innkeeper.core.ids import new_id
 from innkeeper.core.operations import Operation, finish
 from innkeeper.core.ports import Clock, DataKeys, Lease, Signer, Store, Transaction, Units
 from innkeeper.core.ports.host import Extent
-from innkeeper.core.ports.traces import Traces
+from innkeeper.core.ports.traces import Traces, Whose
 from innkeeper.core.receipts import DATABASE, ErasureReceipt, sign, snapshots_at
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Sought
@@ -148,10 +148,10 @@ class Erasure:
         with suppress(Problem):
             exists = await self._units.exists(tenant.name)
             unit = {"exists": exists, **_extent(await self._units.extent(tenant.name))}
-        places = {}
+        places, whose = {}, await self._whose(tenant)
         for traces in self._traces:
             with suppress(Problem):
-                if (found := await traces.extent(tenant.name, tenant.id)) is not None:
+                if (found := await traces.extent(whose)) is not None:
                     places[traces.place] = _extent(found)
         return {"unit": unit, "places": places, "snapshots": snapshots}
 
@@ -176,9 +176,16 @@ class Erasure:
         return {}
 
     async def _erase_places(self, tenant: Tenant) -> Mapping[str, Any]:
+        whose = await self._whose(tenant)
         for traces in self._traces:
-            await traces.erase(tenant.name, tenant.id)
+            await traces.erase(whose)
         return {}
+
+    async def _whose(self, tenant: Tenant) -> Whose:
+        async with self._store.look() as tx:
+            operations = await tx.operations(tenant=tenant.name)
+        ids = frozenset(each.id for each in operations if each.tenant_id == tenant.id)
+        return Whose(tenant=tenant.name, tenant_id=tenant.id, operations=ids)
 
     # --- the receipt --------------------------------------------------------------------------------------------------
 

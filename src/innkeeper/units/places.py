@@ -1,4 +1,5 @@
-"""A folder in which things of many tenants lie, each named by its tenant's id: the core's `Traces`."""
+"""A folder in which things of many tenants lie, each named by its tenant's id or by that of the operation that made
+it: the core's `Traces`."""
 
 from __future__ import annotations
 
@@ -10,19 +11,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from innkeeper.core.ports import Extent
+from innkeeper.core.ports.traces import Whose
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
 from innkeeper.units.size import extent
 
 COUNTED_MAX = 200_000
 _ID = re.compile(r"[A-Za-z0-9_]{1,128}")
+_BEHIND = re.compile(r"[.-]")
 _BLOCK = 512
 _NOTHING = Extent(0, 0, 0)
 
 
 class FolderTraces:
-    """What lies directly in `root` by the name of `ID`, or `ID` and anything behind a `.` or `-`: nobody else's id
-    begins so, while a name may be the beginning of another's."""
+    """What lies directly in `root` by the name of `ID`, or `ID` and anything behind a `.` or `-`, where ID is the
+    tenant's or an operation's on it: nobody else's id begins so, while a name may be the beginning of another's."""
 
     def __init__(self, root: Path, place: str) -> None:
         self._root = root
@@ -33,27 +36,28 @@ class FolderTraces:
         """What receipts call it."""
         return self._place
 
-    async def extent(self, tenant: str, tenant_id: str) -> Extent | None:
-        """How much of that tenant lies there."""
-        return await asyncio.to_thread(self._extent, tenant_id)
+    async def extent(self, whose: Whose) -> Extent | None:
+        """How much of theirs lies there."""
+        return await asyncio.to_thread(self._extent, whose)
 
-    async def erase(self, tenant: str, tenant_id: str) -> None:
+    async def erase(self, whose: Whose) -> None:
         """Remove it."""
-        await asyncio.to_thread(self._erase, tenant_id)
+        await asyncio.to_thread(self._erase, whose)
 
-    def _extent(self, tenant_id: str) -> Extent | None:
-        with self._entries(tenant_id) as (root, names):
+    def _extent(self, whose: Whose) -> Extent | None:
+        with self._entries(whose) as (root, names):
             found = [_extent(root, name) for name in names]
         return Extent(*map(sum, zip(*found, strict=True))) if found else None
 
-    def _erase(self, tenant_id: str) -> None:
-        with self._entries(tenant_id) as (root, names):
+    def _erase(self, whose: Whose) -> None:
+        with self._entries(whose) as (root, names):
             for name in names:
                 _remove(root, name)
 
     @contextmanager
-    def _entries(self, tenant_id: str) -> Iterator[tuple[int, list[str]]]:
-        """The folder, and what is that tenant's in it."""
+    def _entries(self, whose: Whose) -> Iterator[tuple[int, list[str]]]:
+        """The folder, and what is theirs in it."""
+        ids = {each for each in (whose.tenant_id, *whose.operations) if _ID.fullmatch(each)}
         with translated(self._root):
             try:
                 root = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -62,16 +66,14 @@ class FolderTraces:
                 return
             try:
                 with os.scandir(root) as entries:
-                    names = sorted(entry.name for entry in entries if _is_of(tenant_id, entry.name))
+                    names = sorted(entry.name for entry in entries if _id_in(entry.name) in ids)
                 yield root, names
             finally:
                 os.close(root)
 
 
-def _is_of(tenant_id: str, name: str) -> bool:
-    if not _ID.fullmatch(tenant_id):
-        return False
-    return name == tenant_id or name.startswith((f"{tenant_id}.", f"{tenant_id}-"))
+def _id_in(name: str) -> str:
+    return _BEHIND.split(name, maxsplit=1)[0]
 
 
 def _extent(root: int, name: str) -> Extent:
