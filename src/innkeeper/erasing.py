@@ -9,7 +9,7 @@ from typing import Any
 
 from innkeeper.core.erasure import Disconnect, Erasure, Quiet
 from innkeeper.core.events import Bus
-from innkeeper.core.former_snapshots import FormerSnapshots
+from innkeeper.core.former_snapshots import FormerSnapshots, Recorded
 from innkeeper.core.ports import Clock, Store, Units
 from innkeeper.core.ports.snapshots import SnapshotStore
 from innkeeper.core.ports.traces import Traces
@@ -46,11 +46,12 @@ def farewell(
     disconnect: Disconnect,
     quiet: Quiet,
     snapshots: SnapshotStore | None = None,
+    recorded: Recorded | None = None,
     traces: Sequence[Traces] = (),
 ) -> Farewell:
     """Put it together; `traces` are places beside those in PLACES."""
     places = [FolderTraces(settings.data / name, name) for name in PLACES]
-    former = FormerSnapshots(snapshots)
+    former = FormerSnapshots(snapshots, recorded=recorded)
     erasure = Erasure(
         store=store,
         units=units,

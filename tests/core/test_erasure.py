@@ -226,6 +226,25 @@ async def test_a_target_that_hangs_is_left_after_a_while(house: House, monkeypat
     assert receipt.pending == (DATABASE, "snapshots:local", "snapshots:remote")
 
 
+async def test_a_disk_that_is_missing_isnt_taken_for_an_empty_one(house: House) -> None:
+    snapshots = with_copies(house)
+    tenant_id = await furnished(house)
+    house.should_be_there = {"local": 2, "remote": 1}
+    lost = snapshots.held.pop(("remote", tenant_id))
+    await purge(house)
+    await house.settle()
+    receipt = await receipt_of(house, tenant_id)
+    local, remote = statement(house, receipt)["erased"]["snapshots"]
+    assert (local["erased"], remote["erased"]) == (True, False)
+    assert "is its disk there?" in remote["says"]
+    await house.receipts.catch_up()
+    snapshots.held["remote", tenant_id] = lost
+    house.clock.turn(5)
+    await house.receipts.catch_up()
+    receipt = await receipt_of(house, tenant_id)
+    assert (receipt.pending, len(receipt.supplements), snapshots.held) == ((), 1, {})
+
+
 async def test_what_can_never_be_erased_is_told_of_once_a_day(house: House) -> None:
     snapshots = with_copies(house)
     await furnished(house)

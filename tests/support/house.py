@@ -272,6 +272,7 @@ class House:
         self.snapshots: SnapshotStore | None = None
         self.traces: list[Traces] = []
         self.worked_on: list[str] = []
+        self.should_be_there: dict[str, int] = {}
         self.named_secrets = NamedSecrets()
         self.token_service = TokenService()
         self.services = {"google": self.token_service.integration()}
@@ -350,6 +351,7 @@ class House:
         self.holds = self.dormitory.holds
         seals = PlainSeals()
         self.integrations = self.make_integrations()
+        former = FormerSnapshots(self.snapshots, recorded=self.recorded)
         self.erasure = Erasure(
             store=self.store,
             units=self.units,
@@ -357,13 +359,13 @@ class House:
             signer=self.signer,
             clock=self.clock,
             disconnect=self.integrations.give_all_back,
-            snapshots=FormerSnapshots(self.snapshots),
+            snapshots=former,
             traces=self.traces,
             quiet=self.quiet,
         )
         self.receipts = ReceiptBook(
             store=self.store,
-            snapshots=FormerSnapshots(self.snapshots),
+            snapshots=former,
             signer=self.signer,
             bus=self.bus,
             clock=self.clock,
@@ -371,6 +373,10 @@ class House:
         self.reconciler = self.make_reconciler(holder)
         self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
         self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
+
+    async def recorded(self, tenant_id: str) -> Mapping[str, int]:
+        """How many snapshots there should be."""
+        return self.should_be_there
 
     async def quiet(self, name: str) -> bool:
         """Whether nobody works on it."""

@@ -34,6 +34,10 @@ class MemorySnapshots:
         at = datetime(2026, 11, 20, tzinfo=UTC)
         return [Kept(id=each, at=at, name="", tags=frozenset(), folders=(), original=None) for each in found]
 
+    async def exists(self, repository: Repository) -> bool:
+        await self._reach(repository.target)
+        return (repository.target, repository.owner) in self.held
+
     async def destroy(self, repository: Repository) -> Sequence[str]:
         await self._reach(repository.target)
         if repository.target in self.stubborn:

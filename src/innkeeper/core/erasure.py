@@ -153,7 +153,8 @@ class Erasure:
             with suppress(Problem):
                 if (found := await traces.extent(whose)) is not None:
                     places[traces.place] = _extent(found)
-        return {"unit": unit, "places": places, "snapshots": snapshots}
+        recorded = dict(await self._snapshots.recorded(tenant.id))
+        return {"unit": unit, "places": places, "snapshots": snapshots, "recorded": recorded}
 
     async def _give_back(self, tenant: Tenant) -> Mapping[str, Any]:
         return await self._disconnect(tenant)
@@ -169,7 +170,10 @@ class Erasure:
         }
 
     async def _destroy_snapshots(self, tenant: Tenant) -> Mapping[str, Any]:
-        return await self._snapshots.destroyed(tenant.id)
+        async with self._store.look() as tx:
+            receipt = await tx.erasures.of(tenant.id)
+        recorded = receipt.journal["found"]["recorded"] if receipt else {}
+        return await self._snapshots.destroyed(tenant.id, recorded)
 
     async def _erase_unit(self, tenant: Tenant) -> Mapping[str, Any]:
         await self._units.erase(tenant.name)

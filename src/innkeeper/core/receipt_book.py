@@ -55,7 +55,10 @@ class ReceiptBook:
         if pending == DATABASE:
             return await self._store.scrub()
         target = target_of(pending)
-        return target is not None and await self._snapshots.destroy_at(target, receipt.tenant_id) is None
+        if target is None:
+            return False
+        recorded = receipt.journal.get("found", {}).get("recorded", {}).get(target, 0)
+        return await self._snapshots.destroy_at(target, receipt.tenant_id, recorded) is None
 
     async def _write(self, receipt: ErasureReceipt, gone: set[str]) -> AlertRaised | None:
         """Write down what is gone by now, with a supplement for snapshots; what there is to tell somebody."""

@@ -29,4 +29,5 @@ def _mine(table: Table, name: str, tenant_id: str) -> ColumnElement[bool] | None
     if any(column.references(tables.tenants.c.name) for column in table.c):
         # It is gone with the tenant of that name, and there is one of a name at a time.
         return or_(*(column == name for column in table.c if column.references(tables.tenants.c.name)))
-    return table.c.tenant_id == tenant_id if "tenant_id" in table.c else None
+    name_of_id = next((each for each in ("tenant_id", "owner") if each in table.c), None)
+    return None if name_of_id is None else table.c[name_of_id] == tenant_id
