@@ -1,4 +1,4 @@
-"""`kill -9` of the control plane while tenants are purged: each ends with one receipt that holds, and nothing is left."""
+"""`kill -9` of the control plane while tenants are purged: each ends with one receipt that holds."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from innkeeper.core import former_snapshots
 from innkeeper.core.access import ADMIN, SYSTEM, Actor, ActorKind
 from innkeeper.core.boarding import NotYet
-from innkeeper.core.errors import UnitFault
+from innkeeper.core.errors import UnitFault, UnknownTenant
 from innkeeper.core.events import AlertRaised
 from innkeeper.core.operations import Operation, Status
 from innkeeper.core.people import User
@@ -22,7 +22,9 @@ from innkeeper.core.ports.traces import Whose
 from innkeeper.core.receipt_book import ALERT_FROM
 from innkeeper.core.receipts import DATABASE, ErasureReceipt, check
 from innkeeper.core.records import head_of
+from innkeeper.core.specs import SpecPatch
 from innkeeper.keyring.signatures import verified
+from innkeeper.runtimes.memory_faults import Call
 from tests.support.house import House
 from tests.support.snapshots import MemorySnapshots
 
@@ -387,3 +389,73 @@ async def test_two_who_erase_at_once_make_one_receipt(house: House) -> None:
     with pytest.raises(Exception, match="alice"):
         await house.control.delete("alice", purge=True, actor=SYSTEM)
     assert await receipt_of(house, tenant_id) == first
+
+
+# --- deleted first, purged later --------------------------------------------------------------------------------------
+
+
+async def deleted(house: House, *, adopt: bool = False) -> str:
+    """A tenant that was deleted without a purge; its id."""
+    await house.record_release()
+    await house.control.create("alice", "plain", SpecPatch(), actor=ADMIN, adopt=adopt)
+    await house.settle()
+    tenant_id = (await house.tenant()).id
+    await house.control.delete("alice", purge=False, actor=ADMIN)
+    await house.settle()
+    return tenant_id
+
+
+async def test_what_a_delete_has_left_is_purged_by_its_name(house: House) -> None:
+    snapshots = with_copies(house)
+    tenant_id = await deleted(house)
+    snapshots.add("local", tenant_id, "s1")
+    assert "alice" in house.units.folders
+    await purge(house)
+    await house.settle()
+    says = statement(house, await receipt_of(house, tenant_id))
+    assert (says["tenant"]["id"], says["tenant"]["agent"]) == (tenant_id, None)
+    assert says["asked"]["by"]["id"] == "admin"
+    assert says["erased"]["snapshots"][0]["snapshots"] == ["s1"]
+    assert (house.units.folders, snapshots.held, house.data_keys.destroyed) == ({}, {}, [tenant_id])
+    assert not [deed for deed in house.runtime.journal if deed.call is Call.CREATE][1:]  # nothing of it ran again
+    with pytest.raises(UnknownTenant):
+        await purge(house)
+
+
+async def test_each_former_tenant_of_the_name_in_turn(house: House) -> None:
+    first = await deleted(house)
+    second = await deleted(house, adopt=True)
+    for tenant_id in (second, first):
+        await purge(house)
+        await house.settle()
+        assert (await receipt_of(house, tenant_id)).issued_at is not None
+    assert house.data_keys.destroyed == [second, first]
+    with pytest.raises(UnknownTenant):
+        await purge(house)
+
+
+async def test_a_folder_of_which_the_trail_knows_nothing(house: House) -> None:
+    house.units.folders["alice"] = {"plain.json": b"x"}
+    await purge(house)
+    await house.settle()
+    assert house.units.folders == {}
+    with pytest.raises(UnknownTenant):
+        await house.control.delete("bob", purge=True, actor=ADMIN)
+
+
+async def test_a_delete_alone_brings_nobody_back(house: House) -> None:
+    await deleted(house)
+    with pytest.raises(UnknownTenant):
+        await house.control.delete("alice", purge=False, actor=ADMIN)
+
+
+async def test_a_tenant_that_has_the_name_now_is_the_one_that_goes(house: House) -> None:
+    first = await deleted(house)
+    second = await deleted(house, adopt=True)
+    await house.control.create("alice", "plain", SpecPatch(), actor=ADMIN, adopt=True)
+    await house.settle()
+    third = (await house.tenant()).id
+    await purge(house)
+    await house.settle()
+    assert house.data_keys.destroyed == [third]
+    assert third not in (first, second)

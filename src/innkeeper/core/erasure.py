@@ -20,6 +20,7 @@ from innkeeper.core.erasure_statement import People, asked_of, statement_of
 from innkeeper.core.errors import Problem
 from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.ids import new_id
+from innkeeper.core.leftovers import FORMER
 from innkeeper.core.operations import Operation, finish
 from innkeeper.core.ports import Clock, DataKeys, Lease, Signer, Store, Transaction, Units
 from innkeeper.core.ports.host import Extent
@@ -124,7 +125,7 @@ class Erasure:
                     tenant_id=tenant.id,
                     began_at=self._clock.now(),
                     journal={
-                        "tenant": {"agent": tenant.spec.agent, "created_at": _text(tenant.created_at)},
+                        "tenant": _facts(tenant),
                         "asked": {**asked, "operations": [each.id for each in operations]},
                     },
                 )
@@ -216,6 +217,12 @@ async def _asked(tx: Transaction, tenant: Tenant) -> Mapping[str, Any]:
     sought = Sought(tenant_id=tenant.id, action="tenant.delete")
     people = People(users=await tx.people.users(), tokens=await tx.people.tokens())
     return asked_of(await tx.chain.lines(sought), people)
+
+
+def _facts(tenant: Tenant) -> dict[str, str | None]:
+    if tenant.spec == FORMER:
+        return {"agent": None, "created_at": None}
+    return {"agent": tenant.spec.agent, "created_at": _text(tenant.created_at)}
 
 
 def _extent(extent: Extent | None) -> dict[str, int | None]:
