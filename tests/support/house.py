@@ -95,6 +95,7 @@ class PlainAgent:
     limits = Limits(memory_mb=128, cpus=1.0)
     floor_mb = 64
     minimum_version: str | None = "1.0"
+    own_image = False
     stop_grace_s = 5
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
@@ -125,6 +126,9 @@ class PlainAgent:
     def env(self, spec: Spec) -> Mapping[str, str]:
         return {}
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        return {"FENCED": "1"}
+
     def mount(self, spec: Spec) -> str:
         return "/data"
 
@@ -133,6 +137,9 @@ class PlainAgent:
 
     def is_ready(self, status: int, body: bytes) -> bool:
         return status == 200
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        return ()
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         return Entrance(port=80, headers={"Authorization": f"Bearer {gateway_token}"})

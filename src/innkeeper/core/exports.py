@@ -8,7 +8,7 @@ day, and fetched by whoever asked for it.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -192,11 +192,11 @@ class Exports:
         ) as still:
             copied = await self._crates.copy(crate, tenant.name, leave_out=agent.caches())
         tenant = await self._tenant(operation)
-        names = await self._images.names(tenant.spec.image)
+        image = _best(await self._images.names(tenant.spec.image), tenant, inside=asked["with_image"])
         tell.step("saving the image" if asked["with_image"] else "packing", 2, 4)
         if asked["with_image"]:
-            await self._crates.put_image(crate, self._images.saved(_best(names, tenant)))
-        packed = await self._pack(operation, tenant, still, copied, _best(names, tenant), tell)
+            await self._crates.put_image(crate, self._images.saved(image))
+        packed = await self._pack(operation, tenant, still, copied, image, tell)
         if _PASSPHRASE in asked:
             await tell.keep(**{_PASSPHRASE: None})
         return {
@@ -214,7 +214,7 @@ class Exports:
             "kept_until": (self._clock.now() + KEPT_FOR).isoformat(),
         }
 
-    async def _copy_while_it_lives(self, crate: str, name: str, leave_out: Any) -> None:
+    async def _copy_while_it_lives(self, crate: str, name: str, leave_out: Sequence[str]) -> None:
         for _ in range(PASSES):
             copied = await self._crates.copy(crate, name, leave_out=leave_out)
             if copied.copied_bytes < LITTLE_BYTES:
@@ -281,7 +281,9 @@ def _sealed_as(operation: Operation) -> str:
     return f"export {operation.id}"
 
 
-def _best(names: Any, tenant: Tenant) -> str:
+def _best(names: Sequence[str], tenant: Tenant, *, inside: bool) -> str:
     """The name of ours, if that stands for it; else any; else its ID, which only this host knows."""
+    if "@" in tenant.spec.image and not inside:
+        return tenant.spec.image  # by its digest it can be had from where it came from
     ours = f"innkeeper/{tenant.spec.agent}:"
     return min(names, key=lambda name: (not name.startswith(ours), name), default=tenant.spec.image)
