@@ -40,6 +40,7 @@ from innkeeper.doorway import Doorway, doorway, severed_at
 from innkeeper.drill_hall import drill_hall
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
+from innkeeper.erasing import farewell
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.grounds import make_runtime as make_runtime
@@ -256,6 +257,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
+        deposit = snapshot_store(settings, keyring, strong.vault)
+        give_back, quiet = integrations.give_all_back, behind.loops.quiet
+        leaving = farewell(
+            settings, store, units, keyring, bus=bus, clock=clock, disconnect=give_back, quiet=quiet, snapshots=deposit
+        )
         moves = shipping(
             settings,
             works=behind.works,
@@ -271,10 +277,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             hurry=queue.add,
         )
         behind.loops.add(moves.exports)
-        behind.others.append(moves.start)
-        snapshots = snapshot_store(settings, keyring, strong.vault)
+        behind.others.extend((moves.start, leaving.loop.start))
         proving = drill_hall(
-            settings, snapshots, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
+            settings, deposit, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
         )
         hall = await stack.enter_async_context(proving)
         behind.loops.add(hall.work)
@@ -288,6 +293,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             suspensions=beds.suspensions,
             boarding=beds.boarding,
+            erasure=leaving.erasure,
             paging=beds.paging,
             bus=bus,
             clock=clock,
@@ -354,6 +360,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             asked_for=watched.asked_for,
             egress_in_force=in_force,
             records=archive.records,
+            receipts=leaving.receipts,
             denials=archive.denials,
             releases=releases,
             packs=packs.releases,

@@ -245,6 +245,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
         egress_in_force=lambda name: True,
         records=house.records,
+        receipts=house.receipts,
         denials=house.denials,
         releases=house.releases,
         packs=packs.releases,

@@ -19,7 +19,9 @@ from innkeeper.core.control import Control
 from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
+from innkeeper.core.erasure import Erasure
 from innkeeper.core.events import Bus, Event
+from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.integration import Integration
@@ -36,6 +38,7 @@ from innkeeper.core.ports import (
     ConfigFile,
     Consent,
     Entrance,
+    Extent,
     MemoryNow,
     Moves,
     Probe,
@@ -43,6 +46,9 @@ from innkeeper.core.ports import (
     SecretKeeping,
     Store,
 )
+from innkeeper.core.ports.snapshots import SnapshotStore
+from innkeeper.core.ports.traces import Traces
+from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -53,6 +59,7 @@ from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import Works
 from innkeeper.integrations.authorization import OAuthServers
+from innkeeper.keyring.signatures import Ed25519Signer
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
@@ -213,6 +220,10 @@ class MemoryUnits:
     async def erase(self, tenant: str) -> None:
         self.folders.pop(tenant, None)
 
+    async def extent(self, tenant: str) -> Extent | None:
+        folder = self.folders.get(tenant)
+        return None if folder is None else Extent(len(folder), 0, sum(map(len, folder.values())))
+
     async def names(self) -> Sequence[str]:
         return list(self.folders)
 
@@ -286,6 +297,11 @@ class House:
         self.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0)
         self.courier = MemoryCourier()
         self.data_keys = PlainKeys()
+        self.signer = Ed25519Signer(b"s" * 32)
+        self.snapshots: SnapshotStore | None = None
+        self.traces: list[Traces] = []
+        self.worked_on: list[str] = []
+        self.should_be_there: dict[str, int] = {}
         self.named_secrets = NamedSecrets()
         self.token_service = TokenService()
         self.services = {"google": self.token_service.integration()}
@@ -366,11 +382,38 @@ class House:
             self.sleep_settings,
         )
         self.holds = self.dormitory.holds
-        self.reconciler = self.make_reconciler(holder)
         seals = PlainSeals()
         self.integrations = self.make_integrations()
+        former = FormerSnapshots(self.snapshots, recorded=self.recorded)
+        self.erasure = Erasure(
+            store=self.store,
+            units=self.units,
+            keys=self.data_keys,
+            signer=self.signer,
+            clock=self.clock,
+            disconnect=self.integrations.give_all_back,
+            snapshots=former,
+            traces=self.traces,
+            quiet=self.quiet,
+        )
+        self.receipts = ReceiptBook(
+            store=self.store,
+            snapshots=former,
+            signer=self.signer,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.reconciler = self.make_reconciler(holder)
         self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
         self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
+
+    async def recorded(self, tenant_id: str) -> Mapping[str, int]:
+        """How many snapshots there should be."""
+        return self.should_be_there
+
+    async def quiet(self, name: str) -> bool:
+        """Whether nobody works on it."""
+        return name not in self.worked_on
 
     def make_reconciler(self, holder: str) -> Reconciler:
         """Another worker on the same world."""
@@ -383,6 +426,7 @@ class House:
             seating=self.seating,
             suspensions=self.dormitory.suspensions,
             boarding=self.dormitory.boarding,
+            erasure=self.erasure,
             paging=self.dormitory.paging,
             bus=self.bus,
             clock=self.clock,

@@ -38,6 +38,7 @@ from innkeeper.api import (
     packs,
     page,
     problems,
+    receipts,
     releases,
     secrets,
     seeds,
@@ -95,6 +96,7 @@ _GUARDED = (
     capacity,
     usage,
     audit,
+    receipts,
 )
 
 

@@ -33,6 +33,7 @@ from innkeeper.core.pack_releases import PackReleases
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.prices import PriceTable
 from innkeeper.core.proofs import Proofs
+from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -140,6 +141,7 @@ class Inn:
     egress_in_force: Callable[[str], bool]
     """Whether the host does what a tenant's `uses.egress` says now."""
     records: Records
+    receipts: ReceiptBook
     denials: Denials
     releases: Releases
     packs: PackReleases

@@ -26,6 +26,7 @@ from innkeeper.cli import (
     members,
     operations,
     packs,
+    receipts,
     reference_command,
     secrets,
     serve,
@@ -96,6 +97,7 @@ app.add_typer(packs.app, name="pack")
 app.add_typer(units.app, name="unit")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
+app.add_typer(receipts.app, name="receipt")
 app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)

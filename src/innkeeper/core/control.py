@@ -30,6 +30,7 @@ from innkeeper.core.hosting import CONSOLE
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
+from innkeeper.core.leftovers import former
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
 from innkeeper.core.pack_releases import check_packs
@@ -294,14 +295,19 @@ class Control:
     async def delete(
         self, name: str, *, purge: bool, actor: Actor, once: Once | None = None
     ) -> tuple[Tenant, Operation]:
-        """Away with it; its folder stays unless `purge`. Asking twice is fine, and may add the purge."""
+        """Away with it; its folder stays unless `purge`. Asking twice is fine, and may add the purge; also later, to
+        what a former tenant of the name has left."""
+        has_folder = purge and await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
                 gone = await tx.tenant(name)
                 if gone is not None:
                     return gone, again
                 raise UnknownTenant(f"{name} is gone already.")
-            tenant = _found(await tx.tenant(name), name)
+            tenant = await tx.tenant(name)
+            if tenant is None and purge:
+                tenant = await former(tx, name, has_folder=has_folder, now=self._clock.now())
+            tenant = _found(tenant, name)
             changed = replace(tenant, wanted=Wanted.GONE, purge=tenant.purge or purge)
             operation = await self._change(tx, OperationKind.DELETE, changed, tenant, actor, once, purge=purge)
         return self._tell(changed, operation)

@@ -77,11 +77,6 @@ class Seating:
         if self._furnish is not None:
             await self._furnish(tenant)
 
-    async def clear(self, tenant: Tenant) -> None:
-        """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""
-        await self._units.erase(tenant.name)
-        await self._keys.destroy(tenant.id)
-
     async def listens_to(self, tenant: Tenant) -> Sequence[str]:
         """The channels on which its agent fetches messages itself, by the config that lies in its folder now."""
         agent = self.agent(tenant)

@@ -13,6 +13,7 @@ from innkeeper.core.operations import Operation
 from innkeeper.core.packs import PackRelease
 from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
+from innkeeper.core.receipts import ErasureReceipt
 from innkeeper.core.release import Release
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.tenant import Tenant
@@ -58,6 +59,7 @@ class Tables:
     """A message's number is never given twice."""
 
     usage: dict[UsageKey, UsageRow] = field(default_factory=dict)
+    erasures: dict[str, ErasureReceipt] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         """The same, to be changed apart."""

@@ -18,6 +18,7 @@ from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
 from innkeeper.store.memory_asked_names import MemoryAskedNames
 from innkeeper.store.memory_drills import MemoryDrills
+from innkeeper.store.memory_erasures import MemoryErasures
 from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_packs import MemoryPacks
@@ -42,6 +43,7 @@ class MemoryTransaction:
         self.drills = MemoryDrills(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
+        self.erasures = MemoryErasures(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -191,11 +193,6 @@ class MemoryTransaction:
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         return await self.chain.erasure_by(operation_id)
-
-    async def drop_operations(self, tenant_id: str) -> None:
-        """Drop all operations of a tenant that is gone for good."""
-        for operation in [each for each in self._tables.operations.values() if each.tenant_id == tenant_id]:
-            del self._tables.operations[operation.id]
 
     async def was_deleted(self, tenant_id: str) -> bool:
         return await self.chain.was_deleted(tenant_id)

@@ -376,3 +376,20 @@ usage = Table(
     ),
     Index("ix_usage_day", "day", "tenant", "tenant_id"),
 )
+
+# What was erased of whom. No foreign key: it is what is left of a tenant.
+erasure_receipts = Table(
+    "erasure_receipts",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("tenant", EXACT, nullable=False),
+    Column("tenant_id", EXACT, nullable=False, unique=True),
+    Column("began_at", EXACT, nullable=False),
+    Column("journal", Text, nullable=False),  # what each step has found and done
+    Column("issued_at", EXACT),  # null: it is under way
+    Column("signed", Text),
+    Column("supplements", Text, nullable=False),
+    Column("pending", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("try_at", EXACT, index=True),  # null: nothing is pending
+)

@@ -18,6 +18,7 @@ from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.asked_names import SqlAskedNames
 from innkeeper.store.drills import SqlDrills
+from innkeeper.store.erasures import SqlErasures
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
 from innkeeper.store.packs import SqlPacks
@@ -45,6 +46,7 @@ class SqlTransaction:
         self.drills = SqlDrills(connection)
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
+        self.erasures = SqlErasures(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -200,10 +202,6 @@ class SqlTransaction:
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         return await self.chain.erasure_by(operation_id)
-
-    async def drop_operations(self, tenant_id: str) -> None:
-        """Drop all operations of a tenant that is gone for good."""
-        await self._connection.execute(delete(tables.operations).where(tables.operations.c.tenant_id == tenant_id))
 
     async def was_deleted(self, tenant_id: str) -> bool:
         return await self.chain.was_deleted(tenant_id)
