@@ -168,7 +168,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         directory = Directory(store=store, bus=bus, hosting=hosting)
         await directory.load()
         people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
-
         archive = await stack.enter_async_context(archive_of(settings, store, keyring, directory, clock))
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
@@ -267,7 +266,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             works=behind.works,
             store=store,
             runtime=runtime,
-            suspensions=beds.suspensions,
+            beds=beds,
+            units=units,
             seating=seating,
             vault=strong.vault,
             seals=keyring,
@@ -276,14 +276,13 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             holder=holder,
             hurry=queue.add,
         )
-        behind.loops.add(moves.exports)
-        behind.others.extend((moves.start, leaving.loop.start))
+        behind.carries_out(moves.exports, moves.start)
+        behind.others.append(leaving.loop.start)
         proving = drill_hall(
             settings, deposit, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
         )
         hall = await stack.enter_async_context(proving)
-        behind.loops.add(hall.work)
-        behind.others.append(hall.start)
+        behind.carries_out(hall.work, hall.start)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -300,7 +299,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             holder=holder,
         )
         waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
-
         provider = await stack.enter_async_context(identity_provider(settings))
         outside = await stack.enter_async_context(outside_issuer(settings))
         door = Door(
@@ -346,6 +344,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            fleet=moves.fleet,
             integrations=integrations,
             people=people,
             provider=provider,

@@ -24,6 +24,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
@@ -40,6 +41,7 @@ from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
 from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
@@ -231,6 +233,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
         integrations=house.integrations,
         people=house.people,
         provider=None,

@@ -83,6 +83,7 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,
     "GET /v1/drills": SEERS,
+    "GET /v1/compose": PLATFORM,
     "GET /v1/usage": SEERS,
     "GET /v1/events": SEERS,
     "GET /v1/audit": {"admin", "auditor"},

@@ -19,6 +19,7 @@ from innkeeper.core.door import Door
 from innkeeper.core.drills import Drills
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.hydration import Hydration
@@ -125,6 +126,7 @@ class Inn:
     control: Control
     keys: Keys
     exports: Exports
+    fleet: Fleet
     integrations: Integrations
     people: Reception
     provider: SignIn | None

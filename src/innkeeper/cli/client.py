@@ -88,6 +88,16 @@ class Client:
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
 
+    def text(self, path: str, params: Params | None = None) -> str:
+        """What stands at `path`, where that is no document."""
+        try:
+            response = self._http.get(path, params=_given(params))
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response.text
+
     def download(self, path: str, params: Params | None = None, *, to: Path | None) -> int:
         """What stands at `path`, into a file that is there when it is whole, or to standard output; in bytes."""
         size = 0

@@ -13,6 +13,7 @@ from innkeeper.cli import (
     agents,
     audit,
     capacity,
+    compose,
     doctor,
     drills,
     egress,
@@ -78,6 +79,7 @@ app.command()(version.version)
 app.command()(sessions.whoami)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(units.app, name="unit")
+app.add_typer(compose.app, name="compose")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")

@@ -70,7 +70,7 @@ class Seating:
         """Its compose.yaml and .env, with the image by that name."""
         blueprint = await self.blueprint(tenant)
         named = blueprint if image is None else replace(blueprint, image=image)
-        return self._compose(named, port=self.agent(tenant).probe(tenant.spec).port)
+        return self._compose(named, port=self.entrance(tenant).port)
 
     async def furnish(self, tenant: Tenant) -> None:
         """Put into its folder what its agent is to find at a start: core/hydration.py."""
