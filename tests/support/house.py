@@ -88,6 +88,7 @@ class PlainAgent:
     limits = Limits(memory_mb=128, cpus=1.0)
     floor_mb = 64
     minimum_version: str | None = "1.0"
+    own_image = False
     stop_grace_s = 5
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
@@ -105,6 +106,9 @@ class PlainAgent:
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         told = f"\n{json.dumps(seat.config)}" if seat.config else ""
         return [ConfigFile(path="plain.json", content=(seat.gateway_token + told).encode())]
+
+    def caches(self) -> Sequence[str]:
+        return ("cache",)
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         return path[-1] == "token"
@@ -138,6 +142,9 @@ class PlainAgent:
 
     def is_ready(self, status: int, body: bytes) -> bool:
         return status == 200
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        return ()
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         return Entrance(port=80, headers={"Authorization": f"Bearer {gateway_token}"})

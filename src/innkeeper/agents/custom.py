@@ -23,6 +23,7 @@ class Custom:
     limits = Limits(memory_mb=512, cpus=1.0)
     floor_mb = 16
     minimum_version: str | None = None
+    own_image = True
     stop_grace_s = 15
     start_timeout_s = 120
     hopeless_exits = frozenset({126, 127})  # the command can't be run, or isn't there
@@ -45,6 +46,10 @@ class Custom:
             "fenced": seat.fenced,
         }
         return [ConfigFile(path=_SEAT_PATH, content=json.dumps(place, indent=2).encode() + b"\n")]
+
+    def caches(self) -> Sequence[str]:
+        """Nothing is known of it."""
+        return ()
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """Nothing is known of it, so nothing has to be inside: it calls what it needs by the broker."""
@@ -74,6 +79,10 @@ class Custom:
     def is_ready(self, status: int, body: bytes) -> bool:
         """All that can be said of an unknown program: it answers, and not with an error."""
         return 200 <= status < 400
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """Nothing is known of what its image has; that may have a check of its own."""
+        return ()
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """With a token by which the program can tell that a request came through the edge."""

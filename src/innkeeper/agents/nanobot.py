@@ -25,6 +25,8 @@ _MODEL_PATH = ".nanobot/model.env"
 _FENCE_PATH = ".nanobot/innkeeper-fence.json"
 _PORT = 8900
 
+_ALIVE = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{_PORT}/health', timeout=4)"
+
 
 class Nanobot:
     """How nanobot is configured, started, asked and entered."""
@@ -34,6 +36,7 @@ class Nanobot:
     limits = Limits(memory_mb=512, cpus=1.0)
     floor_mb = 160  # with 128 MB it is killed while it starts
     minimum_version: str | None = "0.3.5"
+    own_image = False
     stop_grace_s = 15
     start_timeout_s = 60  # 1.3 s on a free core, 4 s on half of one
     hopeless_exits: frozenset[int] = frozenset()  # its 1 means anything
@@ -55,6 +58,10 @@ class Nanobot:
             config=seat.config,
         )
         return [*fence.before, *config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat)), *fence.after]
+
+    def caches(self) -> Sequence[str]:
+        """None: it keeps what it has."""
+        return ()
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials."""
@@ -91,6 +98,10 @@ class Nanobot:
         except ValueError:
             return False
         return status == 200 and isinstance(answer, dict) and answer.get("status") == "ok"
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """Python is what its image has."""
+        return ("python3", "-c", _ALIVE)
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """With the key of its API."""

@@ -42,6 +42,13 @@ _SUSPEND_ID = "innkeeper"
 _RPC_TIMEOUT_S = 10.0
 """It answers in ten milliseconds, but one that has just come back from a swap on disk may need seconds."""
 
+_CACHES = (".openclaw/cache/control-ui-assets", ".cache/node-compile-cache")
+
+_ALIVE = (
+    f"fetch('http://127.0.0.1:{PORT}/startupz').then(async answer => process.exit((await answer.json()).ok ? 0 : 1))"
+    ".catch(() => process.exit(1))"
+)
+
 
 class OpenClaw:
     """How OpenClaw is configured, started, asked and entered."""
@@ -51,6 +58,7 @@ class OpenClaw:
     limits = Limits(memory_mb=2048, cpus=2.0)
     floor_mb = 1280  # with 1 GB it starts, and is killed in its first conversation
     minimum_version: str | None = "2026.9.6"
+    own_image = False
     stop_grace_s = 30  # idle it ends within 1.5 s; work in flight may hold it for minutes
     start_timeout_s = 180  # 6 to 10 s of two cores; four times that on a busy host with half a core
     hopeless_exits = frozenset({78})  # its "config or state is wrong"
@@ -72,6 +80,10 @@ class OpenClaw:
             config=seat.config,
         )
         return [*fence.before, *config, *fence.after]
+
+    def caches(self) -> Sequence[str]:
+        """The assets of its web interface, 54 MB, and what Node has compiled where an operator has it kept."""
+        return _CACHES
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials, for all its accounts or for one."""
@@ -113,6 +125,10 @@ class OpenClaw:
         """Judged by the body: the web interface answers 200 on paths that it doesn't know."""
         answer = _json_object(body)
         return status == 200 and answer.get("ok") is True and answer.get("status") == "started"
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """Node is what its image has."""
+        return ("node", "-e", _ALIVE)
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """By the user whom the gate has let in, unless everybody may come: then with its token."""

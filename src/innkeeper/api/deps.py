@@ -18,6 +18,7 @@ from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.drills import Drills
 from innkeeper.core.events import Bus
+from innkeeper.core.exports import Exports
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
@@ -118,6 +119,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    exports: Exports
     integrations: Integrations
     people: Reception
     provider: SignIn | None

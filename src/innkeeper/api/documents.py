@@ -48,7 +48,7 @@ def tenant_document(
         inbox=_inbox_documents(tenant),
         config=dict(spec.config),
         uses=UsesBody.model_validate(asdict(spec.uses)),
-        limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
+        limits=LimitsDocument(**vars(spec.limits)),
         sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
         last_activity=active,

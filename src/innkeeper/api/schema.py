@@ -70,6 +70,10 @@ class LimitsBody(Body):
     """CPUs, in parts of one."""
     pids: int | None = Field(default=None, examples=[512])
     """Processes and threads."""
+    memory_reserve_mb: int | None = Field(default=None, examples=[32])
+    """So much of its memory is taken back last when the host runs short; 0: none."""
+    cpus_reserve: float | None = Field(default=None, examples=[0.05])
+    """Its weight beside others when the processors are busy, in parts of one CPU; 0: as everybody without one has."""
 
 
 class SleepBody(Body):
@@ -135,6 +139,9 @@ class SpecBody(Body):
 
     release: str | None = Field(default=None, max_length=255, examples=["2026.9.6"])
     """The agent's version, one of /v1/releases. Left out: the newest at creation, the same at changes."""
+    image: str | None = Field(default=None, max_length=255, examples=["zeptoclaw:0.9.2"])
+    """Instead of a release: an image on this host, for agents whose image can't be made here, and for `custom` another
+    one."""
     mode: Mode | None = None
     """How it is housed."""
     limits: LimitsBody | None = None
@@ -202,6 +209,10 @@ class LimitsDocument(Document):
     memory_mb: int
     cpus: float
     pids: int
+    memory_reserve_mb: int | None
+    """What of its memory is taken back last."""
+    cpus_reserve: float | None
+    """Its weight when the processors are busy, in parts of one CPU."""
 
 
 class HoldDocument(Document):

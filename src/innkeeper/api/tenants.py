@@ -183,6 +183,7 @@ def spec_patch(body: SpecBody) -> SpecPatch:
     """What the body asks for, in the core's words."""
     return SpecPatch(
         release=body.release,
+        image=body.image,
         mode=body.mode,
         limits=_limits(body.limits) if body.limits else None,
         sleep=_sleep(body.sleep) if body.sleep else None,
@@ -198,7 +199,7 @@ def spec_patch(body: SpecBody) -> SpecPatch:
 
 
 def _limits(body: LimitsBody) -> LimitsPatch:
-    return LimitsPatch(memory_mb=body.memory_mb, cpus=body.cpus, pids=body.pids)
+    return LimitsPatch(**body.model_dump())
 
 
 def _sleep(body: SleepBody) -> dict[str, Any]:

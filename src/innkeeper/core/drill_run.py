@@ -108,7 +108,7 @@ class DrillRun:
     async def _size(self) -> int:
         entries = self.gear.snapshots.entries(self.repository, self.snapshot, PERSISTENCE)
         size = 0
-        async with aclosing(entries) as listed:  # type: ignore[type-var]
+        async with aclosing(entries) as listed:
             async for entry in listed:
                 size += entry.size if entry.kind is EntryKind.FILE else 0
         return size

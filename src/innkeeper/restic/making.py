@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import tempfile
@@ -11,10 +12,9 @@ from pathlib import Path
 
 from innkeeper.core.ports.snapshots import Repository
 from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged
+from innkeeper.restic.blank import lay_out, random_polynomial
 from innkeeper.restic.calls import Call, Calls
-from innkeeper.restic.low_cost_key import lower_cost
 from innkeeper.restic.removal import NEW
-from innkeeper.restic.sandbox import SOURCE
 
 _PUTS = ("s3", "gs", "azure", "rest")
 """Where the two files of a fresh repository can be put by ourselves."""
@@ -24,13 +24,14 @@ async def make(calls: Calls, repository: Repository, like: Repository | None) ->
     """Make it, with the chunker parameters of `like`; fine where somebody else is quicker."""
     target, folder = calls.target(repository.target), calls.folder(repository)
     if folder is None and target.kind not in _PUTS:
-        await calls.lines(repository, _call(None, like))
+        shared = [] if like is None else ["--copy-chunker-params"]
+        call = Call(arguments=["init", *shared], doing="Making a repository", changes=True, source=like)
+        await calls.lines(repository, call)
         return
     # Beside its place, and moved there when it is whole: a key without its config would be in the way for ever.
     fresh = await asyncio.to_thread(_fresh_beside, folder if folder is not None else calls.cache(repository))
     try:
-        await calls.lines(repository, _call(fresh, like))
-        await _lower_cost(calls, repository, fresh)
+        await _lay_out(calls, repository, fresh, like)
         if folder is None:
             await _publish(calls, repository, fresh)
             return
@@ -42,12 +43,17 @@ async def make(calls: Calls, repository: Repository, like: Repository | None) ->
         raise BackupFailed(f"{folder} is in the way, and no repository.")
 
 
-async def _lower_cost(calls: Calls, repository: Repository, fresh: Path) -> None:
+async def _lay_out(calls: Calls, repository: Repository, fresh: Path, like: Repository | None) -> None:
     password = await asyncio.to_thread(calls.keys.repository_password, repository.owner)
-    first = await asyncio.to_thread(lower_cost, fresh / "keys", password)
-    await asyncio.to_thread(first.unlink)
+    polynomial = random_polynomial() if like is None else await _polynomial(calls, like)
+    await asyncio.to_thread(lay_out, fresh, password, polynomial)
     # By restic itself: what it can't open must never be where snapshots go.
-    await calls.lines(repository, Call(arguments=["cat", "config"], doing="Trying a fresh repository", at=fresh))
+    await calls.lines(repository, _cat_config("Trying a fresh repository", fresh))
+
+
+async def _polynomial(calls: Calls, like: Repository) -> str:
+    config = json.loads(b"".join(await calls.lines(like, _cat_config("Reading a repository's config", None))))
+    return str(config["chunker_polynomial"])
 
 
 async def _publish(calls: Calls, repository: Repository, fresh: Path) -> None:
@@ -64,9 +70,8 @@ async def _publish(calls: Calls, repository: Repository, fresh: Path) -> None:
         await shelf.put(owner, name, await asyncio.to_thread(file.read_bytes))
 
 
-def _call(at: Path | None, like: Repository | None) -> Call:
-    shared = [] if like is None else ["--copy-chunker-params", "--from-repo", SOURCE]
-    return Call(arguments=["init", *shared], doing="Making a repository", changes=True, at=at, source=like)
+def _cat_config(doing: str, at: Path | None) -> Call:
+    return Call(arguments=["cat", "config"], doing=doing, at=at)
 
 
 def _fresh_beside(folder: Path) -> Path:

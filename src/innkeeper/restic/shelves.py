@@ -7,17 +7,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from innkeeper.core.redaction import redact
 from innkeeper.core.snapshot_errors import BackupFailed, TargetRefused, TargetUnreachable
 from innkeeper.restic.targets import GOOGLE, Target
 
 if TYPE_CHECKING:
-    from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
+    from obstore.store import AzureConfig, AzureStore, ClientConfig, GCSConfig, GCSStore, RetryConfig, S3Config, S3Store
 
     Objects = AzureStore | GCSStore | S3Store
 
+_AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_AZURE = {"AZURE_ACCOUNT_NAME": "account_name", "AZURE_ACCOUNT_KEY": "account_key", "AZURE_ACCOUNT_SAS": "sas_key"}
 _TIMEOUT_S = 60.0
 _AT_ONCE = 500
 """So many objects are removed by one call."""
@@ -114,14 +116,15 @@ def _objects(target: Target, credentials: Mapping[str, str]) -> Objects:
         if found is None:
             raise BackupFailed("The target's URL isn't `s3:https://HOST/BUCKET/PREFIX`.")
         plain: ClientConfig = {"allow_http": found["scheme"] == "http"}
+        s3 = {
+            "endpoint": f"{found['scheme'] or 'https'}://{found['host']}",
+            "region": credentials.get("AWS_DEFAULT_REGION", "us-east-1"),
+            **{key.lower(): credentials[key] for key in _AWS if key in credentials},
+        }
         return S3Store(
             found["bucket"],
-            prefix=found["prefix"] or None,
-            endpoint=f"{found['scheme'] or 'https'}://{found['host']}",
-            access_key_id=credentials.get("AWS_ACCESS_KEY_ID"),
-            secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY"),
-            session_token=credentials.get("AWS_SESSION_TOKEN"),
-            region=credentials.get("AWS_DEFAULT_REGION", "us-east-1"),
+            prefix=found["prefix"],
+            config=cast("S3Config", s3),
             virtual_hosted_style_request=False,
             client_options=plain | options,
             retry_config=retries,
@@ -129,20 +132,20 @@ def _objects(target: Target, credentials: Mapping[str, str]) -> Objects:
     bucket = _BUCKET.fullmatch(target.url)
     if bucket is None:
         raise BackupFailed(f"The target's URL isn't `{target.kind}:BUCKET:/PREFIX`.")
-    prefix = bucket["prefix"] or None
     if target.kind == "gs":
+        gs = {"service_account_key": credentials[GOOGLE]} if GOOGLE in credentials else {}
         return GCSStore(
             bucket["bucket"],
-            prefix=prefix,
-            service_account_key=credentials.get(GOOGLE),
+            prefix=bucket["prefix"],
+            config=cast("GCSConfig", gs),
             client_options=options,
             retry_config=retries,
         )
+    azure = {name: credentials[key] for key, name in _AZURE.items() if key in credentials}
     return AzureStore(
         bucket["bucket"],
-        prefix=prefix,
-        account_name=credentials.get("AZURE_ACCOUNT_NAME"),
-        account_key=credentials.get("AZURE_ACCOUNT_KEY"),
+        prefix=bucket["prefix"],
+        config=cast("AzureConfig", azure),
         client_options=options,
         retry_config=retries,
     )

@@ -87,6 +87,8 @@ class Agent(Protocol):
     """Below so much memory it is known to die."""
     minimum_version: str | None
     """The security floor."""
+    own_image: bool
+    """Whether its operator brings its image, which can't be made here."""
     stop_grace_s: int
     start_timeout_s: int
     hopeless_exits: frozenset[int]
@@ -103,6 +105,10 @@ class Agent(Protocol):
         kept aside under another name, as one of the files returned. The result is validated: AgentConfigInvalid says
         what doesn't hold. The files are to be written in this order.
         """
+        ...
+
+    def caches(self) -> Sequence[str]:
+        """Folders in its persistence that hold nothing but what it makes again by itself; copies leave them out."""
         ...
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
@@ -133,6 +139,10 @@ class Agent(Protocol):
 
     def is_ready(self, status: int, body: bytes) -> bool:
         """Whether the probe's answer says so: judged by the JSON body where it has one, not by the status alone."""
+        ...
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """What tells within its container whether it lives, for where nobody asks it from outside; empty: nothing."""
         ...
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
