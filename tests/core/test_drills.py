@@ -216,8 +216,8 @@ async def test_one_that_died_in_the_middle_is_done_again_on_the_same_snapshot(ra
         while not range_.room.blueprints:
             await asyncio.sleep(0.05)
     # The process has ended; a worse end would have left this.
-    await range_.staging.make(operation.id, "alice")
-    await range_.room.ready(operation.id)
+    await range_.staging.make(f"{operation.id}_1", "alice")
+    await range_.room.ready(f"{operation.id}_1")
     await range_.snapshot({"notes.txt": b"later"})
     range_.house.prober.answer = (200, b"1")
     ended = await range_.carried_out(operation)
@@ -242,13 +242,13 @@ async def test_one_that_died_after_it_was_written_down_isnt_done_again(range_: R
 async def test_what_is_left_of_those_that_are_over_is_swept_away(range_: Range) -> None:
     await range_.snapshot()
     open_one = await range_.drills.begin("alice", actor=SYSTEM)
-    for drill in ("op_gone", open_one.id):
+    for drill in ("op_gone_1", f"{open_one.id}_1"):
         await range_.staging.make(drill, "alice")
         await range_.room.ready(drill)
     work = range_.work()
-    await work.sweep()
-    assert await range_.room.leftovers() == [open_one.id], "another control plane may be at it"
-    assert await range_.staging.names() == [open_one.id]
+    assert await work.sweep() == ["op_gone_1"]
+    assert await range_.room.leftovers() == [f"{open_one.id}_1"], "another control plane may be at it"
+    assert await range_.staging.names() == [f"{open_one.id}_1"]
 
 
 async def test_a_tenant_that_goes_meanwhile_ends_its_drill(range_: Range) -> None:

@@ -4,8 +4,9 @@ reached."""
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,17 @@ async def snapshot(found: Hall, agent: Agent, image: str) -> Tenant:
     return tenant
 
 
+def break_in_the_middle(database: Path) -> None:
+    """With all of it in the one file first."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'transcript_events'").fetchone()[0]
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(os.urandom(size))
+
+
 async def test_nanobots_snapshot_is_proven_and_a_torn_session_isnt(docker: aiodocker.Docker, place: Place) -> None:
     agent = AGENTS["nanobot"]
     async with docker_bench() as bench, hall(bench) as found:
@@ -139,13 +151,8 @@ async def test_openclaws_snapshot_is_proven_with_its_sessions_and_a_broken_datab
         assert drill.outcome is Outcome.PROVEN, (ended.error, drill)
         assert drill.sessions == 1, "by its own word"
 
-        # Started on this it would put the database aside, begin another, and say that it is ready.
         [database] = found.folder.glob(".openclaw/agents/main/agent/openclaw-agent.sqlite")
-        for log in database.parent.glob("*.sqlite-*"):
-            log.unlink()
-        content = bytearray(database.read_bytes())
-        content[4096 * 2 : 4096 * 3] = os.urandom(4096)
-        database.write_bytes(bytes(content))
+        break_in_the_middle(database)
         await snapshot(found, agent, OPENCLAW)
         ended, drill = await found.drilled()
         assert (drill.outcome, drill.failed_at) == (Outcome.FAILED, "looking through what it kept"), drill

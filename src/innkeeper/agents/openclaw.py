@@ -208,7 +208,7 @@ class OpenClaw:
         return _rpc(spec, gateway_token, "gateway.suspend.resume", suspensionId=suspension)
 
     def examination(self, spec: Spec) -> Sequence[str]:
-        """Every database, with SQLite's own check: started on a broken one it puts that aside and goes on."""
+        """Every database, with SQLite's own check, which names the broken one: OpenClaw only ends, with 78."""
         return examinations.OPENCLAW
 
     def examined(self, output: bytes) -> int | None:

@@ -5,6 +5,7 @@ Nothing that a drill does outlives it but what is written down of it. So one tha
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -111,9 +112,11 @@ class DrillWork:
         began = self._clock.now()
         repository, kept = await self._chosen(operation)
         await tell.keep(snapshot=kept.id, target=repository.target)
+        # Of this attempt alone: one whose lease was lost may still be throwing away what is its own.
+        attempt = f"{operation.id}_{secrets.token_hex(3)}"
         run = DrillRun(
             gear=self._gear,
-            drill=operation.id,
+            drill=attempt,
             tenant=operation.tenant,
             tenant_id=operation.tenant_id,
             repository=repository,
@@ -132,7 +135,9 @@ class DrillWork:
             outcome=Outcome.PROVEN,
         )
         try:
-            await self._cleared(operation.id)
+            for left in await self._left():
+                if left.startswith(operation.id):
+                    await self._cleared(left)
             await self._run(run)
         except StaleLease:
             raise
@@ -143,8 +148,8 @@ class DrillWork:
             says = redact(problem.message)
             drill = replace(drill, outcome=outcome, failed_at=run.now, code=problem.code, says=says)
         finally:
-            self._berth.leave(operation.id)
-            await self._thrown_away(operation.id)
+            self._berth.leave(attempt)
+            await self._thrown_away(attempt)
         drill = replace(
             drill, ended_at=self._clock.now(), release=run.release, sessions=run.sessions, steps=tuple(run.steps)
         )
@@ -184,8 +189,10 @@ class DrillWork:
         self._berth.started(run.drill)
         await run.asked(spec, agent, place, token)
 
+    async def _left(self) -> list[str]:
+        return sorted({*(await self._gear.room.leftovers()), *(await self._gear.staging.names())})
+
     async def _cleared(self, drill: str) -> None:
-        """Of one that died here before."""
         await self._gear.room.close(drill)
         await self._gear.staging.erase(drill)
 
@@ -209,10 +216,9 @@ class DrillWork:
     async def sweep(self) -> list[str]:
         """Throw away what drills have left that nobody is at any more; of which it was."""
         swept = []
-        found = {*(await self._gear.room.leftovers()), *(await self._gear.staging.names())}
-        for drill in sorted(found):
+        for drill in await self._left():
             async with self._store.look() as tx:
-                operation = await tx.operation(drill)
+                operation = await tx.operation(drill.rpartition("_")[0])
             if operation is None or operation.status.ended:
                 await self._cleared(drill)
                 swept.append(drill)
