@@ -104,6 +104,12 @@ def tenant_of(row: AnyRow) -> Tenant:
     )
 
 
+def spec_document(spec: Spec) -> dict[str, Any]:
+    """A spec as it is kept."""
+    document: dict[str, Any] = json.loads(_json(spec))
+    return document
+
+
 # Thousands of tenants share a few specs and, at rest, a few ways to be seen; reading all of them is mostly this.
 _spec_of = lru_cache(maxsize=4096)(spec_of)
 
