@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,9 +60,9 @@ async def laid_out(stills: FolderStills, since: Mark) -> Shadow:
     return await stills.lay_out(OP, taken, since=since)
 
 
-def told(root: Path) -> dict[str, tuple[object, ...]]:
+def told(root: Path) -> dict[str, object]:
     """All that a snapshot would tell of a tree, but for contents."""
-    found = {}
+    found: dict[str, object] = {}
     for path in [root, *sorted(root.rglob("*"))]:
         status = path.lstat()
         size = status.st_size if stat.S_ISREG(status.st_mode) else 0
@@ -226,8 +226,8 @@ async def test_staging_is_found_and_cleared(stills: FolderStills, home: Path, tm
 
 
 @pytest.fixture
-async def looked_at(stills: FolderStills) -> AsyncIterator[Path]:
-    yield await stills.room(OP, "databases")
+async def looked_at(stills: FolderStills) -> Path:
+    return await stills.room(OP, "databases")
 
 
 def database(path: Path) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from innkeeper.core.access import ActorKind, TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
 from innkeeper.core.kept_json import as_json, inbox_of, moment, spec_of
+from innkeeper.core.kept_json import spec_document as spec_document
 from innkeeper.core.kept_json import stamp as stamp
 from innkeeper.core.ladder import Rung
 from innkeeper.core.messages import Message, MessageState
@@ -102,12 +103,6 @@ def tenant_of(row: AnyRow) -> Tenant:
         closed=closed,
         fenced=bool(fenced),
     )
-
-
-def spec_document(spec: Spec) -> dict[str, Any]:
-    """A spec as it is kept."""
-    document: dict[str, Any] = json.loads(_json(spec))
-    return document
 
 
 # Thousands of tenants share a few specs and, at rest, a few ways to be seen; reading all of them is mostly this.
