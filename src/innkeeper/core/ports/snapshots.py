@@ -154,7 +154,7 @@ class SnapshotStore(Protocol):
         """All its snapshots by time; empty also where the repository wasn't made."""
         ...
 
-    def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncGenerator[Entry]:
+    def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncGenerator[Entry, None]:
         """What the snapshot holds at and below `under`, one after the other, never all in memory. SnapshotMissing.
         Close it (`aclosing`) where it isn't read to its end."""
         ...
