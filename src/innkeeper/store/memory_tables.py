@@ -16,6 +16,7 @@ from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.receipts import ErasureReceipt
 from innkeeper.core.release import Release
 from innkeeper.core.secrets import SecretVersion
+from innkeeper.core.snapshots import BackupState, Snapshot
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Ends, Line
 from innkeeper.core.usage import UsageKey, UsageRow
@@ -58,6 +59,8 @@ class Tables:
     last_number: list[int] = field(default_factory=lambda: [0])
     """A message's number is never given twice."""
 
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    backup_states: dict[str, BackupState] = field(default_factory=dict)
     usage: dict[UsageKey, UsageRow] = field(default_factory=dict)
     erasures: dict[str, ErasureReceipt] = field(default_factory=dict)
 

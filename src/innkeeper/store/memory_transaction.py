@@ -24,6 +24,7 @@ from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_packs import MemoryPacks
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
+from innkeeper.store.memory_snapshots import MemorySnapshots
 from innkeeper.store.memory_tables import Tables
 from innkeeper.store.memory_trail import MemoryChain
 from innkeeper.store.memory_usage import MemoryUsage
@@ -44,6 +45,7 @@ class MemoryTransaction:
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
         self.erasures = MemoryErasures(tables)
+        self.snapshots = MemorySnapshots(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

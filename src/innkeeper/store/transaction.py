@@ -24,6 +24,7 @@ from innkeeper.store.messages import SqlMessages
 from innkeeper.store.packs import SqlPacks
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
+from innkeeper.store.snapshots import SqlSnapshots
 from innkeeper.store.trail import SqlChain
 from innkeeper.store.usage import SqlUsage
 
@@ -47,6 +48,7 @@ class SqlTransaction:
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
         self.erasures = SqlErasures(connection)
+        self.snapshots = SqlSnapshots(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

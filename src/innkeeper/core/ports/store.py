@@ -20,6 +20,7 @@ from innkeeper.core.ports.pack_rows import PackRows
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.receipts import Erasures, Issue
 from innkeeper.core.ports.secrets import SecretRows
+from innkeeper.core.ports.snapshot_rows import SnapshotRows
 from innkeeper.core.ports.usage import UsageBook
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
@@ -106,6 +107,11 @@ class Transaction(Protocol):
     @property
     def erasures(self) -> Erasures:
         """What was erased, and the receipts of it."""
+        ...
+
+    @property
+    def snapshots(self) -> SnapshotRows:
+        """What is kept of whom."""
         ...
 
     async def tenant(self, name: str) -> Tenant | None: ...
