@@ -20,12 +20,16 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from innkeeper.backup_settings import BackupSettings
 from innkeeper.broker_settings import BrokerSettings
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.core.redaction import hide
+from innkeeper.drill_settings import DrillSettings
+from innkeeper.import_settings import ImportSettings
 from innkeeper.integration_settings import IntegrationSettings
+from innkeeper.pack_settings import PackSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
 from innkeeper.vault_settings import VaultSettings
@@ -40,7 +44,18 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
+class Settings(
+    BackupSettings,
+    BrokerSettings,
+    DrillSettings,
+    ImportSettings,
+    IntegrationSettings,
+    PackSettings,
+    SignInSettings,
+    TlsSettings,
+    VaultSettings,
+    BaseSettings,
+):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -63,6 +78,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
         "The broker": tuple(BrokerSettings.model_fields),
         "The vault": tuple(VaultSettings.model_fields),
         "Integrations": tuple(IntegrationSettings.model_fields),
+        "Packs": tuple(PackSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",
@@ -82,6 +98,9 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
             "inbox_deliveries",
             "inbox_answer_s",
         ),
+        "Backups": tuple(BackupSettings.model_fields),
+        "Drills": tuple(DrillSettings.model_fields),
+        "Imports": tuple(ImportSettings.model_fields),
         "Signing in": tuple(SignInSettings.model_fields),
         "Loops": ("tick_s", "workers", "works_at_once", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),
@@ -303,7 +322,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
         for password in (login.partition(":")[2], unquote(login.partition(":")[2])):
             hide(password)
         named = re.findall(r"\{env\.(\w+)\}", self.tls_dns or "")
-        named += re.findall(r"\$\{env:([^}]+)\}", f"{self.providers} {self.integrations}")
+        named += re.findall(r"\$\{env:([^}]+)\}", f"{self.providers} {self.integrations} {self.backup_credentials}")
         for name in named:
             hide(os.environ.get(name, ""))
 

@@ -20,7 +20,6 @@ from innkeeper.images.saved import EngineImages, NoImages
 from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.settings import Settings
-from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.fleet_compose import render_fleet
 
@@ -79,7 +78,6 @@ def shipping(
         vault=vault,
         seals=seals,
         clock=clock,
-        spec_document=spec_document,
     )
     fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
     return Shipping(stillness=stillness, exports=exports, fleet=fleet)

@@ -18,6 +18,7 @@ from innkeeper.api import (
     console,
     console_integrations,
     doctor,
+    drills,
     edge_ask,
     egress,
     events,
@@ -25,6 +26,8 @@ from innkeeper.api import (
     health,
     hostnames,
     house_secrets,
+    hydrate,
+    imports,
     inbox,
     integrations,
     keyring,
@@ -33,8 +36,10 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
+    receipts,
     releases,
     secrets,
     seeds,
@@ -80,15 +85,20 @@ _GUARDED = (
     tools,
     inbox,
     egress,
+    drills,
+    imports,
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
     compose,
     usage,
     audit,
+    receipts,
 )
 
 
@@ -113,7 +123,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 
