@@ -32,6 +32,7 @@ from innkeeper.core.tool_trail import ToolTrail
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
+from tests.support.arriving import hospitable as hospitable_house
 from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
@@ -158,10 +159,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[Bench]:
-    """A control plane with its reconciler at work."""
+async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench]:
+    """A control plane with its reconciler at work; a `hospitable` one has real folders and the real agents."""
     agent = ServedAgent()
-    house = House(agent=agent)
+    house = await hospitable_house(data, agent=agent) if hospitable else House(agent=agent)
     admin_token = new_secret("a")
     builds, survey, zone, secrets = Builds(), Surveyed(), Zone(), NamedSecrets()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]

@@ -32,6 +32,8 @@ from innkeeper.cli import (
     talk,
     tenants,
     tokens,
+    unit_import,
+    units,
     usage,
     users,
     version,
@@ -84,12 +86,14 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
+app.add_typer(units.app, name="unit")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference_command.reference)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+units.app.command("import")(unit_import.take_in)
 
 
 def run(arguments: list[str] | None = None) -> None:
