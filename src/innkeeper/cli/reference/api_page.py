@@ -34,7 +34,9 @@ def _operations(described: dict[str, Any]) -> Iterator[str]:
                     ((f"`{p['name']}`", p["in"], _type(p["schema"]), p.get("description", "")) for p in parameters),
                 )
             if body := operation.get("requestBody"):
-                yield f"Body: {_type(body['content'][_BODY]['schema'])}\n"
+                kinds = body["content"]
+                said = _type(kinds[_BODY]["schema"]) if _BODY in kinds else ", ".join(f"`{kind}`" for kind in kinds)
+                yield f"Body: {said}\n"
             yield _answers(operation["responses"])
 
 
