@@ -42,6 +42,7 @@ from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.fleet_compose import render_fleet
+from tests.support.arriving import hospitable as hospitable_house
 from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
@@ -193,10 +194,10 @@ def exports_of(house: House, data: Path) -> Exports:
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[Bench]:
-    """A control plane with its reconciler at work."""
+async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench]:
+    """A control plane with its reconciler at work; a `hospitable` one has real folders and the real agents."""
     agent = ServedAgent()
-    house = House(agent=agent)
+    house = await hospitable_house(data, agent=agent) if hospitable else House(agent=agent)
     admin_token = new_secret("a")
     builds, survey, zone, secrets = Builds(), Surveyed(), Zone(), NamedSecrets()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]

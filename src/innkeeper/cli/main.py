@@ -38,6 +38,7 @@ from innkeeper.cli import (
     tenants,
     tokens,
     unit_export,
+    unit_import,
     units,
     usage,
     users,
@@ -105,6 +106,7 @@ tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
 units.app.command()(hydrate.hydrate)
 units.app.command()(hydrate.status)
+units.app.command("import")(unit_import.take_in)
 
 
 def run(arguments: list[str] | None = None) -> None:
