@@ -10,16 +10,18 @@ import structlog
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
-from innkeeper.core.ports import Clock, Runtime, Seals, Store
+from innkeeper.core.fleet import Fleet
+from innkeeper.core.ports import Clock, Runtime, Seals, Store, Units
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
-from innkeeper.core.suspension import Suspensions
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import Works
 from innkeeper.images.saved import EngineImages, NoImages
+from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.settings import Settings
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
 
 log = structlog.get_logger("innkeeper.shipping")
 
@@ -32,6 +34,7 @@ class Shipping:
 
     stillness: Stillness
     exports: Exports
+    fleet: Fleet
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
@@ -51,7 +54,8 @@ def shipping(
     works: Works,
     store: Store,
     runtime: Runtime,
-    suspensions: Suspensions,
+    beds: Dormitory,
+    units: Units,
     seating: Seating,
     vault: Vault,
     seals: Seals,
@@ -62,7 +66,7 @@ def shipping(
 ) -> Shipping:
     """Put it together; `exports` is to be carried out as a work."""
     stillness = Stillness(
-        store=store, runtime=runtime, suspensions=suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
+        store=store, runtime=runtime, suspensions=beds.suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
     )
     exports = Exports(
         store=store,
@@ -75,4 +79,5 @@ def shipping(
         seals=seals,
         clock=clock,
     )
-    return Shipping(stillness=stillness, exports=exports)
+    fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
+    return Shipping(stillness=stillness, exports=exports, fleet=fleet)

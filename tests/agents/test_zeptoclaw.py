@@ -52,7 +52,7 @@ def test_the_edge_gets_in_by_its_client_protocol() -> None:
 
 
 def test_what_the_user_says_stays_but_for_what_is_ours() -> None:
-    own = {
+    own: dict[str, Any] = {
         "providers": {"anthropic": {"api_key": "of-my-own"}, "openai": {"api_base": "http://elsewhere", "quota": None}},
         "agents": {"defaults": {"model": "claude-x", "max_tokens": 100}},
         "channels": {"telegram": {"enabled": True, "token": "1:a"}},
@@ -62,7 +62,7 @@ def test_what_the_user_says_stays_but_for_what_is_ours() -> None:
     assert tree["providers"]["anthropic"] == {"api_key": "of-my-own"}
     assert tree["providers"]["openai"]["api_base"] == "http://10.9.0.1:8701/v1"
     assert tree["agents"]["defaults"]["model"] == "claude-x", "a provider of theirs goes first, and so does its model"
-    assert tree["channels"]["telegram"] == own["channels"]["telegram"]  # type: ignore[index]
+    assert tree["channels"]["telegram"] == own["channels"]["telegram"]
     assert tree["heartbeat"] == own["heartbeat"]
 
 

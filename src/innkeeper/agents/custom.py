@@ -26,6 +26,7 @@ class Custom:
     own_image = True
     stop_grace_s = 15
     start_timeout_s = 120
+    workspace = "workspace"
     hopeless_exits = frozenset({126, 127})  # the command can't be run, or isn't there
 
     def config_paths(self) -> Sequence[str]:

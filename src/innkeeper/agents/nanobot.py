@@ -38,6 +38,7 @@ class Nanobot:
     minimum_version: str | None = "0.3.5"
     own_image = False
     stop_grace_s = 15
+    workspace = "workspace"
     start_timeout_s = 60  # 1.3 s on a free core, 4 s on half of one
     hopeless_exits: frozenset[int] = frozenset()  # its 1 means anything
 

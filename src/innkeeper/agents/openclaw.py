@@ -61,6 +61,7 @@ class OpenClaw:
     own_image = False
     stop_grace_s = 30  # idle it ends within 1.5 s; work in flight may hold it for minutes
     start_timeout_s = 180  # 6 to 10 s of two cores; four times that on a busy host with half a core
+    workspace = "workspace"
     hopeless_exits = frozenset({78})  # its "config or state is wrong"
 
     def config_paths(self) -> Sequence[str]:

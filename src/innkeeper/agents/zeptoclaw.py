@@ -54,6 +54,7 @@ class Zeptoclaw:
     title = "ZeptoClaw"
     limits = Limits(memory_mb=128, cpus=0.25, memory_reserve_mb=32, cpus_reserve=0.05)
     floor_mb = 16
+    workspace = "workspace"
     minimum_version: str | None = None
     own_image = True
     stop_grace_s = 15

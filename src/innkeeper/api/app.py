@@ -14,6 +14,7 @@ from innkeeper.api import (
     audit,
     capacity,
     chat,
+    compose,
     console,
     console_integrations,
     doctor,
@@ -25,6 +26,8 @@ from innkeeper.api import (
     health,
     hostnames,
     house_secrets,
+    hydrate,
+    imports,
     inbox,
     integrations,
     keyring,
@@ -33,8 +36,10 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
+    receipts,
     releases,
     secrets,
     seeds,
@@ -81,14 +86,19 @@ _GUARDED = (
     inbox,
     egress,
     drills,
+    imports,
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
+    compose,
     usage,
     audit,
+    receipts,
 )
 
 
@@ -113,7 +123,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 

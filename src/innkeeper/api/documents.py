@@ -48,6 +48,7 @@ def tenant_document(
         inbox=_inbox_documents(tenant),
         config=dict(spec.config),
         uses=UsesBody.model_validate(asdict(spec.uses)),
+        packs=list(spec.packs),
         limits=LimitsDocument(**vars(spec.limits)),
         sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),

@@ -169,6 +169,9 @@ class SpecBody(Body):
     A channel's token is a reference to one of the tenant's secrets; credentials in the clear are refused."""
     uses: UsesBody | None = None
     """What its agent may use: models, tools, names on the net, and how much of it."""
+    packs: list[str] | None = Field(default=None, max_length=20, examples=[["core@3"]])
+    """Core content of its own beside its agent's and its plan's: `core` in its newest version, `core@3` in that one,
+    `image:/opt/core` from its agent's image; replaced as a whole, and delivered at the next start."""
 
 
 class CreateTenant(SpecBody):
@@ -329,6 +332,8 @@ class TenantDocument(Document):
     config: dict[str, Any]
     """What its spec says of its agent's own config, with references where secrets go."""
     uses: UsesBody
+    packs: list[str]
+    """Core content of its own; what it has of which stands in its `unit`."""
     limits: LimitsDocument
     sleep: SleepDocument
     idle_s: int | None

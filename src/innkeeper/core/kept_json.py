@@ -51,6 +51,7 @@ def spec_of(text: str) -> Spec:
             "public_paths": tuple(kept.get("public_paths", ())),
             "inbox": inbox_of(kept.get("inbox", ())),
             "uses": uses_of(kept.get("uses") or {}),
+            "packs": tuple(kept.get("packs", ())),
         }
     )
 

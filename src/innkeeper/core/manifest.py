@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from innkeeper.core.errors import Problem
-from innkeeper.core.kept_json import as_json, moment, spec_of, stamp
+from innkeeper.core.kept_json import moment, spec_document, spec_of, stamp
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.tenant import NAME, Spec, Tenant, Wanted
@@ -26,6 +27,8 @@ PATH = "/innkeeper/manifest.json"
 FOLDER, FILE = "/innkeeper", "manifest.json"
 PERSISTENCE, UNIT = "/persistence", "/unit"
 """The other two folders of a snapshot."""
+PACKS = "hydration.json"
+"""The unit's file that tells which content was delivered to it."""
 READ_LIMIT_BYTES = 64 << 20
 """More than a thousand secrets of the largest size take with all their versions."""
 
@@ -58,6 +61,12 @@ class Manifest:
     packs: Mapping[str, Any] = field(default_factory=dict)
     """Which content was delivered to it, as its folder tells."""
     secrets: Sequence[SealedSecret] = ()
+
+    @property
+    def essence(self) -> str:
+        """The same as long as nothing that it says has changed, though it is said anew."""
+        said = {**json.loads(self.dumped()), "snapshot": None, "taken_at": None, "consented": None}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def tenant(self, *, slot: int) -> Tenant:
         """The tenant as it was, in a place of its own; whoever restores it decides on name, tokens and fence."""
@@ -92,7 +101,7 @@ class Manifest:
                     "wanted": self.wanted,
                     "created_at": stamp(self.created_at),
                     "fenced": self.fenced,
-                    "spec": json.loads(as_json(self.spec)),
+                    "spec": spec_document(self.spec),
                 },
                 "consented": self.consented,
                 "packs": dict(self.packs),

@@ -18,10 +18,13 @@ from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
 from innkeeper.store.memory_asked_names import MemoryAskedNames
 from innkeeper.store.memory_drills import MemoryDrills
+from innkeeper.store.memory_erasures import MemoryErasures
 from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
+from innkeeper.store.memory_packs import MemoryPacks
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
+from innkeeper.store.memory_snapshots import MemorySnapshots
 from innkeeper.store.memory_tables import Tables
 from innkeeper.store.memory_trail import MemoryChain
 from innkeeper.store.memory_usage import MemoryUsage
@@ -35,11 +38,14 @@ class MemoryTransaction:
         self.messages = MemoryMessages(tables)
         self.people = MemoryPeople(tables)
         self.secrets = MemorySecrets(tables)
+        self.packs = MemoryPacks(tables)
         self.integrations = MemoryIntegrations(tables)
         self.asked_names = MemoryAskedNames(tables)
         self.drills = MemoryDrills(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
+        self.erasures = MemoryErasures(tables)
+        self.snapshots = MemorySnapshots(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 
@@ -189,11 +195,6 @@ class MemoryTransaction:
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         return await self.chain.erasure_by(operation_id)
-
-    async def drop_operations(self, tenant_id: str) -> None:
-        """Drop all operations of a tenant that is gone for good."""
-        for operation in [each for each in self._tables.operations.values() if each.tenant_id == tenant_id]:
-            del self._tables.operations[operation.id]
 
     async def was_deleted(self, tenant_id: str) -> bool:
         return await self.chain.was_deleted(tenant_id)

@@ -91,6 +91,8 @@ class Agent(Protocol):
     """Whether its operator brings its image, which can't be made here."""
     stop_grace_s: int
     start_timeout_s: int
+    workspace: str
+    """The folder within its persistence that packs are delivered to."""
     hopeless_exits: frozenset[int]
     """Exit codes that mean: starting again is no use."""
 
