@@ -18,7 +18,8 @@ from innkeeper.core.keyring_facts import KeyringFacts
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
 from innkeeper.core.records import Records
-from innkeeper.core.tenant import Tenant
+from innkeeper.core.secrets import PLATFORM
+from innkeeper.core.tenant import NAME, Tenant
 from innkeeper.core.uses import EgressMode
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_admin import listener_pid
@@ -26,7 +27,17 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
-from innkeeper.host.doctor.host import EgressFacts, Host, Isolation, IsolationProbe, Port, TenantFacts, Trail, engine_at
+from innkeeper.host.doctor.host import (
+    EgressFacts,
+    Host,
+    Isolation,
+    IsolationProbe,
+    LeftOver,
+    Port,
+    TenantFacts,
+    Trail,
+    engine_at,
+)
 from innkeeper.host.keepers import Footprint, footprints
 from innkeeper.host.premises import premises
 from innkeeper.host.sever import ways
@@ -84,6 +95,7 @@ def doctor_host(
         trail=None if records is None else partial(_trail, records),
         keyring=partial(_keyring, settings) if any((settings.data / each).exists() for each in _USED) else None,
         keyless=None if directory is None else _keyless(settings, directory),
+        left_over=None if directory is None else partial(_left_over, settings, directory),
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
@@ -119,6 +131,15 @@ def _keyring(settings: Settings) -> KeyringFacts:
 def _keyless(settings: Settings, directory: Directory) -> Callable[[], Sequence[str]]:
     owners = {tenant.id: tenant.name for tenant in directory if tenant.seen.instance_id is not None}
     return lambda: [owners[each] for each in without_key(settings.data / "keys", list(owners))]
+
+
+def _left_over(settings: Settings, directory: Directory) -> LeftOver:
+    there = {tenant.name for tenant in directory}
+    ids = {tenant.id for tenant in directory} | {PLATFORM}
+    units, keys = settings.data / "tenants", settings.data / "keys"
+    folders = [each.name for each in units.iterdir() if NAME.fullmatch(each.name)] if units.is_dir() else []
+    owners = {path.stem for path in keys.glob("[!.]*.key")}
+    return LeftOver(folders=sorted(set(folders) - there), keys=len(owners - ids))
 
 
 def _egress(settings: Settings, directory: Directory, in_force: Callable[[str], bool]) -> Callable[[], EgressFacts]:

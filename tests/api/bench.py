@@ -21,18 +21,30 @@ from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
+from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
+from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.proofs import Proofs
+from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
+from innkeeper.core.works import Works
 from innkeeper.host.doctor.finding import Finding, Status
+from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
+from innkeeper.loops.works import WorkLoops
+from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
+from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
+from tests.support.packs import packs_for
 from tests.support.people import PlainSeals
 from tests.support.secrets import NamedSecrets
 
@@ -156,6 +168,30 @@ class Bench:
         return key.id, secret
 
 
+def exports_of(house: House, data: Path) -> Exports:
+    """Packs what lies in `data`."""
+    stillness = Stillness(
+        store=house.store,
+        runtime=house.runtime,
+        suspensions=house.dormitory.suspensions,
+        bus=house.bus,
+        clock=house.clock,
+        holder="exports",
+        hurry=house.queue.add,
+    )
+    return Exports(
+        store=house.store,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
+        stillness=stillness,
+        crates=FolderCrates(data / "exports", data / "tenants"),
+        images=NoImages(),
+        seating=house.seating,
+        vault=house.vault,
+        seals=PlainSeals(),
+        clock=house.clock,
+    )
+
+
 @asynccontextmanager
 async def opened(data: Path) -> AsyncIterator[Bench]:
     """A control plane with its reconciler at work."""
@@ -192,22 +228,32 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
         bus=house.bus,
     )
+    packs = packs_for(house, data)
     inn = Inn(
         control=house.control,
         keys=house.keys,
+        exports=exports_of(house, data),
+        fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
         integrations=house.integrations,
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        importing=importing_of(house, data),
         vault=house.vault,
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,
         prices=read_prices(None),
+        drills=Drills(works=Works(store=house.store, bus=house.bus, clock=house.clock)),
+        proofs=Proofs(store=house.store, bus=house.bus),
         asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
         egress_in_force=lambda name: True,
         records=house.records,
+        receipts=house.receipts,
         denials=house.denials,
         releases=house.releases,
+        packs=packs.releases,
+        hydration=packs.hydration,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
         store=house.store,
         runtime=house.runtime,
         door=door,
@@ -222,6 +268,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         data=data,
         body_limit=BODY_LIMIT,
+        pack_limit=packs.library.upload_bytes,
         build_image=builds,
         survey=survey,
         doctor=doctor,
@@ -231,6 +278,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     loops = house.loops(workers=4)
     supervisor = Supervisor()
     loops.start(supervisor)
+    works = [packs.hydration]
+    WorkLoops(works, store=house.store, bus=house.bus, clock=house.clock, holder="one").start(supervisor)
     async with supervisor.running():
         yield Bench(
             house=house,

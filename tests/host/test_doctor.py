@@ -30,6 +30,7 @@ from innkeeper.host.doctor import (
     inotify,
     isolation,
     ladder,
+    leftovers,
     listening,
     memory,
     names,
@@ -38,7 +39,17 @@ from innkeeper.host.doctor import (
     swap,
 )
 from innkeeper.host.doctor.finding import Finding, Status
-from innkeeper.host.doctor.host import EgressFacts, Engine, Host, Isolation, Port, TenantFacts, Trail, engine_at
+from innkeeper.host.doctor.host import (
+    EgressFacts,
+    Engine,
+    Host,
+    Isolation,
+    LeftOver,
+    Port,
+    TenantFacts,
+    Trail,
+    engine_at,
+)
 from innkeeper.host.sever import Ways, ways
 
 RECENT_S = datetime(2027, 1, 1, tzinfo=UTC).timestamp()
@@ -508,3 +519,12 @@ async def test_a_tenant_called_like_the_console(paper: Paper) -> None:
     found = await names.check(paper.host(tenants=(tenant(), tenant("console"))))
     assert found.status is Status.FAIL
     assert (await names.check(paper.host(tenants=None))).status is Status.SKIP
+
+
+async def test_what_deleted_tenants_have_left_is_told(paper: Paper) -> None:
+    nothing = await leftovers.check(paper.host(left_over=lambda: LeftOver(folders=[], keys=0)))
+    assert (nothing.status, nothing.fix) == (Status.OK, "")
+    some = await leftovers.check(paper.host(left_over=lambda: LeftOver(folders=list("abcdefg"), keys=2)))
+    assert some.says.startswith("folders of a, b, c, d, e … and 2 data keys are kept")
+    assert "--purge" in some.fix
+    assert (await leftovers.check(paper.host())).status is Status.SKIP

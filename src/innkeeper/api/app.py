@@ -14,15 +14,20 @@ from innkeeper.api import (
     audit,
     capacity,
     chat,
+    compose,
     console,
     console_integrations,
     doctor,
+    drills,
     edge_ask,
     egress,
     events,
+    exports,
     health,
     hostnames,
     house_secrets,
+    hydrate,
+    imports,
     inbox,
     integrations,
     keyring,
@@ -31,8 +36,10 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
+    receipts,
     releases,
     secrets,
     seeds,
@@ -66,6 +73,7 @@ _GUARDED = (
     chat,
     keys,
     secrets,
+    exports,
     integrations,
     members,
     users,
@@ -77,14 +85,20 @@ _GUARDED = (
     tools,
     inbox,
     egress,
+    drills,
+    imports,
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
+    compose,
     usage,
     audit,
+    receipts,
 )
 
 
@@ -109,7 +123,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 

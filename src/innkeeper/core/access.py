@@ -79,7 +79,12 @@ class Action(StrEnum):
     STEER = "tenant.steer", Scope.OPERATE, "put it to sleep, restart it, replay messages"
     ADMIT = "tenant.admit", Scope.MANAGE, "its keys and members"
     TRAIL = "tenant.trail", Scope.AUDIT, "the audit trail, as far as it concerns it"
-    SECRETS = "tenant.secrets", Scope.MANAGE, "its secrets and integrations: set, list the names, delete; never read"
+    SECRETS = (
+        "tenant.secrets",
+        Scope.MANAGE,
+        "its secrets and integrations: set, list the names, delete; read in exports",
+    )
+    EXPORT = "tenant.export", Scope.MANAGE, "take all its data out, and with `tenant.secrets` its secrets"
     CHANGE = "tenant.change", Scope.OPERATE, "its spec: what it may use and costs"
     CREATE = "tenant.create", Scope.OPERATE, "create one"
     DELETE = "tenant.delete", Scope.OPERATE, "delete it"
@@ -88,7 +93,9 @@ class Action(StrEnum):
     HOUSE = "house.look", Scope.READ, "see the host, releases, operations and capacity"
     BUILD = "house.build", Scope.OPERATE, "build images"
     HOUSE_TRAIL = "house.trail", Scope.AUDIT, "the whole audit trail"
+    RECEIPTS = "house.receipts", Scope.READ, "see the receipts of erasures"
     HOUSE_SECRETS = "house.secrets", Scope.MANAGE, "the platform's own secrets: set, list the names, delete; never read"
+    IMPORT = "house.import", Scope.MANAGE, "read a path on the host, to take units in from there"
     USERS = "house.users", Scope.READ, "see who has an account"
     MANAGE = "house.manage", Scope.MANAGE, "users, roles, anybody's tokens and sessions"
 
@@ -115,15 +122,15 @@ _ON_TENANT: Mapping[TenantRole, frozenset[Action]] = {
     TenantRole.MEMBER: frozenset({Action.LOOK, Action.ENTER, Action.WAKE, Action.READ}),
     TenantRole.OWNER: frozenset(
         {Action.LOOK, Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.TRAIL}
-        | {Action.SECRETS}
+        | {Action.SECRETS, Action.EXPORT}
     ),
 }
-_SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS})
+_SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS, Action.RECEIPTS})
 _ON_PLATFORM: Mapping[Role, frozenset[Action]] = {
     Role.ADMIN: frozenset(Action),
     Role.OPERATOR: _SEES
     | {Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.CHANGE, Action.CREATE}
-    | {Action.DELETE, Action.BUILD, Action.SECRETS},
+    | {Action.DELETE, Action.BUILD, Action.SECRETS, Action.EXPORT},
     Role.AUDITOR: _SEES | {Action.TRAIL, Action.HOUSE_TRAIL},
 }
 _ON_ONESELF = frozenset({Action.SELF, Action.SELF_CHANGE})

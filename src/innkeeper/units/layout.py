@@ -10,18 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from innkeeper.core.errors import UnitFault
-from innkeeper.core.ports import ConfigFile
+from innkeeper.core.ports import ConfigFile, Extent
 from innkeeper.core.tenant import NAME, check_name
 from innkeeper.units.compose import keep_settings
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
 from innkeeper.units.safe_tree import Owner, folder, made_folder, read_file, replace_file
-from innkeeper.units.size import disk_bytes
+from innkeeper.units.size import disk_bytes, extent
 
 PERSISTENCE = "persistence"
 COMPOSE = "compose.yaml"
 ENV = ".env"
 READ_LIMIT_BYTES = 1 << 20
+COUNTED_MAX = 2_000_000
+"""So many files and folders are counted before an erasure: some ten seconds."""
 
 
 class FolderUnits:
@@ -55,6 +57,10 @@ class FolderUnits:
     async def erase(self, tenant: str) -> None:
         """Remove the folder and everything in it."""
         await asyncio.to_thread(self._erase, self._path(tenant))
+
+    async def extent(self, tenant: str) -> Extent | None:
+        """How much is in the folder; None where there is none, or too much of it to be counted."""
+        return await asyncio.to_thread(self._extent, self._path(tenant))
 
     async def disk_bytes(self, tenant: str) -> int | None:
         """What the folder occupies on the disk; None where there is none, or too much in it to look through."""
@@ -113,6 +119,13 @@ class FolderUnits:
                     erase(root, unit.name)
             except FileNotFoundError:
                 return
+
+    def _extent(self, unit: Path) -> Extent | None:
+        try:
+            with self._open_root() as root:
+                return extent(root, unit.name, entries=COUNTED_MAX)
+        except OSError:
+            return None
 
     def _disk_bytes(self, unit: Path) -> int | None:
         try:

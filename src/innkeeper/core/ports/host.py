@@ -10,6 +10,16 @@ from typing import NamedTuple, Protocol
 from innkeeper.core.ports.agents import ConfigFile, Probe
 
 
+class Extent(NamedTuple):
+    """How much there is in a folder."""
+
+    files: int
+    """All that isn't a folder: links, too."""
+    folders: int
+    bytes: int
+    """What it occupies on the disk; files with several names counted once."""
+
+
 class Units(Protocol):
     """The tenants' folders on this host. Every path is walked without following links; UnitFault and DiskFull."""
 
@@ -29,6 +39,10 @@ class Units(Protocol):
 
     async def erase(self, tenant: str) -> None:
         """Remove the folder and everything in it; one that isn't there is fine."""
+        ...
+
+    async def extent(self, tenant: str) -> Extent | None:
+        """How much is in the folder; None where there is none, or too much of it to be counted."""
         ...
 
     async def names(self) -> Sequence[str]:

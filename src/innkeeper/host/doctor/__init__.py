@@ -21,6 +21,7 @@ from innkeeper.host.doctor import (
     isolation,
     keyring,
     ladder,
+    leftovers,
     listening,
     memory,
     names,
@@ -54,6 +55,7 @@ CHECKS: tuple[Check, ...] = (
     revocation.check,
     audit.check,
     keyring.check,
+    leftovers.check,
 )
 
 DEADLINE_S = 20.0

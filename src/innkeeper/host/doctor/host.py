@@ -82,6 +82,15 @@ class Trail:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOver:
+    """What is kept of tenants that were deleted."""
+
+    folders: Sequence[str]
+    """By name."""
+    keys: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """One machine, as the checks see it."""
 
@@ -101,6 +110,8 @@ class Host:
     """Looks at the keyring, and raises what is wrong with it; None: nothing was ever made with one."""
     keyless: Callable[[], Sequence[str]] | None = None
     """Finds tenants whose data key isn't there any more; None: no control plane runs."""
+    left_over: Callable[[], LeftOver] | None = None
+    """Finds what deleted tenants have left; None: no control plane runs."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None
