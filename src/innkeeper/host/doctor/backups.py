@@ -36,7 +36,7 @@ async def check(host: Host) -> Finding:
     return await _targets(host, facts)
 
 
-_SET = "Set INNKEEPER_BACKUP_LOCAL or INNKEEPER_BACKUP_REMOTE; see docs/how-to/back-up.md."
+_SET = "Set INNKEEPER_BACKUP_LOCAL or INNKEEPER_BACKUP_REMOTE; see docs/how-to/choose-backup-targets.md."
 
 
 async def _targets(host: Host, facts: BackupFacts) -> Finding:
@@ -61,7 +61,7 @@ async def _targets(host: Host, facts: BackupFacts) -> Finding:
             name="backups",
             status=Status.WARN,
             says=f"the only copy lies at {there[0]}: a fire or a thief takes it with the host",
-            fix="Name a second place with INNKEEPER_BACKUP_REMOTE; see docs/how-to/back-up.md.",
+            fix="Name a second place with INNKEEPER_BACKUP_REMOTE; see docs/how-to/choose-backup-targets.md.",
         )
     unseen = "; the remote target is tried by a control plane that runs" if facts.unseen else ""
     says = f"restic is there, and so is {' and '.join(there)}{unseen}" if there else f"restic is there{unseen}"
