@@ -384,7 +384,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(
                 doctor_host(
-                    settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records, in_force
+                    settings,
+                    edge_plan(settings),
+                    directory,
+                    runtime,
+                    control.offer.missing,
+                    archive.records,
+                    in_force,
+                    deposit,
                 )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),
