@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,32 @@ async def test_zeptoclaws_tenants_answer_as_nanobots(inn: Installation, tmp_path
         assert (unit / "workspace/notes.md").stat().st_uid == 1000
         assert (await inn.show(name))["fenced"]
     assert not any(secret in inn.log() for secret in SECRETS)
+
+
+async def test_killed_while_it_copies_it_is_finished_by_the_next_process(inn: Installation, tmp_path: Path) -> None:
+    await have_image(inn, "nanobot")
+    root = layouts.zeptoclaw(tmp_path, "shop-ali")
+    large = tmp_path / "volumes/zeptoclaw_shop-ali-data/_data/workspace/large.bin"
+    with large.open("wb") as file:
+        file.truncate(400 << 20)
+    body = {"from": "zeptoclaw", "path": str(root), "volumes": str(tmp_path / "volumes"), "agent": "nanobot"}
+    async with inn.api() as api:
+        answer = await api.post("/v1/units/import", json=body)
+    (operation,) = answer.json()["operations"]
+    copied = inn.data / "imports" / operation["id"]
+    while not list(copied.glob("*/persistence/workspace/large.bin")):
+        await asyncio.sleep(0.005)
+    inn.kill()
+    assert not (inn.data / "tenants/shop-ali").exists()
+    await inn.start()
+    async with inn.api() as api:
+        ended = (await api.get(f"/v1/operations/{operation['id']}", params={"wait": 120})).json()
+        assert ended["status"] == "done", ended
+        started = await api.get(f"/v1/operations/{ended['result']['provision']}", params={"wait": 120})
+    assert started.json()["status"] == "done", started.text
+    unit = inn.data / "tenants/shop-ali/persistence/workspace"
+    assert (unit / "large.bin").stat().st_size == 400 << 20
+    assert not list((inn.data / "imports").iterdir())
 
 
 @pytest.mark.openclaw
