@@ -213,7 +213,15 @@ class MemoryUnits:
     async def read(self, tenant: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         return {path: data for path, data in self.folders.get(tenant, {}).items() if path in paths}
 
-    async def write(self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str) -> None:
+    async def write(
+        self,
+        tenant: str,
+        files: Sequence[ConfigFile],
+        *,
+        compose: str,
+        env: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         folder = self.folders.setdefault(tenant, {})
         folder.update({file.path: file.content for file in files})
 
