@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from innkeeper.core.data_exports import DataExports
+from innkeeper.core.dossier import Dossier
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
-from innkeeper.core.ports import Clock, Runtime, Seals, Store
+from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.suspension import Suspensions
@@ -33,6 +35,7 @@ class Shipping:
 
     stillness: Stillness
     exports: Exports
+    data_exports: DataExports
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
@@ -56,6 +59,7 @@ def shipping(
     seating: Seating,
     vault: Vault,
     seals: Seals,
+    tokens: Tokens,
     bus: Bus,
     clock: Clock,
     holder: str,
@@ -65,11 +69,12 @@ def shipping(
     stillness = Stillness(
         store=store, runtime=runtime, suspensions=suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
     )
+    crates = FolderCrates(settings.data / "exports", settings.data / "tenants")
     exports = Exports(
         store=store,
         works=works,
         stillness=stillness,
-        crates=FolderCrates(settings.data / "exports", settings.data / "tenants"),
+        crates=crates,
         images=EngineImages(settings.docker_socket) if settings.runtime == "docker" else NoImages(),
         seating=seating,
         vault=vault,
@@ -77,4 +82,18 @@ def shipping(
         clock=clock,
         spec_document=spec_document,
     )
-    return Shipping(stillness=stillness, exports=exports)
+    data_exports = DataExports(
+        dossier=Dossier(store=store, seals=seals, spec_document=spec_document),
+        tokens=tokens,
+        store=store,
+        works=works,
+        stillness=stillness,
+        crates=crates,
+        images=NoImages(),
+        seating=seating,
+        vault=vault,
+        seals=seals,
+        clock=clock,
+        spec_document=spec_document,
+    )
+    return Shipping(stillness=stillness, exports=exports, data_exports=data_exports)

@@ -255,12 +255,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             vault=strong.vault,
             seals=keyring,
+            tokens=keyring,
             bus=bus,
             clock=clock,
             holder=holder,
             hurry=queue.add,
         )
         behind.loops.add(moves.exports)
+        behind.loops.add(moves.data_exports)
         behind.others.extend((moves.start, leaving.loop.start))
         reconciler = Reconciler(
             store=store,
@@ -324,6 +326,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            data_exports=moves.data_exports,
             integrations=integrations,
             people=people,
             provider=provider,

@@ -13,6 +13,7 @@ from innkeeper.cli import (
     agents,
     audit,
     capacity,
+    data_export,
     doctor,
     egress,
     host,
@@ -96,6 +97,7 @@ app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+tenants.app.command("export-data")(data_export.export_data)
 
 
 def run(arguments: list[str] | None = None) -> None:
