@@ -12,17 +12,18 @@ from innkeeper.core.dossier import Dossier
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
-from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens
+from innkeeper.core.fleet import Fleet
+from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens, Units
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
-from innkeeper.core.suspension import Suspensions
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import Works
 from innkeeper.images.saved import EngineImages, NoImages
+from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.settings import Settings
-from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
 
 log = structlog.get_logger("innkeeper.shipping")
 
@@ -36,6 +37,7 @@ class Shipping:
     stillness: Stillness
     exports: Exports
     data_exports: DataExports
+    fleet: Fleet
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
@@ -55,7 +57,8 @@ def shipping(
     works: Works,
     store: Store,
     runtime: Runtime,
-    suspensions: Suspensions,
+    beds: Dormitory,
+    units: Units,
     seating: Seating,
     vault: Vault,
     seals: Seals,
@@ -67,7 +70,7 @@ def shipping(
 ) -> Shipping:
     """Put it together; `exports` is to be carried out as a work."""
     stillness = Stillness(
-        store=store, runtime=runtime, suspensions=suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
+        store=store, runtime=runtime, suspensions=beds.suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
     )
     crates = FolderCrates(settings.data / "exports", settings.data / "tenants")
     exports = Exports(
@@ -80,10 +83,9 @@ def shipping(
         vault=vault,
         seals=seals,
         clock=clock,
-        spec_document=spec_document,
     )
     data_exports = DataExports(
-        dossier=Dossier(store=store, seals=seals, spec_document=spec_document),
+        dossier=Dossier(store=store, seals=seals),
         tokens=tokens,
         store=store,
         works=works,
@@ -94,6 +96,6 @@ def shipping(
         vault=vault,
         seals=seals,
         clock=clock,
-        spec_document=spec_document,
     )
-    return Shipping(stillness=stillness, exports=exports, data_exports=data_exports)
+    fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
+    return Shipping(stillness=stillness, exports=exports, data_exports=data_exports, fleet=fleet)

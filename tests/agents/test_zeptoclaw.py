@@ -52,7 +52,7 @@ def test_the_edge_gets_in_by_its_client_protocol() -> None:
 
 
 def test_what_the_user_says_stays_but_for_what_is_ours() -> None:
-    own = {
+    own: dict[str, Any] = {
         "providers": {"anthropic": {"api_key": "of-my-own"}, "openai": {"api_base": "http://elsewhere", "quota": None}},
         "agents": {"defaults": {"model": "claude-x", "max_tokens": 100}},
         "channels": {"telegram": {"enabled": True, "token": "1:a"}},

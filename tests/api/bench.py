@@ -24,13 +24,16 @@ from innkeeper.core.costs import Figure, Source
 from innkeeper.core.data_exports import DataExports
 from innkeeper.core.door import Door
 from innkeeper.core.dossier import Dossier
+from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.proofs import Proofs
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
@@ -39,9 +42,12 @@ from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
-from innkeeper.store.rows import spec_document
+from innkeeper.loops.works import WorkLoops
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
+from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
+from tests.support.packs import packs_for
 from tests.support.people import PlainSeals, PlainTokens
 from tests.support.secrets import NamedSecrets
 
@@ -172,7 +178,7 @@ def exports_of(house: House, data: Path) -> Exports:
 
 def data_exports_of(house: House, data: Path) -> DataExports:
     """The same for a person's data."""
-    dossier = Dossier(store=house.store, seals=PlainSeals(), spec_document=spec_document)
+    dossier = Dossier(store=house.store, seals=PlainSeals())
     return DataExports(dossier=dossier, tokens=PlainTokens(), **_packing(house, data))
 
 
@@ -196,7 +202,6 @@ def _packing(house: House, data: Path) -> dict[str, Any]:
         "vault": house.vault,
         "seals": PlainSeals(),
         "clock": house.clock,
-        "spec_document": spec_document,
     }
 
 
@@ -236,25 +241,33 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
         bus=house.bus,
     )
+    packs = packs_for(house, data)
     inn = Inn(
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
         data_exports=data_exports_of(house, data),
+        fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
         integrations=house.integrations,
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        importing=importing_of(house, data),
         vault=house.vault,
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,
         prices=read_prices(None),
+        drills=Drills(works=Works(store=house.store, bus=house.bus, clock=house.clock)),
+        proofs=Proofs(store=house.store, bus=house.bus),
         asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
         egress_in_force=lambda name: True,
         records=house.records,
         receipts=house.receipts,
         denials=house.denials,
         releases=house.releases,
+        packs=packs.releases,
+        hydration=packs.hydration,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
         store=house.store,
         runtime=house.runtime,
         door=door,
@@ -269,6 +282,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         data=data,
         body_limit=BODY_LIMIT,
+        pack_limit=packs.library.upload_bytes,
         build_image=builds,
         survey=survey,
         doctor=doctor,
@@ -278,6 +292,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     loops = house.loops(workers=4)
     supervisor = Supervisor()
     loops.start(supervisor)
+    works = [packs.hydration]
+    WorkLoops(works, store=house.store, bus=house.bus, clock=house.clock, holder="one").start(supervisor)
     async with supervisor.running():
         yield Bench(
             house=house,

@@ -75,6 +75,9 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "memory": {"rss_mb": 64, "resident_mb": 64, "swap_mb": 0, "zram_mb": None, "charged_mb": 64},
         "ready": True,
         "error": None,
+        "closed": None,
+        "fenced": False,
+        "proven": None,
         "revision": 1,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -14,6 +14,7 @@ import httpx2
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
+from innkeeper.core.closing import Closing
 from innkeeper.core.control import Control
 from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.denials import Denials
@@ -32,6 +33,7 @@ from innkeeper.core.ledger import Ledger
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import (
+    Agent,
     Blueprint,
     ConfigFile,
     Consent,
@@ -55,6 +57,7 @@ from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.core.vault import Vault
+from innkeeper.core.works import Works
 from innkeeper.integrations.authorization import OAuthServers
 from innkeeper.keyring.signatures import Ed25519Signer
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
@@ -62,6 +65,7 @@ from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
+from innkeeper.units.layout import FolderUnits
 from tests.support.courier import MemoryCourier
 from tests.support.links import LINKS
 from tests.support.people import PlainKeys, PlainSeals, PlainTokens, QuickPasswords, plain_reception
@@ -99,6 +103,7 @@ class PlainAgent:
     stop_grace_s = 5
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
+    workspace = "workspace"
     can_be_asked = False
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
@@ -128,6 +133,18 @@ class PlainAgent:
 
     def fence(self, spec: Spec) -> Mapping[str, str]:
         return {"FENCED": "1"}
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        return ("examine",)
+
+    def examined(self, output: bytes) -> int | None:
+        return int(output) if output.isdigit() else None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        return Probe(port=80, path="/sessions", headers={"Authorization": gateway_token})
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        return int(body) if status == 200 and body.isdigit() else None
 
     def mount(self, spec: Spec) -> str:
         return "/data"
@@ -263,6 +280,11 @@ class House:
     units: MemoryUnits = field(default_factory=MemoryUnits)
     prober: MemoryProber = field(default_factory=MemoryProber)
     agent: PlainAgent = field(default_factory=PlainAgent)
+    furnish: Callable[[Tenant], Awaitable[None]] | None = None
+    """What is put into a tenant's folder at each start."""
+    real_units: FolderUnits | None = None
+    """Folders on a disk, instead of those that are only remembered."""
+    more_agents: Mapping[str, Agent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store: Store = MemoryStore(self.clock, links=LINKS)
@@ -289,13 +311,16 @@ class House:
         """A new process: nothing is left of what the last one had in memory."""
         self.bus = Bus()
         self.bus.on_event(self.happened.append)
-        agents = {"plain": self.agent}
+        agents: Mapping[str, Agent] = {"plain": self.agent, **self.more_agents}
+        units = self.real_units or self.units
+        self.works = Works(store=self.store, bus=self.bus, clock=self.clock)
+        self.closing = Closing(store=self.store, runtime=self.runtime, bus=self.bus)
         self.records = Records(store=self.store, links=LINKS, clock=self.clock)
         self.releases = Releases(store=self.store, runtime=self.runtime, clock=self.clock)
         self.control = Control(
             store=self.store,
             agents=agents,
-            units=self.units,
+            units=units,
             releases=self.releases,
             bus=self.bus,
             clock=self.clock,
@@ -318,7 +343,7 @@ class House:
         self.seating = Seating(
             agents=agents,
             runtime=self.runtime,
-            units=self.units,
+            units=units,
             tokens=PlainTokens(),
             secrets=self.vault,
             keys=self.data_keys,
@@ -326,6 +351,7 @@ class House:
             compose=plain_compose,
             broker_port=8701,
             model="default",
+            furnish=self.furnish,
         )
         self.passwords = QuickPasswords()
         self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)
@@ -394,8 +420,8 @@ class House:
         return Reconciler(
             store=self.store,
             runtime=self.runtime,
-            units=self.units,
-            agents={"plain": self.agent},
+            units=self.real_units or self.units,
+            agents={"plain": self.agent, **self.more_agents},
             prober=self.prober,
             seating=self.seating,
             suspensions=self.dormitory.suspensions,

@@ -26,6 +26,7 @@ class Custom:
     own_image = True
     stop_grace_s = 15
     start_timeout_s = 120
+    workspace = "workspace"
     hopeless_exits = frozenset({126, 127})  # the command can't be run, or isn't there
 
     def config_paths(self) -> Sequence[str]:
@@ -130,6 +131,22 @@ class Custom:
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
+        return None
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Nothing is known of what it keeps."""
+        return ()
+
+    def examined(self, output: bytes) -> int | None:
+        """It never is."""
+        return None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
         return None
 
     def chat_model(self, spec: Spec) -> str | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from innkeeper.agents import model
+from innkeeper.agents import examinations, model
 from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.fence import channel_fence
 from innkeeper.agents.jsonfile import NOTHING, Tree, said, shared_json, value_at
@@ -38,6 +38,7 @@ class Nanobot:
     minimum_version: str | None = "0.3.5"
     own_image = False
     stop_grace_s = 15
+    workspace = "workspace"
     start_timeout_s = 60  # 1.3 s on a free core, 4 s on half of one
     hopeless_exits: frozenset[int] = frozenset()  # its 1 means anything
 
@@ -149,6 +150,22 @@ class Nanobot:
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
+        return None
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Every line of every session."""
+        return examinations.NANOBOT
+
+    def examined(self, output: bytes) -> int | None:
+        """A file each."""
+        return examinations.sessions_found(output)
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """As a server it knows one, and doesn't tell of it."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
         return None
 
     def chat_model(self, spec: Spec) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from innkeeper.agents import examinations
 from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.fence import channel_fence
 from innkeeper.agents.jsonfile import said, shared_json
@@ -59,6 +61,7 @@ class OpenClaw:
     own_image = False
     stop_grace_s = 30  # idle it ends within 1.5 s; work in flight may hold it for minutes
     start_timeout_s = 180  # 6 to 10 s of two cores; four times that on a busy host with half a core
+    workspace = "workspace"
     hopeless_exits = frozenset({78})  # its "config or state is wrong"
 
     def config_paths(self) -> Sequence[str]:
@@ -203,6 +206,26 @@ class OpenClaw:
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Ends the suspension of that id; one whose lease is over is no error."""
         return _rpc(spec, gateway_token, "gateway.suspend.resume", suspensionId=suspension)
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Every database, with SQLite's own check, which names the broken one: OpenClaw only ends, with 78."""
+        return examinations.OPENCLAW
+
+    def examined(self, output: bytes) -> int | None:
+        """Those in the agents' databases."""
+        return examinations.sessions_found(output)
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """By the tool that its agents have for it: the admin's calls have none."""
+        asked = _rpc(spec, gateway_token, "")
+        return replace(asked, path="/tools/invoke", json={"tool": "sessions_list", "args": {}})
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """Its count goes up to a hundred. Where its owner has forbidden that tool, it doesn't tell."""
+        result = _json_object(body).get("result")
+        details = result.get("details") if isinstance(result, dict) else None
+        count = details.get("count") if isinstance(details, dict) else None
+        return count if status == 200 and isinstance(count, int) else None
 
     def chat_model(self, spec: Spec) -> str | None:
         """Its default agent."""

@@ -54,6 +54,7 @@ class Zeptoclaw:
     title = "ZeptoClaw"
     limits = Limits(memory_mb=128, cpus=0.25, memory_reserve_mb=32, cpus_reserve=0.05)
     floor_mb = 16
+    workspace = "workspace"
     minimum_version: str | None = None
     own_image = True
     stop_grace_s = 15
@@ -105,6 +106,22 @@ class Zeptoclaw:
     def fence(self, spec: Spec) -> Mapping[str, str]:
         """Neither routines nor the heartbeat start by themselves; channels are its config's."""
         return {"ZEPTOCLAW_ROUTINES_ENABLED": "false", "ZEPTOCLAW_HEARTBEAT_ENABLED": "false"}
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Its image holds one program, which can't read a folder for us."""
+        return ()
+
+    def examined(self, output: bytes) -> int | None:
+        """It never is."""
+        return None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
+        return None
 
     def mount(self, spec: Spec) -> str:
         """The home folder of its user."""

@@ -14,10 +14,12 @@ from innkeeper.api import (
     audit,
     capacity,
     chat,
+    compose,
     console,
     console_integrations,
     data_exports,
     doctor,
+    drills,
     edge_ask,
     egress,
     events,
@@ -25,6 +27,8 @@ from innkeeper.api import (
     health,
     hostnames,
     house_secrets,
+    hydrate,
+    imports,
     inbox,
     integrations,
     keyring,
@@ -33,6 +37,7 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
     receipts,
@@ -82,12 +87,17 @@ _GUARDED = (
     tools,
     inbox,
     egress,
+    drills,
+    imports,
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
+    compose,
     usage,
     audit,
     receipts,
@@ -115,7 +125,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from innkeeper.api.deps import Inn
+from innkeeper.api.proof_document import proof_document
 from innkeeper.api.schema import (
     InboxPathDocument,
     LimitsDocument,
@@ -47,6 +48,7 @@ def tenant_document(
         inbox=_inbox_documents(tenant),
         config=dict(spec.config),
         uses=UsesBody.model_validate(asdict(spec.uses)),
+        packs=list(spec.packs),
         limits=LimitsDocument(**vars(spec.limits)),
         sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
@@ -58,6 +60,7 @@ def tenant_document(
         error=redact(seen.error) if seen.error else None,
         closed=tenant.closed,
         fenced=tenant.fenced,
+        proven=proof_document(inn.proofs.of(tenant)),
         revision=tenant.revision,
         created_at=tenant.created_at,
     )

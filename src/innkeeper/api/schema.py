@@ -14,6 +14,7 @@ from innkeeper.api.operation_schema import OperationDocument as OperationDocumen
 from innkeeper.api.operation_schema import OperationPage as OperationPage
 from innkeeper.api.operation_schema import ProgressDocument as ProgressDocument
 from innkeeper.api.operation_schema import TroubleDocument as TroubleDocument
+from innkeeper.api.proof_document import ProofDocument
 from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
@@ -168,6 +169,9 @@ class SpecBody(Body):
     A channel's token is a reference to one of the tenant's secrets; credentials in the clear are refused."""
     uses: UsesBody | None = None
     """What its agent may use: models, tools, names on the net, and how much of it."""
+    packs: list[str] | None = Field(default=None, max_length=20, examples=[["core@3"]])
+    """Core content of its own beside its agent's and its plan's: `core` in its newest version, `core@3` in that one,
+    `image:/opt/core` from its agent's image; replaced as a whole, and delivered at the next start."""
 
 
 class CreateTenant(SpecBody):
@@ -328,6 +332,8 @@ class TenantDocument(Document):
     config: dict[str, Any]
     """What its spec says of its agent's own config, with references where secrets go."""
     uses: UsesBody
+    packs: list[str]
+    """Core content of its own; what it has of which stands in its `unit`."""
     limits: LimitsDocument
     sleep: SleepDocument
     idle_s: int | None
@@ -345,6 +351,8 @@ class TenantDocument(Document):
     """The operation that has its folder to itself: until it ends, nothing of it runs."""
     fenced: bool
     """Its channels are off until they are confirmed: after a restore to another name, or an import."""
+    proven: ProofDocument | None
+    """What drills last said of its snapshots; null: none was drilled yet."""
     revision: int
     created_at: datetime
 

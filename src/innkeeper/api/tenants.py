@@ -195,6 +195,7 @@ def spec_patch(body: SpecBody) -> SpecPatch:
         inbox=tuple(_inbox(each) for each in body.inbox) if body.inbox is not None else None,
         config=body.config,
         uses=body.uses.model_dump(exclude_unset=True) if body.uses else None,
+        packs=tuple(body.packs) if body.packs is not None else None,
     )
 
 

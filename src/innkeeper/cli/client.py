@@ -16,6 +16,7 @@ from innkeeper.cli.exits import Stop, failed, refused, unreachable
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _PATIENT = httpx2.Timeout(30.0, connect=5.0, read=None)
+_CHUNK = 1 << 20
 Params = Mapping[str, str | int | float | bool | list[str] | None]
 
 
@@ -47,6 +48,17 @@ class Client:
         answer: dict[str, Any] = response.json() if response.content else {}
         return answer
 
+    def upload(self, path: str, file: BinaryIO) -> dict[str, Any]:
+        """The document that the API answers with to what `file` holds."""
+        try:
+            response = self._http.post(path, content=iter(lambda: file.read(_CHUNK), b""), timeout=_PATIENT)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        answer: dict[str, Any] = response.json()
+        return answer
+
     def items(self, path: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
         """Every item of a list, page after page."""
         asked = {"limit": 500, **(params or {})}
@@ -75,6 +87,16 @@ class Client:
                     yield event.event, data
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def text(self, path: str, params: Params | None = None) -> str:
+        """What stands at `path`, where that is no document."""
+        try:
+            response = self._http.get(path, params=_given(params))
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response.text
 
     def download(self, path: str, params: Params | None = None, *, to: Path | None) -> int:
         """What stands at `path`, into a file that is there when it is whole, or to standard output; in bytes."""

@@ -13,10 +13,13 @@ from innkeeper.cli import (
     agents,
     audit,
     capacity,
+    compose,
     data_export,
     doctor,
+    drills,
     egress,
     host,
+    hydrate,
     inbox,
     integrations,
     keyring,
@@ -24,6 +27,7 @@ from innkeeper.cli import (
     mcp,
     members,
     operations,
+    packs,
     receipts,
     reference_command,
     secrets,
@@ -76,6 +80,7 @@ app.command()(version.version)
 app.command()(sessions.whoami)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(units.app, name="unit")
+app.add_typer(compose.app, name="compose")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
@@ -89,7 +94,10 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
+app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
+app.add_typer(packs.app, name="pack")
+app.add_typer(units.app, name="unit")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.add_typer(receipts.app, name="receipt")
@@ -98,6 +106,8 @@ units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
 tenants.app.command("export-data")(data_export.export_data)
+units.app.command()(hydrate.hydrate)
+units.app.command()(hydrate.status)
 
 
 def run(arguments: list[str] | None = None) -> None:

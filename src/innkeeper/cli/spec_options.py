@@ -56,6 +56,14 @@ def spec_body(
             "message's own id: auto, none, header:NAME or json:a.b. PORT is where the agent listens for it.",
         ),
     ] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[@VERSION]",
+            help="Core content of its own, repeated: the newest, or one version; `image:/PATH` from its image; "
+            "`none` for none. See `innkeeper pack list`.",
+        ),
+    ] = None,
     uses: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What its agent may use: a JSON file, as the API's `uses`; `-` reads stdin."),
@@ -158,6 +166,7 @@ def spec_body(
         **_image(image, _said(port=port, health_path=health_path, command=command, mount=mount)),
     ) | _whole(
         public_paths=public_path,
+        packs=pack,
         inbox=_NONE if inbox == _NONE else [_inbox_path(each) for each in inbox or ()],
     )
 

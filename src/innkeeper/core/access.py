@@ -95,6 +95,7 @@ class Action(StrEnum):
     HOUSE_TRAIL = "house.trail", Scope.AUDIT, "the whole audit trail"
     RECEIPTS = "house.receipts", Scope.READ, "see the receipts of erasures"
     HOUSE_SECRETS = "house.secrets", Scope.MANAGE, "the platform's own secrets: set, list the names, delete; never read"
+    IMPORT = "house.import", Scope.MANAGE, "read a path on the host, to take units in from there"
     USERS = "house.users", Scope.READ, "see who has an account"
     MANAGE = "house.manage", Scope.MANAGE, "users, roles, anybody's tokens and sessions"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import date, datetime
 from enum import Enum
@@ -14,10 +14,11 @@ from typing import Any
 from innkeeper.core.audit import told_uses
 from innkeeper.core.copies import copy_of
 from innkeeper.core.errors import Problem
+from innkeeper.core.kept_json import spec_document
 from innkeeper.core.messages import Message, unpacked
 from innkeeper.core.ports import Seals, Store, Transaction
 from innkeeper.core.redaction import redacted
-from innkeeper.core.tenant import Spec, Tenant
+from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Sought
 from innkeeper.core.usage import UsageSought
 
@@ -48,10 +49,9 @@ its members, which are people's own.
 class Dossier:
     """Gathers it."""
 
-    def __init__(self, *, store: Store, seals: Seals, spec_document: Callable[[Spec], Mapping[str, Any]]) -> None:
+    def __init__(self, *, store: Store, seals: Seals) -> None:
         self._store = store
         self._seals = seals
-        self._spec_document = spec_document
 
     async def documents(self, tenant: Tenant, *, at: datetime) -> Mapping[str, bytes]:
         """By path."""
@@ -73,7 +73,7 @@ class Dossier:
         return {"README.txt": readme.encode(), **found}
 
     def _tenant(self, tenant: Tenant) -> dict[str, Any]:
-        spec = dict(self._spec_document(tenant.spec))
+        spec = dict(spec_document(tenant.spec))
         spec["env"] = dict.fromkeys(tenant.spec.env)
         spec["uses"] = told_uses(tenant.spec.uses)
         if tenant.spec.custom is not None:

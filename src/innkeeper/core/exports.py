@@ -19,13 +19,14 @@ from innkeeper.core.audit import entry
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Invalid, Problem, StaleLease, UnknownOperation, UnknownTenant
 from innkeeper.core.ids import is_id
+from innkeeper.core.kept_json import spec_document
 from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation, OperationKind, Status
 from innkeeper.core.ports import Clock, Seals, Store
 from innkeeper.core.ports.exports import Copied, Crates, Lock, Packed, PackingList, SavedImages
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Still, Stillness
-from innkeeper.core.tenant import Spec, Tenant
+from innkeeper.core.tenant import Tenant
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import RESULT, Tell, Works
 
@@ -68,7 +69,6 @@ class Exports:
         vault: Vault,
         seals: Seals,
         clock: Clock,
-        spec_document: Callable[[Spec], Mapping[str, Any]],
         hydration: Callable[[Tenant], Awaitable[object]] | None = None,
     ) -> None:
         self._store = store
@@ -80,7 +80,6 @@ class Exports:
         self._vault = vault
         self._seals = seals
         self._clock = clock
-        self._spec_document = spec_document
         self._hydration = hydration
 
     async def begin(self, name: str, wish: Wish, *, actor: Actor, once: Once | None = None) -> Operation:
@@ -233,7 +232,7 @@ class Exports:
             "agent": tenant.spec.agent,
             "release": tenant.spec.release,
             "image": {"id": tenant.spec.image, "name": image, "inside": asked["with_image"]},
-            "spec": self._spec_document(tenant.spec),
+            "spec": spec_document(tenant.spec),
             "hydration": await self._hydration(tenant) if self._hydration else None,
             "consented": still.consented,
             "left_out": dict(copied.left_out),

@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from innkeeper.core.backup_plans import plan_from
 from innkeeper.core.budget_errors import PlanMissing
-from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.errors import Invalid, InvalidSpec
+from innkeeper.core.packs import checked_packs
 from innkeeper.core.uses import Budget, Uses
 from innkeeper.core.uses_reading import NAME, uses_of
 
-_SAID = ("budget", "calls_per_minute", "models")
+_SAID = ("budget", "calls_per_minute", "models", "packs", "backup")
 NO_BUDGET = Budget()
 
 
@@ -23,6 +25,8 @@ class Allowance:
     calls_per_minute: int | None = None
     models: tuple[str, ...] = field(default=())
     """Patterns of models; none: all."""
+    packs: tuple[str, ...] = ()
+    """Core content that a plan gives; a tenant's own is in its spec."""
 
 
 Plans = Mapping[str, Allowance]
@@ -78,10 +82,26 @@ def _plan(name: str, said: Mapping[str, Any]) -> Allowance:
     for unknown in (said.get("budget") or {}).keys() - known:
         raise InvalidSpec(f"There is no {unknown[:40]!r} in a budget.", field=f"plans.{name}.budget")
     try:
-        uses = uses_of(said)
+        plan_from(said.get("backup", {}), where=f"plans.{name}.backup")
+        uses = uses_of({key: value for key, value in said.items() if key != "backup"})
     except InvalidSpec as problem:
-        where = f"plans.{name}.{(problem.field or '').removeprefix('uses.')}"
+        where = f"plans.{name}.{(problem.field or '').removeprefix('uses.').removeprefix(f'plans.{name}.')}"
         raise InvalidSpec(f"In the plan {name!r}: {problem.message}", field=where, hint=problem.hint) from None
     except TypeError as error:
         raise InvalidSpec(f"The plan {name!r} can't be read: {error}.", field=f"plans.{name}") from None
-    return Allowance(budget=uses.budget, calls_per_minute=uses.calls_per_minute, models=uses.models)
+    return Allowance(
+        budget=uses.budget,
+        calls_per_minute=uses.calls_per_minute,
+        models=uses.models,
+        packs=_packs(name, said.get("packs") or ()),
+    )
+
+
+def _packs(name: str, said: Any) -> tuple[str, ...]:
+    field = f"plans.{name}.packs"
+    if not isinstance(said, list | tuple) or not all(isinstance(each, str) for each in said):
+        raise InvalidSpec(f"The plan {name!r} names its packs in a list.", field=field)
+    try:
+        return checked_packs(said, field)
+    except Invalid as problem:
+        raise InvalidSpec(problem.message, field=field, hint=problem.hint) from None

@@ -248,6 +248,7 @@ class Reconciler:
         return agent.stop_grace_s if agent else 10
 
     async def _start(self, tenant: Tenant, instance: Instance) -> None:
+        await self._seating.furnish(tenant)
         await self._boarding.to_start(tenant, instance)
         try:
             await self._runtime.start(instance)

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar
 from innkeeper.core.errors import InvalidSpec, ReleaseTooOld
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, SleepPolicy
 from innkeeper.core.openings import InboxPath, checked_inbox, checked_public_paths
+from innkeeper.core.packs import checked_packs
 from innkeeper.core.plans import check_plan
 from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
@@ -29,7 +30,7 @@ HOSTNAMES_MAX = 20
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED_ENV = ("INNKEEPER_", "LD_", "DOCKER_")
-_OURS_ALONE = ("sleep", "access", "public_paths", "inbox", "uses")
+_OURS_ALONE = ("sleep", "access", "public_paths", "inbox", "uses", "packs")
 """What of a spec the gate and the loops go by, and the instance knows nothing of."""
 
 
@@ -64,6 +65,7 @@ class SpecPatch:
     inbox: tuple[InboxPath, ...] | None = None
     config: Mapping[str, Any] | None = None
     uses: Mapping[str, Any] | None = None
+    packs: tuple[str, ...] | None = None
 
 
 class Known(TypedDict):
@@ -130,6 +132,7 @@ def changed_spec(
         inbox=checked_inbox(_or(patch.inbox, spec.inbox)),
         config=checked_config(_or(patch.config, spec.config), agent.keeps_secret),
         uses=changed_uses(spec.uses, patch.uses or {}),
+        packs=spec.packs if patch.packs is None else checked_packs(patch.packs),
     )
     _check_limits(changed.limits, agent)
     _check_env(changed.env)

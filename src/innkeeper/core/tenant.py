@@ -91,6 +91,8 @@ class Spec:
     """A JSON merge patch over the agent's own config; `${secret:NAME}` stands where a secret has to be inside."""
     uses: Uses = NO_USES
     """What the agent may use, and how much of it."""
+    packs: tuple[str, ...] = ()
+    """Core content of its own, beside its agent's and its plan's: core/packs.py."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,12 +48,13 @@ class SftpShelf:
     async def clear(self, owner: str, under: str = "") -> Sequence[str]:
         """Every file and folder that restic makes; what is left."""
         top = f"{self._path}/{owner}"
-        lines = [f"-rm {_quoted(f'{top}/config')}"]
-        for number in range(256):
-            lines += [f"-rm {_quoted(f'{top}/data/{number:02x}')}/*", f"-rmdir {_quoted(f'{top}/data/{number:02x}')}"]
-        for kind in _FLAT:
-            lines += [f"-rm {_quoted(f'{top}/{kind}')}/*", f"-rmdir {_quoted(f'{top}/{kind}')}"]
-        lines += [f"-rmdir {_quoted(f'{top}/data')}", f"-rmdir {_quoted(top)}", f"-ls -1 {_quoted(top)}"]
+        kinds = [*_FLAT, *(f"data/{number:02x}" for number in range(256))]
+        lines = [] if under else [f"-rm {_quoted(f'{top}/config')}"]
+        for kind in kinds:
+            if f"{kind}/".startswith(under):
+                lines += [f"-rm {_quoted(f'{top}/{kind}')}/*", f"-rmdir {_quoted(f'{top}/{kind}')}"]
+        lines += [] if under else [f"-rmdir {_quoted(f'{top}/data')}", f"-rmdir {_quoted(top)}"]
+        lines += [f"-ls -1 {_quoted(f'{top}/{under}')}"]
         code, printed, complaints = await self._batch(lines)
         if code:
             said.fail("Removing a repository", complaints, code)
@@ -63,7 +64,7 @@ class SftpShelf:
         """Run these commands; a line that begins with a dash may fail. Code, stdout, stderr."""
         given = await asyncio.to_thread(access, self._target, {})
         sandbox = Sandbox(files={**given.files, "batch": "\n".join([*lines, ""]).encode()}, network=True, ssh=True)
-        words = ["-b", sandbox.file("batch"), "-q", *ssh_words(self._target, sandbox.file)]
+        words = ["-b", sandbox.file("batch"), *ssh_words(self._target, sandbox.file)]
         words += ["-P", self._port] if self._port is not None else []
         async with running("sftp", [*words, "--", self._login], sandbox, patience_s=PATIENCE_S) as run:
             printed = [line.decode(errors="replace").rstrip() async for line in run.lines()]

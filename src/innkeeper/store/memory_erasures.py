@@ -61,6 +61,9 @@ class MemoryErasures:
             "secrets": sum(each.tenant == name for each, _ in tables.secrets.values()),
             "asked_names": len(tables.asked_names.get(name, ())),
             "usage": sum(key.tenant_id == tenant_id for key in tables.usage),
+            "snapshots": sum(each.owner == tenant_id for each in tables.snapshots.values()),
+            "backup_states": int(tenant_id in tables.backup_states),
+            "drills": sum(each.tenant_id == tenant_id for each in tables.drills.values()),
         }
         return {table: number for table, number in found.items() if number}
 
@@ -70,3 +73,5 @@ class MemoryErasures:
         tables.tickets = {at: each for at, each in tables.tickets.items() if each.tenant_id != tenant_id}
         tables.operations = {at: each for at, each in tables.operations.items() if each.tenant_id != tenant_id}
         tables.usage = {key: row for key, row in tables.usage.items() if key.tenant_id != tenant_id}
+        tables.snapshots = {at: each for at, each in tables.snapshots.items() if each.owner != tenant_id}
+        tables.backup_states.pop(tenant_id, None)

@@ -48,6 +48,11 @@ def slot_taken(slot: int) -> Conflict:
     return Conflict(f"Slot {slot} is another tenant's.")
 
 
+def pack_taken(name: str, version: str) -> Conflict:
+    """A second pack of that name and version."""
+    return Conflict(f"There is a pack {name} {version} already.")
+
+
 def hostname_taken(hostname: str) -> HostnameTaken:
     """A second tenant with that hostname."""
     return HostnameTaken(f"{hostname} belongs to another tenant.", field="hostnames")

@@ -223,6 +223,19 @@ work_leases = Table(
     Column("until", Double, nullable=False),  # seconds since 1970 by the database's clock
 )
 
+packs = Table(
+    "packs",
+    metadata,
+    Column("name", EXACT, primary_key=True),
+    Column("version", EXACT, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("digest", EXACT, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("size", COUNT, nullable=False),
+    Column("added_at", EXACT, nullable=False),
+    Column("added_by", EXACT, nullable=False),
+)
+
 # A receipt hangs on its tenant through its operation, which outlives the tenant: no foreign key can say that.
 receipts = Table(
     "receipts",
@@ -285,6 +298,27 @@ secrets = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("snapshot", EXACT, nullable=False),
+    Column("target", EXACT, nullable=False),
+    Column("taken_at", EXACT, nullable=False),
+    Column("began_at", EXACT, nullable=False),
+    Column("ended_at", EXACT, nullable=False),
+    Column("outcome", EXACT, nullable=False),
+    Column("release", Text),
+    Column("failed_at", Text),
+    Column("code", EXACT),
+    Column("says", Text),
+    Column("sessions", Integer),
+    Column("steps", Text, nullable=False),
+    Index("ix_drills_tenant", "tenant", "id"),
+)
+
 asked_names = Table(
     "asked_names",
     metadata,
@@ -325,6 +359,51 @@ audit_ends = Table(
     Column("last", Integer, nullable=False),
     Column("last_link", EXACT, nullable=False),
     Column("seal", EXACT, nullable=False),
+)
+
+# No foreign keys: snapshots outlive their tenants. A purge drops them.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("owner", EXACT, nullable=False),
+    Column("tenant", EXACT, nullable=False),
+    Column("taken_at", EXACT, nullable=False),
+    Column("origin", EXACT, nullable=False),
+    Column("operation", EXACT),
+    Column("agent", EXACT, nullable=False),
+    Column("release", EXACT, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("mark", EXACT),
+    Column("files", Integer, nullable=False),
+    Column("bytes", COUNT, nullable=False),
+    Column("bytes_added", COUNT, nullable=False),
+    Column("consented", Boolean),
+    Column("frozen_ms", Integer, nullable=False),
+    Column("copies", Text, nullable=False),
+    Column("confirmed_at", EXACT, nullable=False),
+    Column("databases", Integer, nullable=False),
+    Column("verified_at", EXACT),
+    Column("proven_at", EXACT),
+    Column("damaged", Text),
+    Column("kept_for", EXACT),
+    Index("ix_snapshots_owner", "owner", "taken_at"),
+    Index("ix_snapshots_tenant", "tenant", "taken_at"),
+)
+
+backup_states = Table(
+    "backup_states",
+    metadata,
+    Column("owner", EXACT, primary_key=True),
+    Column("tenant", EXACT, nullable=False),
+    Column("good", Text, nullable=False),
+    Column("tried_at", EXACT),
+    Column("failures", Integer, nullable=False),
+    Column("error", Text),
+    Column("alerted_at", EXACT),
+    Column("live", EXACT),
+    Column("shares", Integer, nullable=False),
+    Column("pruned_at", EXACT),
 )
 
 # No foreign key: what was used is still to be billed when its tenant is gone. A purge drops it.

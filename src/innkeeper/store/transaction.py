@@ -17,11 +17,14 @@ from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.asked_names import SqlAskedNames
+from innkeeper.store.drills import SqlDrills
 from innkeeper.store.erasures import SqlErasures
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
+from innkeeper.store.packs import SqlPacks
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
+from innkeeper.store.snapshots import SqlSnapshots
 from innkeeper.store.trail import SqlChain
 from innkeeper.store.usage import SqlUsage
 
@@ -38,11 +41,14 @@ class SqlTransaction:
         self.messages = SqlMessages(connection)
         self.people = SqlPeople(connection)
         self.secrets = SqlSecrets(connection)
+        self.packs = SqlPacks(connection)
         self.integrations = SqlIntegrations(connection)
         self.asked_names = SqlAskedNames(connection)
+        self.drills = SqlDrills(connection)
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
         self.erasures = SqlErasures(connection)
+        self.snapshots = SqlSnapshots(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

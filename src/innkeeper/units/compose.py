@@ -46,7 +46,7 @@ PORT={port}
 
 def render_compose(blueprint: Blueprint, *, port: int) -> tuple[str, str]:
     """The texts of `compose.yaml` and `.env`; `port` is where the agent listens inside."""
-    document = {"services": {"agent": _service(blueprint, port)}}
+    document = {"services": {"agent": service_of(blueprint, port)}}
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     env = _ENV.format(port=FIRST_PORT + blueprint.slot)
     return _COMPOSE_HEAD.format(tenant=blueprint.tenant) + body, env
@@ -74,7 +74,8 @@ def without_secrets(env: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
+def service_of(blueprint: Blueprint, port: int) -> dict[str, Any]:
+    """The instance as a service of a compose file's."""
     service: dict[str, Any] = {
         "image": blueprint.image,
         # Whoever has that name in a registry isn't whom it was built by; what is named by its digest can be no other.
@@ -101,7 +102,7 @@ def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
         "environment": _environment(blueprint),
     }
     if blueprint.command:
-        program, *arguments = map(_literal, blueprint.command)
+        program, *arguments = map(literal, blueprint.command)
         service |= {"entrypoint": [program], "command": arguments}
     return service
 
@@ -116,10 +117,10 @@ def _reserves(limits: Limits) -> dict[str, Any]:
 
 
 def _environment(blueprint: Blueprint) -> list[str]:
-    own = [f"{name}={_literal(value)}" for name, value in blueprint.env.items()]
+    own = [f"{name}={literal(value)}" for name, value in blueprint.env.items()]
     return [*own, *(f"{inside}=${{{outside}:-}}" for inside, outside in MODEL.items()), *NO_EDGE]
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """The text, safe from compose's own substitution."""
     return text.replace("$", "$$")

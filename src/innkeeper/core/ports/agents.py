@@ -91,6 +91,8 @@ class Agent(Protocol):
     """Whether its operator brings its image, which can't be made here."""
     stop_grace_s: int
     start_timeout_s: int
+    workspace: str
+    """The folder within its persistence that packs are delivered to."""
     hopeless_exits: frozenset[int]
     """Exit codes that mean: starting again is no use."""
 
@@ -192,6 +194,23 @@ class Agent(Protocol):
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """How to tell it that it may take work again; None: nothing has to be said."""
+        ...
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """A program in its image that looks through what it has kept, before it is started on a copy of that: ends with
+        0 where all is whole, else tells what isn't. Empty: there is none."""
+        ...
+
+    def examined(self, output: bytes) -> int | None:
+        """How many sessions that program found, by what it wrote; None where it doesn't say."""
+        ...
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """How to ask for the sessions that it knows; None: it can't be asked."""
+        ...
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """How many those are, judged by its answer; None where it doesn't tell."""
         ...
 
     def chat_model(self, spec: Spec) -> str | None:

@@ -12,12 +12,15 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
+from innkeeper.core.ports.drills import DrillRows
 from innkeeper.core.ports.egress import AskedNames
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
+from innkeeper.core.ports.pack_rows import PackRows
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.receipts import Erasures, Issue
 from innkeeper.core.ports.secrets import SecretRows
+from innkeeper.core.ports.snapshot_rows import SnapshotRows
 from innkeeper.core.ports.usage import UsageBook
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
@@ -72,6 +75,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def packs(self) -> PackRows:
+        """The versions of packs that there are."""
+        ...
+
+    @property
     def integrations(self) -> IntegrationRows:
         """What tenants are connected to."""
         ...
@@ -87,6 +95,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def drills(self) -> DrillRows:
+        """The snapshots that were brought up to prove them."""
+        ...
+
+    @property
     def usage(self) -> UsageBook:
         """What calls used."""
         ...
@@ -94,6 +107,11 @@ class Transaction(Protocol):
     @property
     def erasures(self) -> Erasures:
         """What was erased, and the receipts of it."""
+        ...
+
+    @property
+    def snapshots(self) -> SnapshotRows:
+        """What is kept of whom."""
         ...
 
     async def tenant(self, name: str) -> Tenant | None: ...

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0013"
 
 EXACT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 

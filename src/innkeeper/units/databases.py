@@ -1,0 +1,67 @@
+"""Whether SQLite files are whole, asked in a sandbox: somebody hostile may have made them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from innkeeper.core.errors import UnitFault
+from innkeeper.core.snapshot_errors import BackupToolMissing
+from innkeeper.core.snapshots import DATABASES
+
+WITHIN_S = 600.0
+_LIBRARIES = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
+_FOLDER = "/databases"
+_SCRIPT = Path(__file__).with_name("database_check.py")
+_JOURNALS = ("-wal", "-journal")
+
+
+def is_named_like_one(path: str, paths: Mapping[str, object]) -> bool:
+    """Whether it is a database by its name, or by what lies beside it."""
+    return path.endswith(DATABASES) or f"{path}-wal" in paths
+
+
+def with_journals(databases: Sequence[str], there: Mapping[str, object]) -> list[str]:
+    """Each with its journals, as far as there are any. The index of a log is made anew from it: it isn't needed."""
+    return [each for path in databases for each in (path, *(path + end for end in _JOURNALS)) if each in there]
+
+
+def unsound(folder: Path, paths: Sequence[str]) -> dict[str, str]:
+    """Those that aren't whole, with what SQLite says; raises UnitFault where it couldn't be asked."""
+    if not paths:
+        return {}
+    try:
+        run = subprocess.run(
+            _command(folder),
+            input=json.dumps(paths).encode(errors="surrogateescape"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            timeout=WITHIN_S,
+            check=True,
+        )
+        told = json.loads(run.stdout)
+        return {str(path): str(says)[:300] for path, says in told.items()}
+    except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
+        raise UnitFault(f"The databases of a snapshot couldn't be looked through: {type(error).__name__}.") from error
+
+
+def _command(folder: Path) -> list[str]:
+    """Python and its libraries are all that is there, read-only, beside the folder."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise BackupToolMissing("bubblewrap isn't installed.")
+    python = Path(sys.executable).resolve()
+    seen = [*_LIBRARIES, sys.base_prefix, str(python), str(_SCRIPT)]
+    return [
+        bwrap,
+        *("--die-with-parent", "--new-session", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+        *("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE", "--tmpfs", "/tmp", "--dev", "/dev"),  # noqa: S108
+        *(each for path in seen for each in ("--ro-bind-try", path, path)),
+        *("--bind", str(folder), _FOLDER, "--chdir", _FOLDER),
+        *("--", str(python), "-I", "-S", str(_SCRIPT)),
+    ]
