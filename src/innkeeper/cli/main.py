@@ -14,6 +14,7 @@ from innkeeper.cli import (
     audit,
     capacity,
     compose,
+    data_export,
     doctor,
     drills,
     egress,
@@ -104,6 +105,7 @@ app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+tenants.app.command("export-data")(data_export.export_data)
 units.app.command()(hydrate.hydrate)
 units.app.command()(hydrate.status)
 units.app.command("import")(unit_import.take_in)
