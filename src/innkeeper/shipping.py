@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from innkeeper.core.data_exports import DataExports
+from innkeeper.core.dossier import Dossier
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, Event, TenantGone
 from innkeeper.core.exports import Exports
 from innkeeper.core.fleet import Fleet
-from innkeeper.core.ports import Clock, Runtime, Seals, Store, Units
+from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens, Units
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.vault import Vault
@@ -36,6 +38,7 @@ class Shipping:
 
     stillness: Stillness
     exports: Exports
+    data_exports: DataExports
     fleet: Fleet
     tidy_now: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -75,6 +78,7 @@ def shipping(
     seating: Seating,
     vault: Vault,
     seals: Seals,
+    tokens: Tokens,
     bus: Bus,
     clock: Clock,
     holder: str,
@@ -84,18 +88,32 @@ def shipping(
     stillness = Stillness(
         store=store, runtime=runtime, suspensions=beds.suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
     )
+    crates = FolderCrates(settings.data / "exports", settings.data / "tenants")
     exports = Exports(
         store=store,
         works=works,
         stillness=stillness,
-        crates=FolderCrates(settings.data / "exports", settings.data / "tenants"),
+        crates=crates,
         images=EngineImages(settings.docker_socket) if settings.runtime == "docker" else NoImages(),
         seating=seating,
         vault=vault,
         seals=seals,
         clock=clock,
     )
+    data_exports = DataExports(
+        dossier=Dossier(store=store, seals=seals),
+        tokens=tokens,
+        store=store,
+        works=works,
+        stillness=stillness,
+        crates=crates,
+        images=NoImages(),
+        seating=seating,
+        vault=vault,
+        seals=seals,
+        clock=clock,
+    )
     fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
-    ready = Shipping(stillness=stillness, exports=exports, fleet=fleet)
+    ready = Shipping(stillness=stillness, exports=exports, data_exports=data_exports, fleet=fleet)
     bus.on_event(ready.follow)
     return ready

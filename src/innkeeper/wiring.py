@@ -271,12 +271,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             vault=strong.vault,
             seals=keyring,
+            tokens=keyring,
             bus=bus,
             clock=clock,
             holder=holder,
             hurry=queue.add,
         )
         behind.carries_out(moves.exports, moves.start)
+        behind.loops.add(moves.data_exports)
         behind.others.append(leaving.loop.start)
         proving = drill_hall(
             settings, deposit, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
@@ -344,6 +346,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            data_exports=moves.data_exports,
             fleet=moves.fleet,
             integrations=integrations,
             people=people,
@@ -384,7 +387,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(
                 doctor_host(
-                    settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records, in_force
+                    settings,
+                    edge_plan(settings),
+                    directory,
+                    runtime,
+                    control.offer.missing,
+                    archive.records,
+                    in_force,
+                    deposit,
                 )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 from fastapi import FastAPI
@@ -20,7 +21,9 @@ from innkeeper.broker.outbound import outbound_client
 from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
+from innkeeper.core.data_exports import DataExports
 from innkeeper.core.door import Door
+from innkeeper.core.dossier import Dossier
 from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
@@ -42,10 +45,11 @@ from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.fleet_compose import render_fleet
+from tests.support.arriving import hospitable as hospitable_house
 from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
-from tests.support.people import PlainSeals
+from tests.support.people import PlainSeals, PlainTokens
 from tests.support.secrets import NamedSecrets
 
 BODY_LIMIT = 100_000
@@ -170,6 +174,16 @@ class Bench:
 
 def exports_of(house: House, data: Path) -> Exports:
     """Packs what lies in `data`."""
+    return Exports(**_packing(house, data))
+
+
+def data_exports_of(house: House, data: Path) -> DataExports:
+    """The same for a person's data."""
+    dossier = Dossier(store=house.store, seals=PlainSeals())
+    return DataExports(dossier=dossier, tokens=PlainTokens(), **_packing(house, data))
+
+
+def _packing(house: House, data: Path) -> dict[str, Any]:
     stillness = Stillness(
         store=house.store,
         runtime=house.runtime,
@@ -179,24 +193,24 @@ def exports_of(house: House, data: Path) -> Exports:
         holder="exports",
         hurry=house.queue.add,
     )
-    return Exports(
-        store=house.store,
-        works=Works(store=house.store, bus=house.bus, clock=house.clock),
-        stillness=stillness,
-        crates=FolderCrates(data / "exports", data / "tenants"),
-        images=NoImages(),
-        seating=house.seating,
-        vault=house.vault,
-        seals=PlainSeals(),
-        clock=house.clock,
-    )
+    return {
+        "store": house.store,
+        "works": Works(store=house.store, bus=house.bus, clock=house.clock),
+        "stillness": stillness,
+        "crates": FolderCrates(data / "exports", data / "tenants"),
+        "images": NoImages(),
+        "seating": house.seating,
+        "vault": house.vault,
+        "seals": PlainSeals(),
+        "clock": house.clock,
+    }
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[Bench]:
-    """A control plane with its reconciler at work."""
+async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench]:
+    """A control plane with its reconciler at work; a `hospitable` one has real folders and the real agents."""
     agent = ServedAgent()
-    house = House(agent=agent)
+    house = await hospitable_house(data, agent=agent) if hospitable else House(agent=agent)
     admin_token = new_secret("a")
     builds, survey, zone, secrets = Builds(), Surveyed(), Zone(), NamedSecrets()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
@@ -233,6 +247,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        data_exports=data_exports_of(house, data),
         fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
         integrations=house.integrations,
         people=house.people,

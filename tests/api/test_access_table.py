@@ -70,6 +70,9 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/tenants/{name}/hydrate": OWNERS,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
+    # units from elsewhere
+    "POST /v1/units/import": {"admin"},
+    "PUT /v1/units/import": PLATFORM,
     # the house
     "GET /v1/operations": SEERS,
     "GET /v1/operations/{operation_id}": SEERS,  # of one that isn't there
@@ -89,6 +92,9 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/audit": {"admin", "auditor"},
     "GET /v1/audit/export": {"admin", "auditor"},
     "POST /v1/audit/verify": {"admin", "auditor"},
+    "POST /v1/tenants/{name}/data-exports": OWNERS,
+    "GET /v1/tenants/{name}/data-exports/{operation_id}": OWNERS,
+    "DELETE /v1/tenants/{name}/data-exports/{operation_id}": OWNERS,
     "GET /v1/receipts": SEERS,
     "GET /v1/receipts/key": SEERS,
     "GET /v1/receipts/{receipt_id}": SEERS,
@@ -122,6 +128,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/tenants": {"name": "carol", "agent": "plain"},
     "POST /v1/tenants/{name}/chat": {"message": "hello"},
     "POST /v1/releases/build": {"agent": "plain"},
+    "POST /v1/units/import": {"from": "marcoby", "path": "/nowhere"},
     "PUT /v1/tenants/{name}/secrets/{key}": {"value": "x"},
     "POST /v1/tenants/{name}/secrets/{key}/rotate": {"value": "x"},
     "PUT /v1/secrets/{key}": {"value": "x"},

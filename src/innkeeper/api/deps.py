@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from innkeeper.api.measured import Measured
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.control import Control
+from innkeeper.core.data_exports import DataExports
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
@@ -126,6 +127,7 @@ class Inn:
     control: Control
     keys: Keys
     exports: Exports
+    data_exports: DataExports
     fleet: Fleet
     integrations: Integrations
     people: Reception

@@ -14,6 +14,7 @@ from innkeeper.cli import (
     audit,
     capacity,
     compose,
+    data_export,
     doctor,
     drills,
     egress,
@@ -38,6 +39,7 @@ from innkeeper.cli import (
     tenants,
     tokens,
     unit_export,
+    unit_import,
     units,
     usage,
     users,
@@ -96,7 +98,6 @@ app.add_typer(egress.app, name="egress")
 app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
 app.add_typer(packs.app, name="pack")
-app.add_typer(units.app, name="unit")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.add_typer(receipts.app, name="receipt")
@@ -104,8 +105,10 @@ app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+tenants.app.command("export-data")(data_export.export_data)
 units.app.command()(hydrate.hydrate)
 units.app.command()(hydrate.status)
+units.app.command("import")(unit_import.take_in)
 
 
 def run(arguments: list[str] | None = None) -> None:
