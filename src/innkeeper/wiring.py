@@ -54,6 +54,8 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.safe_deposit import snapshot_store
+from innkeeper.safekeeping import safekeeping
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
@@ -253,6 +255,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             holder=holder,
             hurry=queue.add,
         )
+        snapshots = snapshot_store(settings, keyring, strong.vault)
+        keeping = safekeeping(
+            settings, behind, snapshots, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
+        )
+        kept = await stack.enter_async_context(keeping)
         behind.loops.add(moves.exports)
         behind.others.append(moves.start)
         reconciler = Reconciler(
@@ -316,6 +323,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            backups=kept.backups,
             integrations=integrations,
             people=people,
             provider=provider,

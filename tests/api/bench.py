@@ -38,6 +38,7 @@ from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
+from tests.backups.house import make as backups_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
 from tests.support.secrets import NamedSecrets
@@ -223,10 +224,12 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
         bus=house.bus,
     )
+    keeping = backups_of(data, house)
     inn = Inn(
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        backups=keeping.keeping.backups,
         integrations=house.integrations,
         people=house.people,
         provider=None,
