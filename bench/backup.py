@@ -36,9 +36,9 @@ async def measure(*, quick: bool) -> Area:
         found += await _many(Path(folder) / "many", QUICK_TENANTS if quick else TENANTS)
     return Area(
         name="backup",
-        how=f"{files:,} files of {size_mb} MB together, random; each round changes {CHANGED:.0%} of them, while the "
-        "tenant runs (in memory: freezing by Docker takes 27 ms more). restic, its sandbox and all files are real. Bare "
-        "restic saves the same tree right after, into a repository of its own as `restic init` makes it.",
+        how=f"{files:,} files of {size_mb} MB together, random; each round changes {CHANGED:.0%} of them, while "
+        "the tenant runs (in memory: freezing by Docker takes 27 ms more). restic, its sandbox and all files are real. "
+        "Bare restic saves the same tree right after, into a repository of its own as `restic init` makes it.",
         rows=found,
     )
 
@@ -56,12 +56,13 @@ async def _large(folder: Path, files: int, size_mb: int, rounds: int) -> list[Ro
             ours, verified, frozen, ours_added, theirs, theirs_added = [], [], [], [], [], []
             for _ in range(rounds):
                 await asyncio.to_thread(_change, rng.sample(paths, int(files * CHANGED)), rng)
+                before = _size(folder / "data" / "first")
                 seconds, snapshot = await _save(bench)
                 taken = bench.taken_s.pop()
                 ours.append(taken)
                 verified.append(seconds)
                 frozen.append(float(snapshot.frozen_ms))
-                ours_added.append(snapshot.bytes_added / MB)
+                ours_added.append((_size(folder / "data" / "first") - before) / MB)
                 before = bare.size()
                 theirs.append(bare.save(home))
                 theirs_added.append((bare.size() - before) / MB)
@@ -132,6 +133,10 @@ def _change(paths: list[Path], rng: random.Random) -> None:
         path.write_bytes(rng.randbytes(path.stat().st_size))
 
 
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 class _Bare:
     """restic as anybody would run it."""
 
@@ -153,7 +158,7 @@ class _Bare:
 
     def size(self) -> int:
         """In bytes."""
-        return sum(path.stat().st_size for path in (self._folder / "repository").rglob("*") if path.is_file())
+        return _size(self._folder / "repository")
 
     def _run(self, *arguments: str) -> None:
         subprocess.run(["restic", "--quiet", *arguments], env=self._environment, check=True)

@@ -33,6 +33,7 @@ from innkeeper.loops.backups import BackupLoops
 from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
 from innkeeper.store.copying import DatabaseCopies
+from innkeeper.units import memory
 from innkeeper.units.stills import FolderStills
 
 
@@ -70,6 +71,7 @@ async def safekeeping(
             settings.data / "tenants",
             staging=settings.data / "staging",
             kept=settings.data / "marks",
+            in_memory=memory.folder_for(settings.data),
             walkers=2 * settings.works_at_once,
         ),
         stillness=stillness,
