@@ -58,6 +58,7 @@ from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
 from innkeeper.safe_deposit import snapshot_store
+from innkeeper.safekeeping import safekeeping
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
@@ -285,6 +286,10 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         hall = await stack.enter_async_context(proving)
         behind.carries_out(hall.work, hall.start)
+        keeping = safekeeping(
+            settings, behind, deposit, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
+        )
+        kept = await stack.enter_async_context(keeping)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -348,6 +353,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             exports=moves.exports,
             data_exports=moves.data_exports,
             fleet=moves.fleet,
+            backups=kept.backups,
             integrations=integrations,
             people=people,
             provider=provider,

@@ -47,6 +47,7 @@ from innkeeper.units.crates import FolderCrates
 from innkeeper.units.fleet_compose import render_fleet
 from tests.support.arriving import hospitable as hospitable_house
 from tests.support.arriving import importing_of
+from tests.backups.house import make as backups_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
 from tests.support.people import PlainSeals, PlainTokens
@@ -243,12 +244,14 @@ async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench
         bus=house.bus,
     )
     packs = packs_for(house, data)
+    keeping = backups_of(data, house)
     inn = Inn(
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
         data_exports=data_exports_of(house, data),
         fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
+        backups=keeping.keeping.backups,
         integrations=house.integrations,
         people=house.people,
         provider=None,

@@ -12,6 +12,7 @@ import typer
 from innkeeper.cli import (
     agents,
     audit,
+    backups,
     capacity,
     compose,
     data_export,
@@ -99,6 +100,7 @@ app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
 app.add_typer(packs.app, name="pack")
 app.add_typer(operations.app, name="operation")
+app.add_typer(backups.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.add_typer(receipts.app, name="receipt")
 app.command(hidden=True)(reference_command.reference)

@@ -1,0 +1,38 @@
+"""StartClaw's endpoint for backups, so that its clients keep working."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field
+
+from innkeeper.api.admission import Guest, admitted_with_x_auth_token, needs
+from innkeeper.api.deps import TheInn
+from innkeeper.api.schema import Body, OperationDocument
+from innkeeper.api.waiting import ACCEPTED, Wait, accepted
+from innkeeper.core.access import Action
+from innkeeper.core.errors import UnknownTenant
+from innkeeper.core.tenant import NAME
+
+router = APIRouter(tags=["seeds"])
+
+TheSeedGuest = Annotated[Guest, Depends(admitted_with_x_auth_token)]
+
+
+class TriggerBackup(Body):
+    """Which tenant."""
+
+    tenant: str = Field(max_length=200)
+
+
+@router.post("/backup", summary="Trigger a backup (StartClaw)", **ACCEPTED)
+@needs(Action.BACKUP)
+async def backup(
+    body: TriggerBackup, request: Request, response: Response, inn: TheInn, guest: TheSeedGuest, wait: Wait = 0
+) -> OperationDocument:
+    """A snapshot of a tenant, as with `POST /v1/tenants/{name}/backups`; for those who run the platform."""
+    if not NAME.fullmatch(body.tenant):
+        raise UnknownTenant(f"There is no tenant {body.tenant[:60]!r}.")
+    operation = await inn.backups.create(body.tenant, actor=guest.actor)
+    return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
