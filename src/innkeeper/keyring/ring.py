@@ -96,6 +96,14 @@ class Keyring:
         """What proves at a tenant's door that the session was let in there. A new master key changes none."""
         return _text(self._oldest.derive("door", session_id, tenant_id))
 
+    def repository_password(self, owner: str) -> str:
+        """What opens the owner's snapshots, wherever they lie; raises KeyDestroyed, KeyringFault. It never makes a key:
+        a new one would open none of them."""
+        key = self._keys.find(owner)
+        if key is None:
+            raise KeyringFault(f"{owner} has no data key, which snapshots are encrypted under.")
+        return _text(_derived(key, "repository"))
+
     def _token(self, purpose: str, tenant_id: str, epoch: int) -> str:
         try:
             key = self._keys.made(tenant_id)

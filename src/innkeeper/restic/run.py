@@ -1,0 +1,194 @@
+"""One run of restic: started in its sandbox, read as it speaks, ended in good order whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from innkeeper.core.snapshot_errors import BackupToolMissing, TargetUnreachable
+from innkeeper.restic.sandbox import Sandbox
+
+STOPS_WITHIN_S = 10.0
+"""How long restic may take to remove its lock when it is asked to end."""
+PATIENCE_S = 60.0
+"""How long a far target may make no progress before it counts as gone."""
+_MOVES_BYTES = 64 * 1024
+_MOVES_TICKS = 20
+"""What counts as progress between two looks: so many bytes read or written, or hundredths of a second of processor
+time. Retries of a small request are less."""
+_LINE = 1 << 20
+"""No line of restic's is longer: a path has 4,096 bytes at most, each of six characters as JSON."""
+_SAID = 200
+"""So many of its last lines on stderr are kept."""
+
+
+class Run:
+    """A restic that runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process, child: int | None, told: int) -> None:
+        self._process = process
+        self._child = child
+        self._told = told
+        self._said: deque[str] = deque(maxlen=_SAID)
+        self._listener = asyncio.create_task(self._listen(), name=f"restic {process.pid} stderr")
+        self.gone_silent = False
+
+    @property
+    def said(self) -> Sequence[str]:
+        """The last lines of its stderr."""
+        return list(self._said)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Its stdout, line by line."""
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        while line := await self._process.stdout.readline():
+            yield line
+
+    async def read(self, size: int) -> bytes:
+        """The next bytes of its stdout; none at the end."""
+        assert self._process.stdout is not None  # noqa: S101
+        return await self._process.stdout.read(size)
+
+    async def ended(self) -> int:
+        """Its exit code, when it has ended by itself and said all. Raises TargetUnreachable where it was silent."""
+        await self._listener
+        code = await self._process.wait()
+        if self.gone_silent:
+            last = f" It said: {self._said[-1][:300]}" if self._said else ""
+            raise TargetUnreachable(f"The target has made no progress for a long time.{last}")
+        return code
+
+    async def stop(self) -> None:
+        """End it: asked first, so that it removes its lock; then by force. Nothing of it runs when this returns."""
+        if self._process.returncode is None:
+            self._signal(signal.SIGINT)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), STOPS_WITHIN_S)
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()  # what is inside dies with it
+            await self._process.wait()
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+        os.close(self._told)
+
+    async def watch(self, patience_s: float) -> None:
+        """End it when it makes no progress for so long."""
+        before, since = self._moved(), time.monotonic()
+        while self._process.returncode is None:
+            await asyncio.sleep(min(1.0, patience_s / 4))
+            now = self._moved()
+            if now[0] - before[0] >= _MOVES_BYTES or now[1] - before[1] >= _MOVES_TICKS:
+                before, since = now, time.monotonic()
+            elif time.monotonic() - since > patience_s:
+                self.gone_silent = True
+                self._signal(signal.SIGKILL)
+                return
+
+    def _moved(self) -> tuple[int, int]:
+        """Bytes and processor time so far."""
+        try:
+            counted = Path(f"/proc/{self._child}/io").read_text()
+            stat = Path(f"/proc/{self._child}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0, 0
+        moved = dict(line.split(": ") for line in counted.splitlines())
+        return int(moved["rchar"]) + int(moved["wchar"]), int(stat[11]) + int(stat[12])
+
+    def _signal(self, number: signal.Signals) -> None:
+        # The child is its parent's until that one, whom we haven't reaped, has done so: the number is nobody else's.
+        if self._child is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._child, number)
+
+    async def _listen(self) -> None:
+        assert self._process.stderr is not None  # noqa: S101
+        while line := await self._process.stderr.readline():
+            if text := line.decode(errors="replace").strip():
+                self._said.append(text)
+
+
+@asynccontextmanager
+async def running(
+    program: str, arguments: Sequence[str], sandbox: Sandbox, *, patience_s: float | None = None
+) -> AsyncIterator[Run]:
+    """A restic while the block lasts; whoever leaves early, by an error or a cancel, has it ended first.
+
+    With `patience_s` it is ended when it makes no progress for so long.
+    """
+    run = await _start(program, arguments, sandbox)
+    watcher = None if patience_s is None else asyncio.create_task(run.watch(patience_s), name="restic's watcher")
+    try:
+        yield run
+    finally:
+        if watcher is not None:
+            watcher.cancel()
+        # Shielded: a second cancel must not leave a restic behind that works on while its caller believes it dead.
+        ending = asyncio.ensure_future(run.stop())
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending
+            raise
+
+
+async def _start(program: str, arguments: Sequence[str], sandbox: Sandbox) -> Run:
+    with ExitStack() as files:
+        fds = {name: files.enter_context(_in_memory(content)) for name, content in sandbox.files.items()}
+        told, tells = os.pipe2(os.O_CLOEXEC)
+        broken = files.enter_context(ExitStack())
+        broken.callback(os.close, told)
+        try:
+            argv = sandbox.argv(program, list(arguments), fds, tells)
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                # Not by --setenv: what is in the command line, every user of the host can read.
+                env={"HOME": "/tmp", "LC_ALL": "C", **sandbox.environment},  # noqa: S108 - the sandbox's own
+                pass_fds=(*fds.values(), tells),
+                limit=_LINE,
+            )
+        except FileNotFoundError as error:
+            raise BackupToolMissing("bubblewrap isn't installed.") from error
+        finally:
+            os.close(tells)
+        child = await asyncio.to_thread(_child, told)
+        broken.pop_all()  # bubblewrap writes there once more at its end, and would die where nobody could read it
+        return Run(process, child, told)
+
+
+def _child(told: int) -> int | None:
+    """The process id of the program inside, as bubblewrap tells it; None where that failed before."""
+    line = b""
+    while b"\n" not in line:
+        more = os.read(told, 4096)
+        if not more:
+            return None
+        line += more
+    found: Mapping[str, int] = json.loads(line.partition(b"\n")[0])
+    return found.get("child-pid")
+
+
+class _in_memory:  # noqa: N801 - used as a function
+    """A descriptor that reads `content`, which lies on no disk."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __enter__(self) -> int:
+        self._fd = os.memfd_create("restic", os.MFD_CLOEXEC)
+        os.write(self._fd, self._content)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)

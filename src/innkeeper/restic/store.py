@@ -1,0 +1,246 @@
+"""Snapshots by restic: the core's `SnapshotStore`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from innkeeper.core.errors import UnitFault
+from innkeeper.core.ports.snapshots import Entry, Kept, Repository, Saved, Tell
+from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged, SnapshotMissing
+from innkeeper.restic import said
+from innkeeper.restic.calls import Call, Calls
+from innkeeper.restic.documents import entry_of, kept_of, saved_of, unread
+from innkeeper.restic.making import make
+from innkeeper.restic.removal import remove_folder
+from innkeeper.restic.sandbox import INTO, REPOSITORY, SOURCE
+
+_SOME_UNREAD = 3
+"""restic's exit code for a snapshot that lacks files."""
+_CHUNK = 1 << 16
+
+
+class ResticStore:
+    """One repository per owner, at `TARGET/OWNER`, in restic's format 2 at its newest (compressed)."""
+
+    def __init__(self, calls: Calls, *, erase: Callable[[int, str], None]) -> None:
+        """`erase` removes the folder of that name in the open folder, however hostile what is in it."""
+        self._calls = calls
+        self._erase = erase
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Which there are."""
+        return list(self._calls.targets)
+
+    def is_far(self, target: str) -> bool:
+        """Whether it is reached over the network."""
+        return self._calls.target(target).folder is None
+
+    # --- the repository ---------------------------------------------------------------------------------------------
+
+    async def ready(self, repository: Repository) -> None:
+        """Make it where it is missing."""
+        if await self.exists(repository):
+            return
+        await self._calls.keys.ready(repository.owner)
+        await make(self._calls, repository)
+
+    async def exists(self, repository: Repository) -> bool:
+        """Whether it was made."""
+        folder = self._calls.folder(repository)
+        if folder is not None:
+            return await asyncio.to_thread((folder / "config").is_file)
+        call = Call(arguments=["cat", "config"], doing="Looking for a repository")
+        async with self._calls.running(repository, call) as run:
+            async for _ in run.lines():
+                pass
+            code = await run.ended()
+            if code and said.no_repository(run.said):
+                return False
+            self._calls.check(call, run, code)
+        return True
+
+    # --- snapshots ----------------------------------------------------------------------------------------------------
+
+    async def save(
+        self,
+        repository: Repository,
+        folders: Mapping[str, Path],
+        *,
+        name: str,
+        tags: Sequence[str] = (),
+        at: datetime,
+        parent: str | None = None,
+        excludes: Sequence[str] = (),
+        by_time_and_size: bool = False,
+        tell: Tell | None = None,
+    ) -> Saved:
+        """Take a snapshot."""
+        await asyncio.to_thread(_check_folders, folders)
+        arguments = ["backup", "--json", "--one-file-system", "--host", name]
+        arguments += ["--time", at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")]
+        arguments += [each for tag in tags for each in ("--tag", tag)]
+        arguments += [each for pattern in excludes for each in ("--exclude", pattern)]
+        arguments += ["--parent", parent] if parent is not None else []
+        arguments += ["--ignore-ctime", "--ignore-inode"] if by_time_and_size else []
+        call = Call(
+            arguments=[*arguments, "--", *folders], doing=f"The snapshot of {name}", changes=True, reads=folders
+        )
+        summary: dict[str, Any] | None = None
+        async with self._calls.running(repository, call) as run:
+            async for line in run.lines():
+                told = json.loads(line)
+                if told.get("message_type") == "summary":
+                    summary = told
+                elif tell is not None and "total_bytes" in told:
+                    tell(told.get("bytes_done", 0), told["total_bytes"])
+            code = await run.ended()
+            missed = unread(run.said)
+            if code != _SOME_UNREAD or summary is None:
+                self._calls.check(call, run, code)
+        if summary is None:
+            raise BackupFailed(f"{call.doing} failed: restic told no summary.")
+        snapshot = await self._whole_id(repository, summary["snapshot_id"])
+        if missed:
+            await self.forget(repository, [snapshot])
+            raise BackupFailed(f"{call.doing} lacks {len(missed)} files: {missed[0][:200]}")
+        return saved_of(summary, snapshot)
+
+    async def _whole_id(self, repository: Repository, short: str) -> str:
+        folder = self._calls.folder(repository)
+        if folder is not None:
+            found = await asyncio.to_thread(lambda: [path.name for path in (folder / "snapshots").glob(f"{short}*")])
+        else:
+            found = [each.id for each in await self.listing(repository) if each.id.startswith(short)]
+        if len(found) != 1:
+            raise SnapshotDamaged(f"The snapshot {short} was written, and isn't there.")
+        return found[0]
+
+    async def listing(self, repository: Repository) -> Sequence[Kept]:
+        """All of them."""
+        call = Call(arguments=["snapshots", "--json"], doing="Listing the snapshots")
+        if not await self.exists(repository):
+            return []
+        async with self._calls.running(repository, call) as run:
+            printed = b"".join([line async for line in run.lines()])
+            self._calls.check(call, run, await run.ended())
+            if damaged := [line for line in run.said if "could not load snapshot" in line]:
+                said.fail(call.doing, damaged, 0)
+        return sorted((kept_of(each) for each in json.loads(printed) or []), key=lambda each: (each.at, each.id))
+
+    async def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncIterator[Entry]:
+        """What it holds."""
+        arguments = ["ls", "--json", "--long", "--recursive", snapshot, *([under] if under != "/" else [])]
+        call = Call(arguments=arguments, doing=f"Listing the snapshot {snapshot[:8]}")
+        async with self._calls.running(repository, call) as run:
+            async for line in run.lines():
+                told = json.loads(line)
+                if told.get("struct_type") == "node":
+                    yield entry_of(told)
+            code = await run.ended()
+            if code or run.said:
+                said.fail(call.doing, run.said, code)
+
+    async def read(self, repository: Repository, snapshot: str, path: str, *, limit: int) -> bytes:
+        """One file."""
+        call = Call(arguments=["dump", snapshot, path], doing=f"Reading {path} of the snapshot {snapshot[:8]}")
+        content = b""
+        async with self._calls.running(repository, call) as run:
+            while more := await run.read(_CHUNK):
+                content += more
+                if len(content) > limit:
+                    raise BackupFailed(f"{path} of the snapshot {snapshot[:8]} is larger than {limit} bytes.")
+            self._calls.check(call, run, await run.ended())
+        return content
+
+    async def restore(
+        self,
+        repository: Repository,
+        snapshot: str,
+        into: Path,
+        *,
+        paths: Sequence[str] = (),
+        tell: Tell | None = None,
+    ) -> None:
+        """Put it into the folder."""
+        if await asyncio.to_thread(lambda: any(into.iterdir())):
+            raise UnitFault(f"{into} isn't empty.", hint="Restore into a fresh folder.")
+        included = [each for path in paths for each in ("--include", path)]
+        call = Call(
+            arguments=["restore", snapshot, "--target", INTO, *included],
+            doing=f"Restoring the snapshot {snapshot[:8]}",
+            writes={INTO: into},
+            restores=True,
+        )
+        async with self._calls.running(repository, call) as run:
+            async for _ in run.lines():
+                pass
+            code = await run.ended()
+            if code and not said.only_devices(run.said):
+                self._calls.check(call, run, code)
+
+    # --- keeping it ---------------------------------------------------------------------------------------------------
+
+    async def copy(self, source: Repository, target: Repository, snapshot: str, *, tell: Tell | None = None) -> str:
+        """Copy it."""
+        where = SOURCE if self._calls.folder(source) is not None else self._calls.target(source.target).at(source.owner)
+        call = Call(
+            arguments=["copy", "--no-lock", "--from-repo", where, snapshot],
+            doing=f"Copying the snapshot {snapshot[:8]}",
+            changes=True,
+            source=source,
+        )
+        await self._calls.lines(target, call)
+        copies = [each for each in await self.listing(target) if each.original == snapshot or each.id == snapshot]
+        if not copies:
+            raise SnapshotMissing(f"There is no snapshot {snapshot[:8]} to copy.")
+        return copies[-1].id
+
+    async def check(self, repository: Repository, *, share: tuple[int, int] | None = None) -> None:
+        """Whether all is there."""
+        part = [] if share is None else [f"--read-data-subset={share[0]}/{share[1]}"]
+        await self._calls.lines(repository, Call(arguments=["check", *part], doing="Checking the repository"))
+
+    async def forget(self, repository: Repository, snapshots: Sequence[str]) -> None:
+        """Drop them."""
+        if snapshots:
+            call = Call(arguments=["forget", "--", *snapshots], doing="Dropping snapshots", changes=True)
+            await self._calls.lines(repository, call)
+
+    async def prune(self, repository: Repository) -> None:
+        """Remove what is unreferenced."""
+        await self._calls.lines(repository, Call(arguments=["prune"], doing="Pruning the repository", changes=True))
+
+    async def unlock(self, repository: Repository) -> None:
+        """Remove every lock."""
+        call = Call(arguments=["unlock", "--remove-all"], doing="Unlocking the repository", changes=True)
+        await self._calls.lines(repository, call)
+
+    async def destroy(self, repository: Repository) -> Sequence[str]:
+        """Remove it."""
+        folder = self._calls.folder(repository)
+        if folder is None:
+            raise NotImplementedError
+        await asyncio.to_thread(remove_folder, folder, self._erase)
+        return []
+
+    async def owners(self, target: str, among: Sequence[str] = ()) -> Sequence[str]:
+        """Whose repositories there are."""
+        folder = self._calls.target(target).folder
+        if folder is not None:
+            return sorted(path.parent.name for path in folder.glob("[!.]*/config"))
+        raise NotImplementedError
+
+
+def _check_folders(folders: Mapping[str, Path]) -> None:
+    for inside, folder in folders.items():
+        if not inside.startswith("/") or os.path.normpath(inside) != inside or inside == REPOSITORY:
+            raise UnitFault(f"{inside!r} is no path in a snapshot.")
+        if folder.is_symlink() or not folder.is_dir():
+            raise UnitFault(f"{folder} is no folder.")
