@@ -8,8 +8,9 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from innkeeper.core.egress import AskedName, joined, newest
+from innkeeper.core.kept_json import moment, stamp
 from innkeeper.store import tables
-from innkeeper.store.rows import AnyRow, moment, stamp
+from innkeeper.store.rows import AnyRow
 
 _column = tables.asked_names.c
 

@@ -11,8 +11,9 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from innkeeper.core.integration import Begun, Connection, Standing
+from innkeeper.core.kept_json import moment, stamp
 from innkeeper.store import rules, tables
-from innkeeper.store.rows import AnyRow, moment, moment_or_none, stamp
+from innkeeper.store.rows import AnyRow, moment_or_none
 
 _MOMENTS = ("connected_at", "expires_at", "refreshed_at", "claim_until", "retry_at")
 

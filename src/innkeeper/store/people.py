@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Table, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from innkeeper.core.access import Role, Scope, TenantRole
+from innkeeper.core.kept_json import moment, stamp
 from innkeeper.core.people import ApiToken, Member, Session, SignInMethod, Ticket, User
 from innkeeper.store import rules, tables
-from innkeeper.store.rows import AnyRow, moment, moment_or_none, stamp
+from innkeeper.store.rows import AnyRow, moment_or_none
 
 _MOMENTS = ("created_at", "expires_at")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -14,32 +12,22 @@ from sqlalchemy import Row
 from innkeeper.core.access import ActorKind, TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
-from innkeeper.core.ladder import MissedRuns, Rung, SleepPolicy
+from innkeeper.core.kept_json import as_json, inbox_of, moment, spec_of
+from innkeeper.core.kept_json import stamp as stamp
+from innkeeper.core.ladder import Rung
 from innkeeper.core.messages import Message, MessageState
-from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import NOTHING, Past
 from innkeeper.core.ports import Receipt
 from innkeeper.core.release import Release
-from innkeeper.core.tenant import Access, CustomAgent, Limits, Mode, Seen, Spec, Tenant, Wanted
+from innkeeper.core.tenant import Seen, Tenant, Wanted
 from innkeeper.core.trail import COLUMNS, Line
-from innkeeper.core.uses_reading import uses_of
 from innkeeper.store import tables
 
 AnyRow = Row[*tuple[Any, ...]]
 
 TENANT = [column for column in tables.tenants.c if not column.name.startswith("lease_") and column.name != "state"]
 """What `tenant_of` wants selected, in its order."""
-
-
-def stamp(moment: datetime) -> str:
-    """A moment as it is kept: UTC, always of the same width."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def moment(text: str) -> datetime:
-    """The moment that was kept so."""
-    return datetime.fromisoformat(text)
 
 
 def changing_values(tenant: Tenant) -> dict[str, object]:
@@ -53,7 +41,7 @@ def changing_values(tenant: Tenant) -> dict[str, object]:
         "token_epoch": tenant.token_epoch,
         "closed": tenant.closed,
         "fenced": tenant.fenced,
-        "spec": _json(tenant.spec),
+        "spec": as_json(tenant.spec),
     }
 
 
@@ -73,7 +61,7 @@ def tenant_values(tenant: Tenant) -> dict[str, object]:
 
 def seen_values(seen: Seen) -> dict[str, object]:
     """The columns that hold what was seen."""
-    return {"seen": _json(seen), "state": seen.state.value}
+    return {"seen": as_json(seen), "state": seen.state.value}
 
 
 def tenant_of(row: AnyRow) -> Tenant:
@@ -117,30 +105,7 @@ def tenant_of(row: AnyRow) -> Tenant:
 
 
 # Thousands of tenants share a few specs and, at rest, a few ways to be seen; reading all of them is mostly this.
-@lru_cache(maxsize=4096)
-def _spec_of(text: str) -> Spec:
-    kept = json.loads(text)
-    custom = kept["custom"]
-    return Spec(
-        **kept
-        | {
-            "limits": Limits(**kept["limits"]),
-            "mode": Mode(kept["mode"]),
-            "sleep": _policy_of(kept["sleep"]),
-            "hostnames": tuple(kept["hostnames"]),
-            "access": Access(kept["access"]),
-            "custom": custom and CustomAgent(**custom | {"command": tuple(custom["command"])}),
-            "public_paths": tuple(kept.get("public_paths", ())),
-            "inbox": _inbox_of(kept.get("inbox", ())),
-            "uses": uses_of(kept.get("uses") or {}),
-        }
-    )
-
-
-def _policy_of(kept: dict[str, Any]) -> SleepPolicy:
-    missed_runs = MissedRuns(kept.pop("missed_runs", MissedRuns.RUN_ONCE))
-    schedule = tuple(kept.pop("schedule", ()))
-    return SleepPolicy(**kept, missed_runs=missed_runs, schedule=schedule)
+_spec_of = lru_cache(maxsize=4096)(spec_of)
 
 
 @lru_cache(maxsize=4096)
@@ -155,18 +120,14 @@ def _seen_of(text: str) -> Seen:
             "next_wake": moment_or_none(kept.get("next_wake")),
             "missed_since": moment_or_none(kept.get("missed_since")),
             "owed_runs": tuple((job, times) for job, times in kept.get("owed_runs", ())),
-            "webhooks": _inbox_of(kept.get("webhooks", ())),
+            "webhooks": inbox_of(kept.get("webhooks", ())),
         }
     )
 
 
-def _inbox_of(kept: Iterable[dict[str, Any]]) -> tuple[InboxPath, ...]:
-    return tuple(InboxPath(**each) for each in kept)
-
-
 def past_text(past: Past) -> str:
     """What was measured, as it is kept."""
-    return _json(past)
+    return as_json(past)
 
 
 def _past_of(text: str) -> Past:
@@ -187,9 +148,9 @@ def operation_values(operation: Operation) -> dict[str, object]:
         "created_at": stamp(operation.created_at),
         "updated_at": stamp(operation.updated_at),
         "deadline": stamp(operation.deadline),
-        "progress": _json(operation.progress),
-        "error": operation.error and _json(operation.error),
-        "detail": _json(operation.detail) if operation.detail else None,
+        "progress": as_json(operation.progress),
+        "error": operation.error and as_json(operation.error),
+        "detail": as_json(operation.detail) if operation.detail else None,
     }
 
 
@@ -261,8 +222,8 @@ _MESSAGE_MOMENTS = ("received_at", "next_attempt_at", "attempt_at", "ended_at")
 
 def entry_values(entry: Entry) -> dict[str, object]:
     """A whole row but for its number and its link."""
-    changed = {name: None if (told := getattr(entry, name)) is None else _json(told) for name in ("before", "after")}
-    return {**vars(entry), "at": stamp(entry.at), "kind": entry.kind.value, "detail": _json(entry.detail), **changed}
+    changed = {name: None if (told := getattr(entry, name)) is None else as_json(told) for name in ("before", "after")}
+    return {**vars(entry), "at": stamp(entry.at), "kind": entry.kind.value, "detail": as_json(entry.detail), **changed}
 
 
 def entry_of(line: Line) -> Entry:
@@ -279,17 +240,3 @@ def _stamp_or_none(moment: datetime | None) -> str | None:
 def moment_or_none(text: str | None) -> datetime | None:
     """The moment, where there is one."""
     return None if text is None else moment(text)
-
-
-def _json(thing: object) -> str:
-    return json.dumps(thing, default=_plain, separators=(",", ":"))
-
-
-def _plain(thing: object) -> object:
-    if isinstance(thing, datetime):
-        return stamp(thing)
-    if isinstance(thing, Mapping):
-        return dict(thing)
-    if is_dataclass(thing):
-        return vars(thing)
-    raise TypeError(f"{type(thing).__name__} can't be kept as JSON")

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from innkeeper.core.kept_json import moment, stamp
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.store import rules, tables
-from innkeeper.store.rows import AnyRow, moment, moment_or_none, stamp
+from innkeeper.store.rows import AnyRow, moment_or_none
 
 _SHOWN = [column for column in tables.secrets.c if column.name != "sealed"]
 
