@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.errors import StaleLease, TenantExists
+from innkeeper.core.operations import OperationKind, Status
 from innkeeper.core.ports import Lease, Store
 from innkeeper.core.tenant import Seen, Wanted
 from tests.store.databases import DRIVERS, opened
@@ -255,3 +256,57 @@ async def test_only_what_has_ended_and_is_old_is_forgotten(store: Store) -> None
         assert [o.id for o in await read.operations()] == ["op_0002", "op_0003"]
         assert await read.receipt("admin", "op_0001") is None
         assert await read.receipt("admin", "op_0003") is not None
+
+
+# --- works ------------------------------------------------------------------------------------------------------------
+
+
+async def claimed_work(store: Store, name: str = "a", for_s: float = 60) -> Lease:
+    lease = await store.claim_work(name, holder="one", for_s=for_s)
+    assert lease is not None
+    return lease
+
+
+async def test_one_at_a_time_works_on_a_name_beside_the_reconciler(store: Store) -> None:
+    async with store.begin() as write:
+        await write.add_tenant(tenant("a"))
+    steps = await claimed(store)
+    lease = await claimed_work(store)
+    assert await store.claim_work("a", holder="two", for_s=60) is None
+    await claimed_work(store, "nobody")  # it may be about to come into being
+    await store.release(steps)
+    assert await store.claim_work("a", holder="two", for_s=60) is None
+    await store.release(lease)
+    assert (await store.claim_work("a", holder="two", for_s=60)) is not None
+
+
+async def test_the_lease_of_a_dead_worker_passes_on(store: Store) -> None:
+    dead = await claimed_work(store, for_s=-1)
+    await claimed_work(store)
+    with pytest.raises(StaleLease):
+        await store.renew(dead, for_s=60)
+    await store.release(dead)
+    assert await store.claim_work("a", holder="three", for_s=60) is None, "what isn't ours isn't given back"
+
+
+async def test_a_lease_from_before_the_clock_was_set_back_is_nobodys_for_works_too(store: Store) -> None:
+    ahead = await claimed_work(store, for_s=3600)
+    await claimed_work(store)
+    with pytest.raises(StaleLease):
+        await store.renew(ahead, for_s=60)
+
+
+async def test_a_work_is_written_down_only_by_whoever_has_it(store: Store) -> None:
+    one = operation(1, tenant("a"), kind=OperationKind.BACKUP, detail={"what": "all", "paths": ["\u00e9"]})
+    async with store.begin() as write:
+        await write.add_operation(one)
+    lease = await store.renew(await claimed_work(store), for_s=60)
+    moved = replace(one, detail={**one.detail, "phase": "half"}, status=Status.RUNNING)
+    await store.record_work(lease, moved)
+    async with store.look() as read:
+        assert await read.operation(one.id) == moved
+    await store.release(lease)
+    with pytest.raises(StaleLease):
+        await store.record_work(lease, replace(moved, detail={}))
+    async with store.look() as read:
+        assert await read.operation(one.id) == moved

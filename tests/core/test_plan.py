@@ -129,6 +129,19 @@ def test_nothing_runs_while_it_should_be_gone(tenant: Tenant, instance: Instance
         assert decide(leaving, instance) is Step.REMOVE
 
 
+@given(tenants, instances())
+def test_nothing_of_a_closed_one_runs_and_nothing_of_it_is_lost(tenant: Tenant, instance: Instance) -> None:
+    closed = replace(tenant, closed="op_1")
+    for _ in range(4):
+        step = decide(closed, instance)
+        if step in (Step.NONE, Step.ERASE):
+            break
+        assert step in (Step.UNPAUSE, Step.STOP, Step.REMOVE)
+        closed, instance = act(step, closed, instance)
+    assert not instance.exists
+    assert (step is Step.ERASE) is (tenant.wanted is Wanted.GONE)
+
+
 def running(**changes: object) -> Instance:
     base = Instance(tenant="alice", state=State.RUNNING, id="i1", tenant_id="tn_1", revision=1, started_at=NOW)
     return replace(base, **changes)  # type: ignore[arg-type]

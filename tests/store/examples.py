@@ -79,6 +79,8 @@ def elaborate_tenant() -> Tenant:
         last_activity=NOON + timedelta(microseconds=1),
         seen=elaborate_seen(),
         past=elaborate_past(),
+        closed="op_1",
+        fenced=True,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 
 from innkeeper.core.errors import Conflict, Problem, TenantNotReady, UnknownTenant
@@ -39,17 +38,18 @@ class Closing:
 
     async def until_down(self, tenant: Tenant, *, timeout_s: float) -> None:
         """Wait until the runtime says that no instance is there; TenantNotReady when it takes too long."""
-        ends = time.monotonic() + timeout_s
         why = "it is still there"
-        while True:
-            try:
-                if not (await self._runtime.get(tenant.name)).exists:
-                    return
-            except Problem as problem:
-                why = problem.message
-            if time.monotonic() > ends:
-                raise TenantNotReady(f"{tenant.name} isn't down after {timeout_s:.0f} s: {why}.")
-            await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    try:
+                        if not (await self._runtime.get(tenant.name)).exists:
+                            return
+                    except Problem as problem:
+                        why = problem.message
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            raise TenantNotReady(f"{tenant.name} isn't down after {timeout_s:.0f} s: {why}.") from None
 
     async def reopen(
         self, name: str, operation_id: str, *, new_tokens: bool = False, fenced: bool | None = None

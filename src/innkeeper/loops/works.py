@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
@@ -42,7 +41,7 @@ class WorkLoops:
         self._at_once = at_once
         self._running: dict[str, tuple[Operation, asyncio.Task[None]]] = {}
         self._not_before: dict[str, float] = {}
-        """By operation, on the monotonic clock."""
+        """By operation, on the loop's clock."""
         self._look_now = asyncio.Event()
         bus.on_event(self._follow)
 
@@ -99,7 +98,7 @@ class WorkLoops:
         for operation in found:
             if operation.tenant in self._running or not self._has_room(operation):
                 continue
-            if time.monotonic() < self._not_before.get(operation.id, 0.0):
+            if _time() < self._not_before.get(operation.id, 0.0):
                 continue
             lease = await self._store.claim_work(operation.tenant, holder=self._holder, for_s=LEASE_FOR.total_seconds())
             if lease is not None:
@@ -119,7 +118,7 @@ class WorkLoops:
             log.warning("work lost", operation=operation.id, tenant=operation.tenant)
         except Problem as problem:  # it couldn't be written down how it ended: it is done again
             log.warning("work stumbled", operation=operation.id, code=problem.code, problem=problem.message)
-            self._not_before[operation.id] = time.monotonic() + STUMBLED_AGAIN_S
+            self._not_before[operation.id] = _time() + STUMBLED_AGAIN_S
         finally:
             self._running.pop(operation.tenant, None)
             with suppress(Problem):
@@ -141,7 +140,7 @@ class WorkLoops:
             async with _flushed(tell):
                 result = await self._works[current.kind].carry_out(current, tell)
         except NotYet as wait:
-            self._not_before[current.id] = time.monotonic() + wait.again_s
+            self._not_before[current.id] = _time() + wait.again_s
             await self._write(lease, waits(tell.operation, wait.why, self._clock.now()))
         except StaleLease:
             raise
@@ -161,6 +160,10 @@ class WorkLoops:
     async def _write(self, lease: Lease, operation: Operation) -> None:
         await self._store.record_work(lease, operation)
         self._bus.publish(OperationChanged(tenant=operation.tenant, operation=operation))
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @asynccontextmanager
