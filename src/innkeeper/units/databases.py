@@ -18,6 +18,7 @@ from innkeeper.core.errors import UnitFault
 CHECK_S = 600.0
 """For all of a tenant's; what isn't looked at by then counts as whole."""
 _PROGRAM = Path(__file__).with_name("sqlite_check.py")
+_PYTHON = str(Path(sys.executable).resolve())
 _LIBRARIES = ("/lib", "/lib64", "/usr", "/etc/ld.so.cache")
 
 
@@ -28,7 +29,6 @@ async def broken(persistence: Path, databases: Sequence[str]) -> Sequence[str]:
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise UnitFault("bubblewrap isn't installed.", hint="`apt-get install bubblewrap`.")
-    python = Path(sys.executable).resolve()
     command = [
         bwrap,
         *("--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
@@ -37,7 +37,7 @@ async def broken(persistence: Path, databases: Sequence[str]) -> Sequence[str]:
         *(part for each in _LIBRARIES for part in ("--ro-bind-try", each, each)),
         *("--ro-bind", sys.base_prefix, sys.base_prefix),
         *("--bind", str(persistence), "/data", "--chdir", "/tmp"),  # noqa: S108
-        *("--", str(python), "-I", "-S", "-c", _PROGRAM.read_text()),
+        *("--", _PYTHON, "-I", "-S", "-c", _PROGRAM.read_text()),
     ]
     pipe = asyncio.subprocess.PIPE
     asked = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)

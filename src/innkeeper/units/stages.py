@@ -26,7 +26,7 @@ from innkeeper.units.databases import broken
 from innkeeper.units.erase import erase
 from innkeeper.units.exchange import exchange
 from innkeeper.units.faults import translated
-from innkeeper.units.layout import COMPOSE, ENV, PERSISTENCE, READ_LIMIT_BYTES, inside
+from innkeeper.units.layout import PERSISTENCE, READ_LIMIT_BYTES, inside
 from innkeeper.units.restored import Found, look_through
 from innkeeper.units.safe_tree import Owner, folder, made_folder, read_file, replace_file
 
@@ -89,9 +89,9 @@ class FolderStages:
         """Keep a file beside them."""
         await asyncio.to_thread(self._note, stage, name, content)
 
-    async def noted(self, stage: Stage, name: str) -> bytes | None:
+    async def noted(self, stage: Stage, name: str, *, limit: int = READ_LIMIT_BYTES) -> bytes | None:
         """What it holds."""
-        return await asyncio.to_thread(self._noted, stage, name)
+        return await asyncio.to_thread(self._noted, stage, name, limit)
 
     async def drop(self, stage: Stage, tenant: str | None = None) -> None:
         """Erase it; and take the mark off the tenant's folder."""
@@ -141,9 +141,9 @@ class FolderStages:
                     return self._look_through(stage)
                 raise UnitFault("The snapshot holds no folder `persistence`.", hint="Restore another one.")
             with made_folder(here, [UNIT], self._ours) as unit:
-                for name in (COMPOSE, ENV):
-                    with suppress(OSError), folder(staged, ["unit"]) as kept:
-                        if (content := read_file(kept, name, limit=READ_LIMIT_BYTES)) is not None:
+                with suppress(OSError), folder(staged, ["unit"]) as kept:
+                    for name in _files(kept):
+                        if name != MARK and (content := read_file(kept, name, limit=READ_LIMIT_BYTES)) is not None:
                             replace_file(unit, name, content, self._ours)
                 replace_file(unit, MARK, stage.operation_id.encode(), self._ours)
                 os.rename(PERSISTENCE, PERSISTENCE, src_dir_fd=staged, dst_dir_fd=unit)
@@ -192,6 +192,8 @@ class FolderStages:
             _synced(here, tenants)
 
     def _swap_back(self, stage: Stage, tenant: str) -> None:
+        if not self.folder(stage).is_dir():
+            return
         with translated(self._tenants_root / tenant), self._opened(stage) as here, self._tenants() as tenants:
             was_exchanged = not _is_folder(here, BEFORE) and self._is_in_place(stage, tenants, tenant)
             former = UNIT if was_exchanged else BEFORE
@@ -252,10 +254,10 @@ class FolderStages:
         with translated(self.folder(stage)), self._opened(stage) as here:
             replace_file(here, name, content, self._ours)
 
-    def _noted(self, stage: Stage, name: str) -> bytes | None:
+    def _noted(self, stage: Stage, name: str, limit: int) -> bytes | None:
         try:
             with self._opened(stage) as here:
-                return read_file(here, name, limit=READ_LIMIT_BYTES)
+                return read_file(here, name, limit=limit)
         except FileNotFoundError:
             return None
 
@@ -302,6 +304,11 @@ class FolderStages:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _files(parent: int) -> list[str]:
+    with os.scandir(parent) as entries:
+        return sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
 
 
 def _exists(parent: int, name: str) -> bool:

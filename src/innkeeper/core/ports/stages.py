@@ -74,8 +74,8 @@ class Stages(Protocol):
         """Keep something beside it, on the disk when this returns."""
         ...
 
-    async def noted(self, stage: Stage, name: str) -> bytes | None:
-        """What was kept by that name."""
+    async def noted(self, stage: Stage, name: str, *, limit: int = 1 << 20) -> bytes | None:
+        """What was kept by that name, up to `limit` bytes of it."""
         ...
 
     async def drop(self, stage: Stage, tenant: str | None = None) -> None:
