@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from innkeeper.core.closing import Closing
 from innkeeper.core.events import Bus
@@ -20,10 +21,14 @@ class Backstage:
     works: Works
     closing: Closing
     loops: WorkLoops
+    others: list[Callable[[Supervisor], object]] = field(default_factory=list)
+    """How the loops are started of those who have works carried out."""
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""
         self.loops.start(supervisor)
+        for start in self.others:
+            start(supervisor)
 
 
 def backstage(settings: Settings, *, store: Store, runtime: Runtime, bus: Bus, clock: Clock, holder: str) -> Backstage:

@@ -20,6 +20,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from innkeeper.backup_settings import BackupSettings
 from innkeeper.broker_settings import BrokerSettings
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
@@ -40,7 +41,9 @@ def _default_data() -> Path:
     return Path.home() / ".local/share/innkeeper"
 
 
-class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings):
+class Settings(
+    BackupSettings, BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings
+):
     """Everything that an operator may set."""
 
     model_config = SettingsConfigDict(env_prefix="INNKEEPER_", extra="forbid", use_attribute_docstrings=True)
@@ -82,6 +85,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
             "inbox_deliveries",
             "inbox_answer_s",
         ),
+        "Backups": tuple(BackupSettings.model_fields),
         "Signing in": tuple(SignInSettings.model_fields),
         "Loops": ("tick_s", "workers", "works_at_once", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),
@@ -303,7 +307,7 @@ class Settings(BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings,
         for password in (login.partition(":")[2], unquote(login.partition(":")[2])):
             hide(password)
         named = re.findall(r"\{env\.(\w+)\}", self.tls_dns or "")
-        named += re.findall(r"\$\{env:([^}]+)\}", f"{self.providers} {self.integrations}")
+        named += re.findall(r"\$\{env:([^}]+)\}", f"{self.providers} {self.integrations} {self.backup_credentials}")
         for name in named:
             hide(os.environ.get(name, ""))
 

@@ -55,6 +55,7 @@ from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
 from innkeeper.settings import Settings
+from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
@@ -238,6 +239,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
+        moves = shipping(
+            settings,
+            works=behind.works,
+            store=store,
+            runtime=runtime,
+            suspensions=beds.suspensions,
+            seating=seating,
+            vault=strong.vault,
+            seals=keyring,
+            bus=bus,
+            clock=clock,
+            holder=holder,
+            hurry=queue.add,
+        )
+        behind.loops.add(moves.exports)
+        behind.others.append(moves.start)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -298,6 +315,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
+            exports=moves.exports,
             integrations=integrations,
             people=people,
             provider=provider,

@@ -22,16 +22,22 @@ from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
 from innkeeper.core.door import Door
 from innkeeper.core.errors import Problem
+from innkeeper.core.exports import Exports
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
+from innkeeper.core.works import Works
 from innkeeper.host.doctor.finding import Finding, Status
+from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
+from innkeeper.store.rows import spec_document
+from innkeeper.units.crates import FolderCrates
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
 from tests.support.secrets import NamedSecrets
@@ -156,6 +162,31 @@ class Bench:
         return key.id, secret
 
 
+def exports_of(house: House, data: Path) -> Exports:
+    """Packs what lies in `data`."""
+    stillness = Stillness(
+        store=house.store,
+        runtime=house.runtime,
+        suspensions=house.dormitory.suspensions,
+        bus=house.bus,
+        clock=house.clock,
+        holder="exports",
+        hurry=house.queue.add,
+    )
+    return Exports(
+        store=house.store,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
+        stillness=stillness,
+        crates=FolderCrates(data / "exports", data / "tenants"),
+        images=NoImages(),
+        seating=house.seating,
+        vault=house.vault,
+        seals=PlainSeals(),
+        clock=house.clock,
+        spec_document=spec_document,
+    )
+
+
 @asynccontextmanager
 async def opened(data: Path) -> AsyncIterator[Bench]:
     """A control plane with its reconciler at work."""
@@ -195,6 +226,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     inn = Inn(
         control=house.control,
         keys=house.keys,
+        exports=exports_of(house, data),
         integrations=house.integrations,
         people=house.people,
         provider=None,

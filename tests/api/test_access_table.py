@@ -61,6 +61,9 @@ TABLE: Mapping[str, set[str]] = {
     "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
     "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
     "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "POST /v1/tenants/{name}/exports": OWNERS,
+    "GET /v1/tenants/{name}/exports/{operation_id}": OWNERS,
+    "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
     # the house

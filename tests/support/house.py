@@ -106,6 +106,9 @@ class PlainAgent:
         told = f"\n{json.dumps(seat.config)}" if seat.config else ""
         return [ConfigFile(path="plain.json", content=(seat.gateway_token + told).encode())]
 
+    def caches(self) -> Sequence[str]:
+        return ("cache",)
+
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         return path[-1] == "token"
 

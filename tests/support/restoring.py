@@ -34,8 +34,7 @@ from innkeeper.core.tenant import Tenant
 from innkeeper.core.works import Tell, Works
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
-from innkeeper.restic import ResticStore, Target
-from innkeeper.restic.calls import Calls
+from innkeeper.restic import Calls, ResticStore, Target
 from innkeeper.units.erase import erase
 from innkeeper.units.layout import FolderUnits
 from innkeeper.units.stages import FolderStages

@@ -45,6 +45,10 @@ class Custom:
         }
         return [ConfigFile(path=_SEAT_PATH, content=json.dumps(place, indent=2).encode() + b"\n")]
 
+    def caches(self) -> Sequence[str]:
+        """Nothing is known of it."""
+        return ()
+
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """Nothing is known of it, so nothing has to be inside: it calls what it needs by the broker."""
         return False

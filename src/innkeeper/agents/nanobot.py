@@ -53,6 +53,10 @@ class Nanobot:
         )
         return [*config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat))]
 
+    def caches(self) -> Sequence[str]:
+        """None: it keeps what it has."""
+        return ()
+
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials."""
         return is_channel_secret(path)

@@ -38,6 +38,8 @@ _SUSPEND_ID = "innkeeper"
 _RPC_TIMEOUT_S = 10.0
 """It answers in ten milliseconds, but one that has just come back from a swap on disk may need seconds."""
 
+_CACHES = (".openclaw/cache/control-ui-assets", ".cache/node-compile-cache")
+
 
 class OpenClaw:
     """How OpenClaw is configured, started, asked and entered."""
@@ -65,6 +67,10 @@ class OpenClaw:
             schema=OpenClawConfig,
             config=seat.config,
         )
+
+    def caches(self) -> Sequence[str]:
+        """The assets of its web interface, 54 MB, and what Node has compiled where an operator has it kept."""
+        return _CACHES
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials, for all its accounts or for one."""

@@ -17,6 +17,7 @@ from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
 from innkeeper.core.events import Bus
+from innkeeper.core.exports import Exports
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
 from innkeeper.core.inbox import Inbox
@@ -116,6 +117,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    exports: Exports
     integrations: Integrations
     people: Reception
     provider: SignIn | None

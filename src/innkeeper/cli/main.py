@@ -32,6 +32,8 @@ from innkeeper.cli import (
     talk,
     tenants,
     tokens,
+    unit_export,
+    units,
     usage,
     users,
     version,
@@ -71,6 +73,7 @@ app.command()(usage.usage)
 app.command()(version.version)
 app.command()(sessions.whoami)
 app.add_typer(tenants.app, name="tenant")
+app.add_typer(units.app, name="unit")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
@@ -88,6 +91,7 @@ app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference_command.reference)
+units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
 

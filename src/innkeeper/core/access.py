@@ -79,7 +79,12 @@ class Action(StrEnum):
     STEER = "tenant.steer", Scope.OPERATE, "put it to sleep, restart it, replay messages"
     ADMIT = "tenant.admit", Scope.MANAGE, "its keys and members"
     TRAIL = "tenant.trail", Scope.AUDIT, "the audit trail, as far as it concerns it"
-    SECRETS = "tenant.secrets", Scope.MANAGE, "its secrets and integrations: set, list the names, delete; never read"
+    SECRETS = (
+        "tenant.secrets",
+        Scope.MANAGE,
+        "its secrets and integrations: set, list the names, delete; read in exports",
+    )
+    EXPORT = "tenant.export", Scope.MANAGE, "take all its data out, and with `tenant.secrets` its secrets"
     CHANGE = "tenant.change", Scope.OPERATE, "its spec: what it may use and costs"
     CREATE = "tenant.create", Scope.OPERATE, "create one"
     DELETE = "tenant.delete", Scope.OPERATE, "delete it"
@@ -115,7 +120,7 @@ _ON_TENANT: Mapping[TenantRole, frozenset[Action]] = {
     TenantRole.MEMBER: frozenset({Action.LOOK, Action.ENTER, Action.WAKE, Action.READ}),
     TenantRole.OWNER: frozenset(
         {Action.LOOK, Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.TRAIL}
-        | {Action.SECRETS}
+        | {Action.SECRETS, Action.EXPORT}
     ),
 }
 _SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS})
@@ -123,7 +128,7 @@ _ON_PLATFORM: Mapping[Role, frozenset[Action]] = {
     Role.ADMIN: frozenset(Action),
     Role.OPERATOR: _SEES
     | {Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.CHANGE, Action.CREATE}
-    | {Action.DELETE, Action.BUILD, Action.SECRETS},
+    | {Action.DELETE, Action.BUILD, Action.SECRETS, Action.EXPORT},
     Role.AUDITOR: _SEES | {Action.TRAIL, Action.HOUSE_TRAIL},
 }
 _ON_ONESELF = frozenset({Action.SELF, Action.SELF_CHANGE})

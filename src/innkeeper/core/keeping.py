@@ -11,16 +11,17 @@ from innkeeper.core.ports import LEASE_FOR, Lease, Store
 
 
 @asynccontextmanager
-async def kept(lease: Lease, store: Store) -> AsyncIterator[None]:
-    """Renew the lease while the block runs; when it is lost, the block is cancelled and StaleLease raised."""
+async def kept(lease: Lease, store: Store, *, for_s: float = LEASE_FOR.total_seconds()) -> AsyncIterator[None]:
+    """Renew the lease while the block runs, for so long each time; when it is lost, the block is cancelled and
+    StaleLease raised."""
     block = asyncio.current_task()
     lost: list[BaseException] = []
 
     async def renew() -> None:
         while True:
-            await asyncio.sleep(LEASE_FOR.total_seconds() / 3)
+            await asyncio.sleep(for_s / 3)
             try:
-                await store.renew(lease, for_s=LEASE_FOR.total_seconds())
+                await store.renew(lease, for_s=for_s)
             except Problem as problem:
                 lost.append(problem)
                 if block is not None:

@@ -29,6 +29,12 @@ def as_json(thing: object) -> str:
     return json.dumps(thing, default=_plain, separators=(",", ":"))
 
 
+def spec_document(spec: Spec) -> dict[str, Any]:
+    """A spec as it is kept."""
+    document: dict[str, Any] = json.loads(as_json(spec))
+    return document
+
+
 def spec_of(text: str) -> Spec:
     """The spec that was kept so, also by an earlier version of ours."""
     kept = json.loads(text)

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from innkeeper.core.errors import Problem
-from innkeeper.core.kept_json import as_json, moment, spec_of, stamp
+from innkeeper.core.kept_json import moment, spec_document, spec_of, stamp
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.tenant import NAME, Spec, Tenant, Wanted
@@ -92,7 +92,7 @@ class Manifest:
                     "wanted": self.wanted,
                     "created_at": stamp(self.created_at),
                     "fenced": self.fenced,
-                    "spec": json.loads(as_json(self.spec)),
+                    "spec": spec_document(self.spec),
                 },
                 "consented": self.consented,
                 "packs": dict(self.packs),

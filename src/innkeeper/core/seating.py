@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from innkeeper.core.errors import UnknownAgent
@@ -60,8 +61,14 @@ class Seating:
         await self._keys.ready(tenant.id)
         existing = await self._units.read(tenant.name, agent.config_paths())
         files = agent.render(await self._seat(tenant), existing)
-        compose, env = self._compose(await self.blueprint(tenant), port=agent.probe(tenant.spec).port)
+        compose, env = await self.compose(tenant)
         await self._units.write(tenant.name, files, compose=compose, env=env)
+
+    async def compose(self, tenant: Tenant, *, image: str | None = None) -> tuple[str, str]:
+        """Its compose.yaml and .env, with the image by that name."""
+        blueprint = await self.blueprint(tenant)
+        named = blueprint if image is None else replace(blueprint, image=image)
+        return self._compose(named, port=self.agent(tenant).probe(tenant.spec).port)
 
     async def clear(self, tenant: Tenant) -> None:
         """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""

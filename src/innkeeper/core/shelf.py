@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from innkeeper.core.errors import Problem
+from innkeeper.core.ids import is_id
 from innkeeper.core.manifest import FOLDER, PATH, READ_LIMIT_BYTES, Manifest, read_manifest
 from innkeeper.core.ports.snapshots import CONTROL, Kept, Repository, SnapshotStore, Tell
 from innkeeper.core.secrets import PLATFORM
@@ -163,7 +164,7 @@ class Shelf:
                 known = found.get(first)
                 copies = {**(known.copies if known else {}), target: kept.id}
                 found[first] = Restorable(
-                    id=first, tenant=kept.name, tenant_id=tenant_id, taken_at=kept.at, copies=copies
+                    id=_ours(kept) or first, tenant=kept.name, tenant_id=tenant_id, taken_at=kept.at, copies=copies
                 )
         if told and not found:
             raise told[0]
@@ -218,6 +219,12 @@ class Shelf:
             except _ANOTHER_MAY_HAVE_IT as problem:
                 told.append(problem)
         raise told[0] if told else SnapshotMissing(f"No target has the snapshot {one.id} any more.")
+
+
+def _ours(kept: Kept) -> str | None:
+    """Our own id of it, which all its copies carry."""
+    tagged = (tag.removeprefix("id=") for tag in kept.tags if tag.startswith("id="))
+    return next((each for each in tagged if is_id(each, "snap")), None)
 
 
 def _is_whole(kept: Kept) -> bool:

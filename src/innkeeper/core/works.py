@@ -94,14 +94,19 @@ class Works:
         async with self._store.begin() as tx:
             if (again := await self.again(tx, actor, once)) is not None:
                 return again
-            tenant = await tx.tenant(name)
-            if tenant is None:
-                raise UnknownTenant(f"There is no tenant {name[:60]!r}.")
-            if tenant.wanted is Wanted.GONE:
-                raise TenantLeaving(f"{name} is being deleted.")
+            tenant = await self.there(tx, name)
             operation = await self.add(tx, self.new(kind, tenant, detail), actor=actor, once=once)
         self.tell(operation)
         return operation
+
+    async def there(self, tx: Transaction, name: str) -> Tenant:
+        """The tenant that a work is to be on; UnknownTenant, TenantLeaving."""
+        tenant = await tx.tenant(name)
+        if tenant is None:
+            raise UnknownTenant(f"There is no tenant {name[:60]!r}.")
+        if tenant.wanted is Wanted.GONE:
+            raise TenantLeaving(f"{name} is being deleted.")
+        return tenant
 
     async def again(self, tx: Transaction, actor: Actor, once: Once | None) -> Operation | None:
         """The one that this very request began before."""

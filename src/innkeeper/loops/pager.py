@@ -200,6 +200,8 @@ class Pager:
 
     async def _trim(self, tenant: Tenant, now: datetime) -> bool:
         instance = await self._runtime.get(tenant.name)
+        if instance.state is not State.RUNNING:  # frozen for a copy of it, say: all of its memory would go
+            return False
         usage = await self._runtime.usage(instance)
         last = self._trimmed.get(tenant.name)
         if last is not None and not last.grown(usage.rss_bytes):

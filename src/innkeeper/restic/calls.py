@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from innkeeper.core.ports.snapshots import Repository
-from innkeeper.core.snapshot_errors import TargetUnknown
+from innkeeper.core.snapshot_errors import BackupFailed, TargetUnknown
 from innkeeper.restic import said
-from innkeeper.restic.run import PATIENCE_S, Run, running
-from innkeeper.restic.sandbox import CACHE, REPOSITORY, SOURCE, Sandbox
+from innkeeper.restic.packing import Limits, Packing
+from innkeeper.restic.rest_shelf import RestShelf
+from innkeeper.restic.run import Run, running
+from innkeeper.restic.sandbox import REPOSITORY, SOURCE
+from innkeeper.restic.sftp_shelf import SftpShelf
+from innkeeper.restic.shelves import ObjectShelf, Shelf
 from innkeeper.restic.targets import Target
-
-_PASSWORD, _SOURCE_PASSWORD = "password", "source-password"
 
 
 class Keys(Protocol):
@@ -32,16 +34,6 @@ class Keys(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a run may take of this host and its line."""
-
-    upload_kbps: int | None = None
-    download_kbps: int | None = None
-    cpus: int | None = None
-    patience_s: float = PATIENCE_S
-
-
-@dataclass(frozen=True, kw_only=True)
 class Call:
     """A command, and what it needs beside its repository."""
 
@@ -51,6 +43,7 @@ class Call:
     changes: bool = False
     """Whether it writes into the repository; else it takes no lock, and the repository is mounted read-only."""
     source: Repository | None = None
+    """Where it copies from."""
     reads: Mapping[str, Path] = field(default_factory=dict)
     writes: Mapping[str, Path] = field(default_factory=dict)
     restores: bool = False
@@ -92,6 +85,19 @@ class Calls:
         """Where what was fetched of a far one is kept."""
         return self._cache / repository.target / repository.owner
 
+    async def shelf(self, target: str) -> Shelf:
+        """The far target by its own protocol."""
+        it = self.target(target)
+        credentials = await it.credentials()
+        match it.kind:
+            case "s3" | "gs" | "azure":
+                return ObjectShelf(it, credentials)
+            case "rest":
+                return RestShelf(it, credentials)
+            case "sftp":
+                return SftpShelf(it, credentials)
+        raise BackupFailed(f"A target of the kind {it.kind} can't be listed.")
+
     async def lines(self, repository: Repository, call: Call) -> Sequence[bytes]:
         """Make the call, and give what it has printed."""
         async with self.running(repository, call) as run:
@@ -101,55 +107,32 @@ class Calls:
 
     def check(self, call: Call, run: Run, code: int) -> None:
         """Raise what the call has failed at."""
+        if run.gone_silent:
+            said.fail_silent(call.doing, run.said)
         if code:
             said.fail(call.doing, run.said, code, restoring=call.restores)
 
     @asynccontextmanager
     async def running(self, repository: Repository, call: Call) -> AsyncIterator[Run]:
         """A restic that runs on the repository while the block lasts."""
-        far = any(self.folder(each) is None for each in (repository, call.source) if each is not None)
-        sandbox = await self._sandbox(repository, call)
-        arguments = [*self._where(repository, sandbox, far=far), *call.arguments]
-        if not call.changes:
-            arguments.insert(0, "--no-lock")
-        patience_s = self._limits.patience_s if far else None
+        packing = Packing(limits=self._limits, reads=dict(call.reads), writes=dict(call.writes))
+        await self._pack(packing, repository, call)
+        if call.source is not None:
+            await self._pack(packing, call.source, call, source=True)
+        sandbox = packing.sandbox(owners=call.restores)
+        arguments = [*packing.arguments, *([] if call.changes else ["--no-lock"]), *call.arguments]
+        patience_s = self._limits.patience_s if packing.far else None
         async with running(self._program, arguments, sandbox, patience_s=patience_s) as run:
             yield run
 
-    async def _sandbox(self, repository: Repository, call: Call) -> Sandbox:
-        files = {_PASSWORD: await self._password(repository)}
-        reads, writes, environment = dict(call.reads), dict(call.writes), {"RESTIC_PROGRESS_FPS": "1"}
-        if self._limits.cpus is not None:
-            environment["GOMAXPROCS"] = str(self._limits.cpus)
-        sandbox = Sandbox(owners=call.restores)
-        if call.source is not None:
-            files[_SOURCE_PASSWORD] = await self._password(call.source)
-            environment["RESTIC_FROM_PASSWORD_FILE"] = sandbox.file(_SOURCE_PASSWORD)
-        for each, inside in ((repository, REPOSITORY), (call.source, SOURCE)):
-            if each is None:
-                continue
-            folder = call.at if call.at is not None and each is repository else self.folder(each)
-            if folder is not None:
-                (writes if call.changes and each is repository else reads)[inside] = folder
-                continue
-            environment |= await self.target(each.target).credentials()
-            cache = self.cache(each)
-            await asyncio.to_thread(cache.mkdir, mode=0o700, parents=True, exist_ok=True)
-            writes[CACHE] = cache
-        far = CACHE in writes
-        return replace(sandbox, reads=reads, writes=writes, files=files, environment=environment, network=far)
-
-    def _where(self, repository: Repository, sandbox: Sandbox, *, far: bool) -> Sequence[str]:
-        folder, limits = self.folder(repository), self._limits
-        at = REPOSITORY if folder is not None else self.target(repository.target).at(repository.owner)
-        found = ["--repo", at, "--password-file", sandbox.file(_PASSWORD)]
-        # The cache saves what lies on a disk nothing.
-        found += ["--cache-dir", CACHE] if far else ["--no-cache"]
-        if far and limits.upload_kbps is not None:
-            found += ["--limit-upload", str(limits.upload_kbps)]
-        if far and limits.download_kbps is not None:
-            found += ["--limit-download", str(limits.download_kbps)]
-        return found
-
-    async def _password(self, repository: Repository) -> bytes:
-        return (await asyncio.to_thread(self.keys.repository_password, repository.owner)).encode()
+    async def _pack(self, packing: Packing, repository: Repository, call: Call, *, source: bool = False) -> None:
+        password = await asyncio.to_thread(self.keys.repository_password, repository.owner)
+        folder = call.at if call.at is not None and not source else self.folder(repository)
+        if folder is not None:
+            inside, changes = (SOURCE, False) if source else (REPOSITORY, call.changes)
+            packing.add_near(inside, folder, password, changes=changes, source=source)
+            return
+        target, cache = self.target(repository.target), self.cache(repository)
+        await asyncio.to_thread(cache.mkdir, mode=0o700, parents=True, exist_ok=True)
+        credentials = await target.credentials()
+        await asyncio.to_thread(packing.add_far, target, repository.owner, password, credentials, cache, source=source)

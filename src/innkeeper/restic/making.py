@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import tempfile
@@ -10,22 +11,31 @@ from contextlib import suppress
 from pathlib import Path
 
 from innkeeper.core.ports.snapshots import Repository
-from innkeeper.core.snapshot_errors import BackupFailed
+from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged
+from innkeeper.restic.blank import lay_out, random_polynomial
 from innkeeper.restic.calls import Call, Calls
 from innkeeper.restic.removal import NEW
 
+_PUTS = ("s3", "gs", "azure", "rest")
+"""Where the two files of a fresh repository can be put by ourselves."""
 
-async def make(calls: Calls, repository: Repository) -> None:
-    """Make it; fine where somebody else is quicker."""
-    folder = calls.folder(repository)
-    if folder is None:
-        await calls.lines(repository, _call(None))
+
+async def make(calls: Calls, repository: Repository, like: Repository | None) -> None:
+    """Make it, with the chunker parameters of `like`; fine where somebody else is quicker."""
+    target, folder = calls.target(repository.target), calls.folder(repository)
+    if folder is None and target.kind not in _PUTS:
+        shared = [] if like is None else ["--copy-chunker-params"]
+        call = Call(arguments=["init", *shared], doing="Making a repository", changes=True, source=like)
+        await calls.lines(repository, call)
         return
     # Beside its place, and moved there when it is whole: a key without its config would be in the way for ever.
-    fresh = await asyncio.to_thread(_fresh_beside, folder)
+    fresh = await asyncio.to_thread(_fresh_beside, folder if folder is not None else calls.cache(repository))
     try:
-        await calls.lines(repository, _call(fresh))
-        with suppress(FileExistsError, OSError):
+        await _lay_out(calls, repository, fresh, like)
+        if folder is None:
+            await _publish(calls, repository, fresh)
+            return
+        with suppress(OSError):
             await asyncio.to_thread(os.rename, fresh, folder)
     finally:
         await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
@@ -33,8 +43,35 @@ async def make(calls: Calls, repository: Repository) -> None:
         raise BackupFailed(f"{folder} is in the way, and no repository.")
 
 
-def _call(at: Path | None) -> Call:
-    return Call(arguments=["init"], doing="Making a repository", changes=True, at=at)
+async def _lay_out(calls: Calls, repository: Repository, fresh: Path, like: Repository | None) -> None:
+    password = await asyncio.to_thread(calls.keys.repository_password, repository.owner)
+    polynomial = random_polynomial() if like is None else await _polynomial(calls, like)
+    await asyncio.to_thread(lay_out, fresh, password, polynomial)
+    # By restic itself: what it can't open must never be where snapshots go.
+    await calls.lines(repository, _cat_config("Trying a fresh repository", fresh))
+
+
+async def _polynomial(calls: Calls, like: Repository) -> str:
+    config = json.loads(b"".join(await calls.lines(like, _cat_config("Reading a repository's config", None))))
+    return str(config["chunker_polynomial"])
+
+
+async def _publish(calls: Calls, repository: Repository, fresh: Path) -> None:
+    """Put it to its far place, its config last."""
+    shelf, owner = await calls.shelf(repository.target), repository.owner
+    there = await shelf.names(owner)
+    if "config" in there:  # somebody else was quicker
+        return
+    if others := [name for name in there if not name.startswith("keys/")]:
+        raise SnapshotDamaged(f"At the target {owner} has {others[0]}, but no config.")
+    await shelf.clear(owner, "keys/")  # of one that was made by half
+    (key,) = await asyncio.to_thread(lambda: list((fresh / "keys").iterdir()))
+    for file, name in ((key, f"keys/{key.name}"), (fresh / "config", "config")):
+        await shelf.put(owner, name, await asyncio.to_thread(file.read_bytes))
+
+
+def _cat_config(doing: str, at: Path | None) -> Call:
+    return Call(arguments=["cat", "config"], doing=doing, at=at)
 
 
 def _fresh_beside(folder: Path) -> Path:

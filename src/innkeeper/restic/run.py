@@ -8,11 +8,12 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from innkeeper.core.snapshot_errors import BackupToolMissing, TargetUnreachable
+from innkeeper.core.snapshot_errors import BackupToolMissing
+from innkeeper.restic.said import is_retry
 from innkeeper.restic.sandbox import Sandbox
 
 STOPS_WITHIN_S = 10.0
@@ -32,8 +33,9 @@ _SAID = 200
 class Run:
     """A restic that runs."""
 
-    def __init__(self, process: asyncio.subprocess.Process, child: int | None, told: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, child: int | None, told: int, *, patient: bool) -> None:
         self._process = process
+        self._patient = patient
         self._child = child
         self._told = told
         self._said: deque[str] = deque(maxlen=_SAID)
@@ -57,13 +59,9 @@ class Run:
         return await self._process.stdout.read(size)
 
     async def ended(self) -> int:
-        """Its exit code, when it has ended by itself and said all. Raises TargetUnreachable where it was silent."""
+        """Its exit code, when it has ended by itself and said all."""
         await self._listener
-        code = await self._process.wait()
-        if self.gone_silent:
-            last = f" It said: {self._said[-1][:300]}" if self._said else ""
-            raise TargetUnreachable(f"The target has made no progress for a long time.{last}")
-        return code
+        return await self._process.wait()
 
     async def stop(self) -> None:
         """End it: asked first, so that it removes its lock; then by force. Nothing of it runs when this returns."""
@@ -92,6 +90,14 @@ class Run:
                 self._signal(signal.SIGKILL)
                 return
 
+    def written(self) -> int:
+        """How many bytes it has written so far."""
+        try:
+            counted = Path(f"/proc/{self._child}/io").read_text()
+        except OSError:
+            return 0
+        return next(int(line.split()[1]) for line in counted.splitlines() if line.startswith("wchar:"))
+
     def _moved(self) -> tuple[int, int]:
         """Bytes and processor time so far."""
         try:
@@ -113,6 +119,8 @@ class Run:
         while line := await self._process.stderr.readline():
             if text := line.decode(errors="replace").strip():
                 self._said.append(text)
+                if not self._patient and is_retry(text):
+                    self._signal(signal.SIGINT)
 
 
 @asynccontextmanager
@@ -121,9 +129,10 @@ async def running(
 ) -> AsyncIterator[Run]:
     """A restic while the block lasts; whoever leaves early, by an error or a cancel, has it ended first.
 
-    With `patience_s` it is ended when it makes no progress for so long.
+    With `patience_s` it is ended when it makes no progress for so long; without, at the first error that it would try
+    to get over for a quarter of an hour, for a disk doesn't get better by that.
     """
-    run = await _start(program, arguments, sandbox)
+    run = await _start(program, arguments, sandbox, patient=patience_s is not None)
     watcher = None if patience_s is None else asyncio.create_task(run.watch(patience_s), name="restic's watcher")
     try:
         yield run
@@ -139,7 +148,25 @@ async def running(
             raise
 
 
-async def _start(program: str, arguments: Sequence[str], sandbox: Sandbox) -> Run:
+@asynccontextmanager
+async def telling(run: Run, tell: Callable[[int, int], None] | None) -> AsyncIterator[None]:
+    """Tell once a second how much a run has written, of which it says nothing itself."""
+
+    async def ticking(tell: Callable[[int, int], None]) -> None:
+        while True:
+            tell(run.written(), 0)
+            await asyncio.sleep(1.0)
+
+    ticker = None if tell is None else asyncio.create_task(ticking(tell), name="restic's progress")
+    try:
+        yield
+    finally:
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.gather(ticker, return_exceptions=True)
+
+
+async def _start(program: str, arguments: Sequence[str], sandbox: Sandbox, *, patient: bool) -> Run:
     with ExitStack() as files:
         fds = {name: files.enter_context(_in_memory(content)) for name, content in sandbox.files.items()}
         told, tells = os.pipe2(os.O_CLOEXEC)
@@ -163,7 +190,7 @@ async def _start(program: str, arguments: Sequence[str], sandbox: Sandbox) -> Ru
             os.close(tells)
         child = await asyncio.to_thread(_child, told)
         broken.pop_all()  # bubblewrap writes there once more at its end, and would die where nobody could read it
-        return Run(process, child, told)
+        return Run(process, child, told, patient=patient)
 
 
 def _child(told: int) -> int | None:

@@ -17,6 +17,7 @@ from innkeeper.core.snapshot_errors import (
     TargetRefused,
     TargetUnreachable,
 )
+from innkeeper.restic.sandbox import CACHE
 
 _FULL = (
     "no space left on device",
@@ -131,16 +132,33 @@ def no_repository(said: Sequence[str]) -> bool:
 def fail(doing: str, said: Sequence[str], code: int, *, restoring: bool = False) -> NoReturn:
     """Raise what it means; `doing` begins the sentence: "The snapshot of alice"."""
     kind, line = _meant(said)
-    if restoring and kind is TargetFull:
+    if kind is TargetFull and (restoring or CACHE in line):
         kind = DiskFull
-    reason = redact(line)[:_TOLD] if line else f"restic ended with {code} and said nothing"
-    raise kind(f"{doing} failed: {reason}")
+    raise kind(f"{doing} failed: {_told(line) or f'restic ended with {code} and said nothing'}")
+
+
+def fail_silent(doing: str, said: Sequence[str]) -> NoReturn:
+    """Raise why it has made no progress: what it tries to get over, or a target that says nothing at all."""
+    kind, line = _meant([each for each in said if is_retry(each)])
+    if kind in (BackupFailed, SnapshotMissing):
+        kind = TargetUnreachable
+    raise kind(f"{doing} was given up: {_told(line) or 'the target has said nothing for too long'}")
+
+
+def _told(line: str) -> str:
+    return redact(line)[:_TOLD]
 
 
 def _meant(said: Sequence[str]) -> tuple[type[Problem], str]:
+    lines = [line for line in said if not line.startswith("{")]
     for kind, phrases in _KINDS:
-        for line in said:
-            if phrases.search(line):
+        for line in lines:
+            if phrases.search(_reason(line)):
                 return kind, line
-    worst = [line for line in said if line.startswith(("Fatal:", "error:"))]
-    return BackupFailed, (worst or [*said] or [""])[-1]
+    worst = [line for line in lines if line.startswith(("Fatal:", "error:"))]
+    return BackupFailed, (worst or [*lines] or [""])[-1]
+
+
+def _reason(line: str) -> str:
+    """What it says of the cause; not of a file of a tenant's, who may call it as they like."""
+    return line.rpartition(": ")[2] if line.startswith("ignoring error for /") else line

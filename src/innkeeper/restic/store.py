@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from innkeeper.restic.calls import Call, Calls
 from innkeeper.restic.documents import entry_of, kept_of, saved_of, unread
 from innkeeper.restic.making import make
 from innkeeper.restic.removal import remove_folder
-from innkeeper.restic.sandbox import INTO, REPOSITORY, SOURCE
+from innkeeper.restic.run import telling
+from innkeeper.restic.sandbox import INTO, REPOSITORY
 
 _SOME_UNREAD = 3
 """restic's exit code for a snapshot that lacks files."""
 _CHUNK = 1 << 16
+_WITH_A_SHELF = ("s3", "gs", "azure", "rest", "sftp")
 
 
 class ResticStore:
@@ -49,13 +53,19 @@ class ResticStore:
         if await self.exists(repository):
             return
         await self._calls.keys.ready(repository.owner)
-        await make(self._calls, repository)
+        await make(self._calls, repository, await self._like(repository))
+
+    async def _like(self, repository: Repository) -> Repository | None:
+        first = replace(repository, target=next(iter(self._calls.targets)))
+        return first if first != repository and await self.exists(first) else None
 
     async def exists(self, repository: Repository) -> bool:
         """Whether it was made."""
         folder = self._calls.folder(repository)
         if folder is not None:
             return await asyncio.to_thread((folder / "config").is_file)
+        if self._calls.target(repository.target).kind in _WITH_A_SHELF:
+            return await (await self._calls.shelf(repository.target)).has(repository.owner)
         call = Call(arguments=["cat", "config"], doing="Looking for a repository")
         async with self._calls.running(repository, call) as run:
             async for _ in run.lines():
@@ -169,7 +179,7 @@ class ResticStore:
         tell: Tell | None = None,
     ) -> None:
         """Put it into the folder."""
-        if await asyncio.to_thread(lambda: any(into.iterdir())):
+        if await asyncio.to_thread(lambda: into.is_symlink() or any(into.iterdir())):
             raise UnitFault(f"{into} isn't empty.", hint="Restore into a fresh folder.")
         included = [each for path in paths for each in ("--include", path)]
         call = Call(
@@ -178,7 +188,7 @@ class ResticStore:
             writes={INTO: into},
             restores=True,
         )
-        async with self._calls.running(repository, call) as run:
+        async with self._calls.running(repository, call) as run, telling(run, tell):
             async for _ in run.lines():
                 pass
             code = await run.ended()
@@ -189,14 +199,16 @@ class ResticStore:
 
     async def copy(self, source: Repository, target: Repository, snapshot: str, *, tell: Tell | None = None) -> str:
         """Copy it."""
-        where = SOURCE if self._calls.folder(source) is not None else self._calls.target(source.target).at(source.owner)
         call = Call(
-            arguments=["copy", "--no-lock", "--from-repo", where, snapshot],
+            arguments=["copy", "--no-lock", snapshot],
             doing=f"Copying the snapshot {snapshot[:8]}",
             changes=True,
             source=source,
         )
-        await self._calls.lines(target, call)
+        async with self._calls.running(target, call) as run, telling(run, tell):
+            async for _ in run.lines():
+                pass
+            self._calls.check(call, run, await run.ended())
         copies = [each for each in await self.listing(target) if each.original == snapshot or each.id == snapshot]
         if not copies:
             raise SnapshotMissing(f"There is no snapshot {snapshot[:8]} to copy.")
@@ -224,18 +236,36 @@ class ResticStore:
 
     async def destroy(self, repository: Repository) -> Sequence[str]:
         """Remove it."""
+        await asyncio.to_thread(shutil.rmtree, self._calls.cache(repository), ignore_errors=True)
         folder = self._calls.folder(repository)
-        if folder is None:
-            raise NotImplementedError
-        await asyncio.to_thread(remove_folder, folder, self._erase)
-        return []
+        if folder is not None:
+            await asyncio.to_thread(remove_folder, folder, self._erase)
+            return []
+        if self._calls.target(repository.target).kind in _WITH_A_SHELF:
+            return await (await self._calls.shelf(repository.target)).clear(repository.owner)
+        return await self._emptied(repository)
+
+    async def _emptied(self, repository: Repository) -> Sequence[str]:
+        """All that restic can remove where nobody else can: what is left holds nothing but settings and a key."""
+        if not await self.exists(repository):
+            return []
+        await self.unlock(repository)
+        await self.forget(repository, [each.id for each in await self.listing(repository)])
+        await self.prune(repository)
+        return ["config", "keys"]
 
     async def owners(self, target: str, among: Sequence[str] = ()) -> Sequence[str]:
         """Whose repositories there are."""
-        folder = self._calls.target(target).folder
-        if folder is not None:
-            return sorted(path.parent.name for path in folder.glob("[!.]*/config"))
-        raise NotImplementedError
+        it = self._calls.target(target)
+        if it.folder is not None:
+            return await asyncio.to_thread(_owners_in, it.folder)
+        if it.kind in _WITH_A_SHELF:
+            return await (await self._calls.shelf(target)).owners(among)
+        return [each for each in among if await self.exists(Repository(target=target, owner=each))]
+
+
+def _owners_in(folder: Path) -> Sequence[str]:
+    return sorted(path.parent.name for path in folder.glob("[!.]*/config"))
 
 
 def _check_folders(folders: Mapping[str, Path]) -> None:

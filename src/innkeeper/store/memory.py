@@ -116,6 +116,7 @@ class MemoryStore:
             if purge:
                 await transaction.drop_operations(tenant_id)
                 await transaction.usage.drop(tenant_id)
+                await transaction.snapshots.drop_owner(tenant_id)
             await transaction.audit(entry)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:

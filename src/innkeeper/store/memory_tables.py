@@ -13,6 +13,7 @@ from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
 from innkeeper.core.release import Release
 from innkeeper.core.secrets import SecretVersion
+from innkeeper.core.snapshots import BackupState, Snapshot
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.trail import Ends, Line
 from innkeeper.core.usage import UsageKey, UsageRow
@@ -52,6 +53,8 @@ class Tables:
     last_number: list[int] = field(default_factory=lambda: [0])
     """A message's number is never given twice."""
 
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    backup_states: dict[str, BackupState] = field(default_factory=dict)
     usage: dict[UsageKey, UsageRow] = field(default_factory=dict)
 
     def copy(self) -> Tables:

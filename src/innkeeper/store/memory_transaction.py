@@ -21,6 +21,7 @@ from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
+from innkeeper.store.memory_snapshots import MemorySnapshots
 from innkeeper.store.memory_tables import Tables
 from innkeeper.store.memory_trail import MemoryChain
 from innkeeper.store.memory_usage import MemoryUsage
@@ -38,6 +39,7 @@ class MemoryTransaction:
         self.asked_names = MemoryAskedNames(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
+        self.snapshots = MemorySnapshots(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

@@ -152,6 +152,7 @@ class SqlStore:
             if purge:
                 await transaction.drop_operations(tenant_id)
                 await transaction.usage.drop(tenant_id)
+                await transaction.snapshots.drop_owner(tenant_id)
             await transaction.audit(entry)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:

@@ -327,6 +327,51 @@ audit_ends = Table(
     Column("seal", EXACT, nullable=False),
 )
 
+# No foreign keys: snapshots outlive their tenants. A purge drops them.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("owner", EXACT, nullable=False),
+    Column("tenant", EXACT, nullable=False),
+    Column("taken_at", EXACT, nullable=False),
+    Column("origin", EXACT, nullable=False),
+    Column("operation", EXACT),
+    Column("agent", EXACT, nullable=False),
+    Column("release", EXACT, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("mark", EXACT),
+    Column("files", Integer, nullable=False),
+    Column("bytes", COUNT, nullable=False),
+    Column("bytes_added", COUNT, nullable=False),
+    Column("consented", Boolean),
+    Column("frozen_ms", Integer, nullable=False),
+    Column("copies", Text, nullable=False),
+    Column("confirmed_at", EXACT, nullable=False),
+    Column("databases", Integer, nullable=False),
+    Column("verified_at", EXACT),
+    Column("proven_at", EXACT),
+    Column("damaged", Text),
+    Column("kept_for", EXACT),
+    Index("ix_snapshots_owner", "owner", "taken_at"),
+    Index("ix_snapshots_tenant", "tenant", "taken_at"),
+)
+
+backup_states = Table(
+    "backup_states",
+    metadata,
+    Column("owner", EXACT, primary_key=True),
+    Column("tenant", EXACT, nullable=False),
+    Column("good", Text, nullable=False),
+    Column("tried_at", EXACT),
+    Column("failures", Integer, nullable=False),
+    Column("error", Text),
+    Column("alerted_at", EXACT),
+    Column("live", EXACT),
+    Column("shares", Integer, nullable=False),
+    Column("pruned_at", EXACT),
+)
+
 # No foreign key: what was used is still to be billed when its tenant is gone. A purge drops it.
 usage = Table(
     "usage",

@@ -21,6 +21,7 @@ from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
+from innkeeper.store.snapshots import SqlSnapshots
 from innkeeper.store.trail import SqlChain
 from innkeeper.store.usage import SqlUsage
 
@@ -41,6 +42,7 @@ class SqlTransaction:
         self.asked_names = SqlAskedNames(connection)
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
+        self.snapshots = SqlSnapshots(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from innkeeper.core.ports import Blueprint
+from innkeeper.core.references import names_secret
 
 FIRST_PORT = 19100
 MODEL = {f"INNKEEPER_{name}": name for name in ("MODEL_BASE_URL", "MODEL_API_KEY", "MODEL_NAME")}
@@ -63,9 +64,19 @@ def keep_settings(env: str, before: str) -> str:
     return "\n".join([*lines, *kept.values()]) + "\n"
 
 
+def without_secrets(env: str) -> str:
+    """A `.env` whose credentials are empty, which agents take for none."""
+    lines = []
+    for line in env.splitlines():
+        setting = None if line.startswith("#") else _SETTING.match(line)
+        lines.append(f"{setting['name']}=" if setting and names_secret(setting["name"]) else line)
+    return "\n".join(lines) + "\n"
+
+
 def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
     service: dict[str, Any] = {
         "image": blueprint.image,
+        **({} if blueprint.image.startswith("sha256:") else {"pull_policy": "never"}),
         # An underscore can't be in a tenant's name: this is never the name of an instance of Innkeeper's.
         "container_name": f"unit_{blueprint.tenant}",
         "hostname": blueprint.tenant,

@@ -1,56 +1,67 @@
-"""Whether databases that came out of a snapshot hold: asked of SQLite itself, in a sandbox.
-
-A database may belong to somebody hostile, and SQLite believes what lies beside one: a link by the name of its log is
-followed, a journal may name other files to be removed. So it sees nothing but the tenant's own folder.
-"""
+"""Whether SQLite files are whole, asked in a sandbox: somebody hostile may have made them."""
 
 from __future__ import annotations
 
-import asyncio
-import os
+import json
 import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from innkeeper.core.errors import UnitFault
+from innkeeper.core.snapshot_errors import BackupToolMissing
 
-CHECK_S = 600.0
-"""For all of a tenant's; what isn't looked at by then counts as whole."""
-_PROGRAM = Path(__file__).with_name("sqlite_check.py")
-_PYTHON = str(Path(sys.executable).resolve())
-_LIBRARIES = ("/lib", "/lib64", "/usr", "/etc/ld.so.cache")
+WITHIN_S = 600.0
+_LIBRARIES = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
+_FOLDER = "/databases"
+_SCRIPT = Path(__file__).with_name("database_check.py")
+_NAMED = (".sqlite", ".sqlite3", ".db", ".db3")
+_JOURNALS = ("-wal", "-journal")
 
 
-async def broken(persistence: Path, databases: Sequence[str]) -> Sequence[str]:
-    """Those of the databases, paths below `persistence`, that don't hold, each with what SQLite says of it."""
-    if not databases:
-        return []
+def is_named_like_one(path: str, paths: Mapping[str, object]) -> bool:
+    """Whether it is a database by its name, or by what lies beside it."""
+    return path.endswith(_NAMED) or f"{path}-wal" in paths
+
+
+def with_journals(databases: Sequence[str], there: Mapping[str, object]) -> list[str]:
+    """Each with its journals, as far as there are any. The index of a log is made anew from it: it isn't needed."""
+    return [each for path in databases for each in (path, *(path + end for end in _JOURNALS)) if each in there]
+
+
+def unsound(folder: Path, paths: Sequence[str]) -> dict[str, str]:
+    """Those that aren't whole, with what SQLite says; raises UnitFault where it couldn't be asked."""
+    if not paths:
+        return {}
+    try:
+        run = subprocess.run(
+            _command(folder),
+            input=json.dumps(paths).encode(errors="surrogateescape"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            timeout=WITHIN_S,
+            check=True,
+        )
+        told = json.loads(run.stdout)
+        return {str(path): str(says)[:300] for path, says in told.items()}
+    except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
+        raise UnitFault(f"The databases of a snapshot couldn't be looked through: {type(error).__name__}.") from error
+
+
+def _command(folder: Path) -> list[str]:
+    """Python and its libraries are all that is there, read-only, beside the folder."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
-        raise UnitFault("bubblewrap isn't installed.", hint="`apt-get install bubblewrap`.")
-    command = [
+        raise BackupToolMissing("bubblewrap isn't installed.")
+    python = Path(sys.executable).resolve()
+    seen = [*_LIBRARIES, sys.base_prefix, str(python), str(_SCRIPT)]
+    return [
         bwrap,
-        *("--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
-        *("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE"),
-        *("--clearenv", "--tmpfs", "/tmp", "--dev", "/dev"),  # noqa: S108 - the sandbox's own
-        *(part for each in _LIBRARIES for part in ("--ro-bind-try", each, each)),
-        *("--ro-bind", sys.base_prefix, sys.base_prefix),
-        *("--bind", str(persistence), "/data", "--chdir", "/tmp"),  # noqa: S108
-        *("--", _PYTHON, "-I", "-S", "-c", _PROGRAM.read_text()),
+        *("--die-with-parent", "--new-session", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+        *("--cap-drop", "ALL", "--cap-add", "CAP_DAC_OVERRIDE", "--tmpfs", "/tmp", "--dev", "/dev"),  # noqa: S108
+        *(each for path in seen for each in ("--ro-bind-try", path, path)),
+        *("--bind", str(folder), _FOLDER, "--chdir", _FOLDER),
+        *("--", str(python), "-I", "-S", str(_SCRIPT)),
     ]
-    pipe = asyncio.subprocess.PIPE
-    asked = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
-    try:
-        async with asyncio.timeout(CHECK_S):
-            said, trouble = await asked.communicate(b"\0".join(map(os.fsencode, databases)))
-    except TimeoutError:
-        return []
-    finally:
-        if asked.returncode is None:
-            asked.kill()
-            await asked.wait()
-    if asked.returncode:
-        last = trouble.decode(errors="replace").strip().splitlines()[-1:] or ["it ended without a word"]
-        raise UnitFault(f"The databases couldn't be looked at: {last[0][:200]}.", hint="Run `innkeeper doctor`.")
-    return [": ".join(os.fsdecode(part).split("\n", 1)) for part in said.split(b"\0") if part]

@@ -75,6 +75,12 @@ def _give(descriptor: int, owner: Owner) -> None:
         os.fchown(descriptor, owner.uid, owner.gid)
 
 
+def names_in(parent: int) -> list[str]:
+    """What lies in a folder, by name."""
+    with os.scandir(parent) as entries:
+        return sorted(entry.name for entry in entries)
+
+
 def read_file(parent: int, name: str, *, limit: int) -> bytes | None:
     """The bytes of a regular file; None where there is none, where something else is, or where it is larger."""
     try:

@@ -22,7 +22,7 @@ from pathlib import Path
 from innkeeper.core.errors import UnitExists, UnitFault
 from innkeeper.core.ports.stages import Stage
 from innkeeper.core.tenant import check_name
-from innkeeper.units.databases import broken
+from innkeeper.units.databases import unsound
 from innkeeper.units.erase import erase
 from innkeeper.units.exchange import exchange
 from innkeeper.units.faults import translated
@@ -60,10 +60,10 @@ class FolderStages:
         """Make `unit` of `staged`; the databases that don't hold."""
         found = await asyncio.to_thread(self._assemble, stage)
         persistence = self.folder(stage) / UNIT / PERSISTENCE
-        told = await broken(persistence, found.databases)
+        told = await asyncio.to_thread(unsound, persistence, found.databases)
         if found.databases:  # SQLite may have left a log of its own beside one
             await asyncio.to_thread(self._look_through, stage)
-        return told
+        return [f"{path}: {says}" for path, says in sorted(told.items())]
 
     async def read(self, stage: Stage, paths: Sequence[str]) -> dict[str, bytes]:
         """Those of the files that are there."""

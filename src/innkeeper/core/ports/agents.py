@@ -105,6 +105,10 @@ class Agent(Protocol):
         """
         ...
 
+    def caches(self) -> Sequence[str]:
+        """Folders in its persistence that hold nothing but what it makes again by itself; copies leave them out."""
+        ...
+
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """Whether it has to hold a secret itself at that place of its config, as a channel's token: nobody can put it
         on for the agent. `path` are the keys down to it."""

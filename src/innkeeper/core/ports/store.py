@@ -17,6 +17,7 @@ from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
 from innkeeper.core.ports.people import People
 from innkeeper.core.ports.secrets import SecretRows
+from innkeeper.core.ports.snapshot_rows import SnapshotRows
 from innkeeper.core.ports.usage import UsageBook
 from innkeeper.core.release import Release
 from innkeeper.core.tenant import Seen, Tenant
@@ -88,6 +89,11 @@ class Transaction(Protocol):
     @property
     def usage(self) -> UsageBook:
         """What calls used."""
+        ...
+
+    @property
+    def snapshots(self) -> SnapshotRows:
+        """What is kept of whom."""
         ...
 
     async def tenant(self, name: str) -> Tenant | None: ...
@@ -216,8 +222,8 @@ class Store(Protocol):
     ) -> None:
         """Drop the tenant's rows and end its operations, in one transaction guarded by the lease; raises StaleLease.
 
-        With `purge` all its operations and what its calls used are dropped, too: what is left of the operations stands
-        in the trail's entry.
+        With `purge` all its operations, what its calls used and what is known of its snapshots are dropped, too: what
+        is left of the operations stands in the trail's entry.
         """
         ...
 

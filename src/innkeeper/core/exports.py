@@ -1,0 +1,287 @@
+"""Exports: a unit as one file, which runs anywhere without Innkeeper and which another Innkeeper takes in.
+
+The data is copied while its tenant lives, then once more while it is held still: so long it is frozen as it takes to
+copy what changed in between. The file is packed from the copy, encrypted on the way where that is wanted, kept for a
+day, and fetched by whoever asked for it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from innkeeper.core.access import Actor
+from innkeeper.core.audit import entry
+from innkeeper.core.boarding import NotYet
+from innkeeper.core.errors import Invalid, Problem, StaleLease, UnknownOperation, UnknownTenant
+from innkeeper.core.ids import is_id
+from innkeeper.core.once import Once
+from innkeeper.core.operations import Operation, OperationKind, Status
+from innkeeper.core.ports import Clock, Seals, Store
+from innkeeper.core.ports.exports import Copied, Crates, Lock, Packed, PackingList, SavedImages
+from innkeeper.core.seating import Seating
+from innkeeper.core.stillness import Still, Stillness
+from innkeeper.core.tenant import Spec, Tenant
+from innkeeper.core.vault import Vault
+from innkeeper.core.works import RESULT, Tell, Works
+
+FORMAT = 1
+KEPT_FOR = timedelta(days=1)
+PATIENCE_S, INSISTS_AFTER_S, FROZEN_AT_MOST_S = 180.0, 60.0, 10.0
+PASSES = 3
+"""While its tenant lives; each copies what changed during the one before."""
+LITTLE_BYTES = 32 << 20
+"""So much is copied again in a fraction of a second: no further pass is worth it."""
+PASSPHRASE_MAX = 1024
+MB = 1 << 20
+_PASSPHRASE = "passphrase"  # noqa: S105 - where it stands, sealed
+_TOLD = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What an export is to hold."""
+
+    with_secrets: bool = False
+    with_image: bool = False
+    lock: Lock = field(default_factory=Lock)
+
+
+class Exports:
+    """Begins exports, carries them out, and keeps what came of them for a while."""
+
+    kind = OperationKind.EXPORT
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        works: Works,
+        stillness: Stillness,
+        crates: Crates,
+        images: SavedImages,
+        seating: Seating,
+        vault: Vault,
+        seals: Seals,
+        clock: Clock,
+        spec_document: Callable[[Spec], Mapping[str, Any]],
+        hydration: Callable[[Tenant], Awaitable[object]] | None = None,
+    ) -> None:
+        self._store = store
+        self._works = works
+        self._stillness = stillness
+        self._crates = crates
+        self._images = images
+        self._seating = seating
+        self._vault = vault
+        self._seals = seals
+        self._clock = clock
+        self._spec_document = spec_document
+        self._hydration = hydration
+
+    async def begin(self, name: str, wish: Wish, *, actor: Actor, once: Once | None = None) -> Operation:
+        """Ask for one; Invalid, UnknownTenant, TenantLeaving."""
+        _check(wish.lock)
+        self._crates.check(wish.lock)
+        async with self._store.begin() as tx:
+            if (again := await self._works.again(tx, actor, once)) is not None:
+                return again
+            tenant = await self._works.there(tx, name)
+            asked = {
+                "with_secrets": wish.with_secrets,
+                "with_image": wish.with_image,
+                "recipients": list(wish.lock.recipients),
+                "with_passphrase": wish.lock.passphrase is not None,
+            }
+            operation = await self._works.add(tx, self._works.new(self.kind, tenant, asked), actor=actor, once=once)
+            if wish.lock.passphrase is not None:
+                # After its line in the trail, which lasts longer than the passphrase has to.
+                sealed = self._seals.seal(tenant.id, _sealed_as(operation), wish.lock.passphrase.encode())
+                detail = {**asked, _PASSPHRASE: b64encode(sealed).decode()}
+                operation = replace(operation, detail=detail)
+                await tx.put_operation(operation)
+        self._works.tell(operation)
+        return operation
+
+    async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
+        """Copy, hold still, copy what changed, pack. Found half done it is done from the beginning."""
+        try:
+            return await self._carry_out(operation, tell)
+        except (NotYet, StaleLease):
+            raise
+        except Problem:
+            await self._crates.discard(operation.id)
+            if _PASSPHRASE in operation.detail:
+                await tell.keep(**{_PASSPHRASE: None})
+            raise
+
+    async def wants_secrets(self, name: str, operation_id: str) -> bool:
+        """Whether that export of this tenant holds its secrets; UnknownOperation."""
+        return bool((await self._one(name, operation_id)).detail["with_secrets"])
+
+    async def fetch(self, name: str, operation_id: str, *, actor: Actor) -> tuple[Path, str]:
+        """The file that came of it, and what it is to be called; that somebody took it is a line in the trail."""
+        operation = await self._one(name, operation_id)
+        path = await self._crates.file(operation_id) if operation.status is Status.DONE else None
+        if path is None:
+            raise UnknownOperation(
+                f"The export {operation_id} of {name} isn't here{'' if operation.status.ended else ' yet'}.",
+                hint="It is kept for a day, or until it is removed. `innkeeper unit export` makes another.",
+            )
+        result = operation.detail[RESULT]
+        line = entry(
+            actor,
+            "tenant.export.fetched",
+            at=self._clock.now(),
+            tenant=name,
+            tenant_id=operation.tenant_id,
+            detail={"operation": operation_id, "sha256": result["sha256"]},
+        )
+        async with self._store.begin() as tx:
+            await tx.audit(line)
+        return path, str(result["file"])
+
+    async def drop(self, name: str, operation_id: str) -> None:
+        """Remove the file; one that isn't there any more is fine, and one that isn't whole yet is left to its work."""
+        if (await self._one(name, operation_id)).status.ended:
+            await self._crates.discard(operation_id)
+
+    async def _one(self, name: str, operation_id: str) -> Operation:
+        async with self._store.look() as tx:
+            operation = await tx.operation(operation_id) if is_id("op", operation_id) else None
+            tenant = await tx.tenant(name)
+        if operation is None or tenant is None or (operation.kind, operation.tenant_id) != (self.kind, tenant.id):
+            raise UnknownOperation(f"There is no export {operation_id[:60]!r} of {name}.")
+        return operation
+
+    async def tidy(self) -> int:
+        """Remove crates of which nothing is to be fetched any more, or whose tenant is gone; how many."""
+        gone = 0
+        for crate in await self._crates.all():
+            async with self._store.look() as tx:
+                operation = await tx.operation(crate)
+                tenant = await tx.tenant(operation.tenant) if operation else None
+            if operation is not None and tenant is not None and tenant.id == operation.tenant_id:
+                fetched_until = operation.updated_at + KEPT_FOR
+                kept = operation.status is Status.DONE and self._clock.now() < fetched_until
+                if kept or not operation.status.ended:
+                    continue
+            await self._crates.discard(crate)
+            gone += 1
+        return gone
+
+    # --- one export ---------------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
+        crate, asked = operation.id, operation.detail
+        tenant = await self._tenant(operation)
+        agent = self._seating.agent(tenant)
+        await self._crates.empty(crate)
+        tell.step("copying", 0, 4)
+        await self._copy_while_it_lives(crate, tenant.name, agent.caches())
+        tell.step("copying what changed", 1, 4)
+        async with self._stillness.of(
+            tenant.name,
+            patience_s=PATIENCE_S,
+            without_consent_after_s=INSISTS_AFTER_S,
+            at_most_s=FROZEN_AT_MOST_S,
+        ) as still:
+            copied = await self._crates.copy(crate, tenant.name, leave_out=agent.caches())
+        tenant = await self._tenant(operation)
+        names = await self._images.names(tenant.spec.image)
+        tell.step("saving the image" if asked["with_image"] else "packing", 2, 4)
+        if asked["with_image"]:
+            await self._crates.put_image(crate, self._images.saved(_best(names, tenant)))
+        packed = await self._pack(operation, tenant, still, copied, _best(names, tenant), tell)
+        if _PASSPHRASE in asked:
+            await tell.keep(**{_PASSPHRASE: None})
+        return {
+            "file": packed.name,
+            "bytes": packed.bytes,
+            "sha256": packed.sha256,
+            "encrypted": bool(asked["recipients"]) or asked["with_passphrase"],
+            "with_secrets": asked["with_secrets"],
+            "with_image": asked["with_image"],
+            "consented": still.consented,
+            "frozen_s": None if still.frozen_s is None else round(still.frozen_s, 3),
+            "files": copied.files,
+            "left_out": dict(list(copied.left_out.items())[:_TOLD]),
+            "left_out_count": len(copied.left_out),
+            "kept_until": (self._clock.now() + KEPT_FOR).isoformat(),
+        }
+
+    async def _copy_while_it_lives(self, crate: str, name: str, leave_out: Any) -> None:
+        for _ in range(PASSES):
+            copied = await self._crates.copy(crate, name, leave_out=leave_out)
+            if copied.copied_bytes < LITTLE_BYTES:
+                return
+
+    async def _pack(
+        self, operation: Operation, tenant: Tenant, still: Still, copied: Copied, image: str, tell: Tell
+    ) -> Packed:
+        asked = operation.detail
+        values = await self._vault.everything(tenant)
+        compose, env = await self._seating.compose(tenant, image=image)
+        facts = {
+            "format": FORMAT,
+            "exported_at": self._clock.now().isoformat(),
+            "tenant": {"name": tenant.name, "id": tenant.id},
+            "agent": tenant.spec.agent,
+            "release": tenant.spec.release,
+            "image": {"id": tenant.spec.image, "name": image, "inside": asked["with_image"]},
+            "spec": self._spec_document(tenant.spec),
+            "hydration": await self._hydration(tenant) if self._hydration else None,
+            "consented": still.consented,
+            "left_out": dict(copied.left_out),
+            **({"secrets": dict(values)} if asked["with_secrets"] else {}),
+        }
+        packing = PackingList(
+            compose=compose,
+            env=env,
+            facts=facts,
+            conceal={} if asked["with_secrets"] else {value: f"set-{name}-anew" for name, value in values.items()},
+            config_paths=self._seating.agent(tenant).config_paths(),
+            secret_settings=asked["with_secrets"],
+            lock=self._lock(operation, tenant),
+        )
+        whole_mb = max(1, copied.bytes // MB)
+
+        def on_bytes(written: int) -> None:
+            tell.step(f"packing, {min(written // MB, whole_mb)} of {whole_mb} MB", 3, 4)
+
+        return await self._crates.pack(operation.id, tenant.name, packing, at=self._clock.now(), on_bytes=on_bytes)
+
+    def _lock(self, operation: Operation, tenant: Tenant) -> Lock:
+        sealed = operation.detail.get(_PASSPHRASE)
+        if operation.detail["with_passphrase"] and not sealed:
+            raise Invalid("The passphrase isn't kept any more.", hint="Ask for the export anew.")
+        plain = self._seals.unseal(tenant.id, _sealed_as(operation), b64decode(sealed)).decode() if sealed else None
+        return Lock(recipients=tuple(operation.detail["recipients"]), passphrase=plain)
+
+    async def _tenant(self, operation: Operation) -> Tenant:
+        async with self._store.look() as tx:
+            tenant = await tx.tenant(operation.tenant)
+        if tenant is None or tenant.id != operation.tenant_id:
+            raise UnknownTenant(f"{operation.tenant} is gone.")
+        return tenant
+
+
+def _check(lock: Lock) -> None:
+    if lock.recipients and lock.passphrase is not None:
+        raise Invalid("It is encrypted to recipients or with a passphrase, not both.", field="passphrase")
+    if lock.passphrase is not None and not 1 <= len(lock.passphrase) <= PASSPHRASE_MAX:
+        raise Invalid(f"A passphrase has 1 to {PASSPHRASE_MAX} characters.", field="passphrase")
+
+
+def _sealed_as(operation: Operation) -> str:
+    return f"export {operation.id}"
+
+
+def _best(names: Any, tenant: Tenant) -> str:
+    """The name of ours, if that stands for it; else any; else its ID, which only this host knows."""
+    ours = f"innkeeper/{tenant.spec.agent}:"
+    return min(names, key=lambda name: (not name.startswith(ours), name), default=tenant.spec.image)

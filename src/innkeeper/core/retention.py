@@ -1,0 +1,50 @@
+"""Which snapshots a target keeps: the last of each day, week and month, and whatever must not go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+
+from innkeeper.core.backup_plans import Keep
+from innkeeper.core.snapshots import Snapshot, newest_good
+
+FRESH = timedelta(days=1)
+"""Younger ones all stay: somebody may have asked for one a moment ago."""
+
+_BUCKETS: dict[str, Callable[[datetime], str]] = {
+    "daily": lambda at: f"{at:%Y-%m-%d}",
+    "weekly": lambda at: f"{at:%G-%V}",
+    "monthly": lambda at: f"{at:%Y-%m}",
+}
+
+
+def to_drop(
+    snapshots: Sequence[Snapshot], target: str, keep: Keep, *, now: datetime, needed_by: Collection[str] = ()
+) -> Sequence[Snapshot]:
+    """Those that the target needn't keep any more, of one owner's snapshots.
+
+    Never the newest good one there, never the newest that was proven by a restore, never one that an operation in
+    `needed_by` was told to keep. A snapshot stands for the days up to that on which it was last found unchanged.
+    """
+    there = [each for each in snapshots if target in each.copies]
+    stay = {each.id for each in there if each.kept_for in needed_by or each.confirmed_at > now - FRESH}
+    newest, proven = newest_good(there), _newest_proven(there)
+    stay |= {each.id for each in (newest, proven) if each is not None}
+    good = sorted((each for each in there if each.is_good), key=lambda each: each.confirmed_at, reverse=True)
+    for name, bucket in _BUCKETS.items():
+        stay |= _last_of_each(good, bucket, getattr(keep, name))
+    # One that isn't good is worth something only as long as there is none that is.
+    stay |= set() if newest is not None else {each.id for each in there}
+    return [each for each in there if each.id not in stay]
+
+
+def _newest_proven(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    proven = [each for each in snapshots if each.proven_at is not None and each.is_good]
+    return max(proven, key=lambda each: each.taken_at, default=None)
+
+
+def _last_of_each(newest_first: Sequence[Snapshot], bucket: Callable[[datetime], str], count: int) -> set[str]:
+    last: dict[str, str] = {}
+    for each in newest_first:
+        last.setdefault(bucket(each.confirmed_at.astimezone(UTC)), each.id)
+    return set(list(last.values())[:count])

@@ -1,0 +1,80 @@
+"""The part of the composition root that takes units elsewhere: exports, and compose files of the whole fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from innkeeper.core.errors import Problem
+from innkeeper.core.events import Bus
+from innkeeper.core.exports import Exports
+from innkeeper.core.ports import Clock, Runtime, Seals, Store
+from innkeeper.core.seating import Seating
+from innkeeper.core.stillness import Stillness
+from innkeeper.core.suspension import Suspensions
+from innkeeper.core.vault import Vault
+from innkeeper.core.works import Works
+from innkeeper.images.saved import EngineImages, NoImages
+from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.settings import Settings
+from innkeeper.store.rows import spec_document
+from innkeeper.units.crates import FolderCrates
+
+log = structlog.get_logger("innkeeper.shipping")
+
+TIDY_EVERY_S = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipping:
+    """Who holds tenants still, and who packs them."""
+
+    stillness: Stillness
+    exports: Exports
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Hand the loop to the supervisor."""
+        supervisor.add("exports", lambda: every(TIDY_EVERY_S, self._tidy))
+
+    async def _tidy(self) -> None:
+        try:
+            if gone := await self.exports.tidy():
+                log.info("exports removed", exports=gone)
+        except Problem as problem:
+            log.warning("exports can't be tidied", code=problem.code, problem=problem.message)
+
+
+def shipping(
+    settings: Settings,
+    *,
+    works: Works,
+    store: Store,
+    runtime: Runtime,
+    suspensions: Suspensions,
+    seating: Seating,
+    vault: Vault,
+    seals: Seals,
+    bus: Bus,
+    clock: Clock,
+    holder: str,
+    hurry: Callable[[str], object],
+) -> Shipping:
+    """Put it together; `exports` is to be carried out as a work."""
+    stillness = Stillness(
+        store=store, runtime=runtime, suspensions=suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
+    )
+    exports = Exports(
+        store=store,
+        works=works,
+        stillness=stillness,
+        crates=FolderCrates(settings.data / "exports", settings.data / "tenants"),
+        images=EngineImages(settings.docker_socket) if settings.runtime == "docker" else NoImages(),
+        seating=seating,
+        vault=vault,
+        seals=seals,
+        clock=clock,
+        spec_document=spec_document,
+    )
+    return Shipping(stillness=stillness, exports=exports)
