@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.errors import Conflict, DiskFull, UnknownTenant
+from innkeeper.core.errors import Conflict, DiskFull, UnitFault, UnknownTenant
+from innkeeper.core.events import AlertRaised
 from innkeeper.core.instance import State
 from innkeeper.core.operations import Operation, Status
 from innkeeper.core.snapshot_errors import SnapshotMissing, TargetFull
 from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Wanted
 from innkeeper.core.works import RESULT
-from tests.support.restoring import RestoringHouse
+from innkeeper.units.stages import FolderStages
+from tests.support.restoring import RestoringHouse, until
 from tests.units.folders import needs_root
 
 pytestmark = needs_root
@@ -114,8 +117,6 @@ async def test_one_that_crashes_over_and_over_is_undone_without_waiting(running:
 
 async def crashes(house: RestoringHouse) -> None:
     """Its instance is up, after the swap, and ends by itself."""
-    from tests.support.restoring import until
-
     async def is_up() -> bool:
         return (await house.runtime.get("alice")).state is State.RUNNING and (house.data() / "sick").exists()
 
@@ -213,8 +214,8 @@ async def test_an_undone_restore_takes_its_secrets_along(running: RestoringHouse
 async def test_a_damaged_database_in_the_snapshot_leaves_the_tenant_alone(running: RestoringHouse) -> None:
     house = running
     await house.born()
-    for n in range(2000):
-        house.remember(f"day {n} " * 5) if n % 500 == 0 else None
+    for day in range(4):
+        house.remember(f"day {day} " * 500)
     content = bytearray((house.data() / "memory.db").read_bytes())
     whole = bytes(content)
     content[4096:] = b"\xff" * (len(content) - 4096)
@@ -260,8 +261,6 @@ async def test_whoever_is_asleep_by_order_is_up_for_the_proof_alone(running: Res
     house = running
     await house.born()
     saved = await house.save()
-    from innkeeper.core.tenant import Wanted
-
     _, update = await house.control.update("alice", SpecPatch(), actor=SYSTEM, wanted=Wanted.ASLEEP)
     await house.ended(update)
     house.remember("regret")
@@ -279,6 +278,57 @@ async def test_one_restore_at_a_time(house: RestoringHouse) -> None:
             await house.restores.in_place("alice", actor=SYSTEM)
 
 
+# --- what can't be undone by itself -------------------------------------------------------------------------------------
+
+
+async def test_where_the_way_back_fails_too_all_of_it_is_kept_and_somebody_is_called(
+    running: RestoringHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = running
+    await house.born()
+    healthy = await house.save()
+    (house.data() / "sick").touch()
+    sick = await house.save()
+    (house.data() / "sick").unlink()
+    house.remember("precious")
+    monkeypatch.setattr("innkeeper.core.restore_in_place.RETURN_AGAIN_S", 0.0)
+    monkeypatch.setattr("innkeeper.loops.works.LOOK_EVERY_S", 0.1)
+
+    def broken(*_: object) -> None:
+        raise UnitFault("The disk doesn't answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStages, "_swap_back", broken)
+        ended = await house.restored(snapshot=sick)
+    tenant = await house.tenant()
+    assert ended.error
+    assert ended.error.code == "restore_stuck"
+    assert (tenant.closed, (await house.runtime.get("alice")).state) == (ended.id, State.ABSENT)
+    assert [each.code for each in house.happened if isinstance(each, AlertRaised)] == ["restore.stuck"]
+    kept = house.root / "restores" / left_in(house)[0]
+    assert str(kept) in ended.error.message
+    assert (kept / "before" / "persistence" / "last.txt").read_text() == "precious"
+    assert await house.left.sweep() == 0, "nothing of it is erased"
+    again = await house.restored(snapshot=healthy)
+    assert (again.status, (await house.tenant()).closed) == (Status.DONE, None), "another restore takes it from there"
+    assert await house.left.sweep() == 1
+
+
+async def test_one_that_is_deleted_meanwhile_ends_the_restore(house: RestoringHouse) -> None:
+    operation = await _begun(house, sick=False)
+    async with house.running(works=False):
+        assert await house.dies_at(operation, 2, after=True)
+        _, delete = await house.control.delete("alice", purge=True, actor=SYSTEM)
+        await house.ended(delete)
+    house.start("two")
+    async with house.running():
+        with pytest.raises(UnknownTenant):
+            await house.tenant()
+        assert await house.left.sweep() == 1
+        assert left_in(house) == []
+        assert not (house.root / "tenants" / "alice").exists()
+
+
 # --- crashes ----------------------------------------------------------------------------------------------------------
 
 
@@ -287,22 +337,22 @@ async def test_one_restore_at_a_time(house: RestoringHouse) -> None:
 async def test_whoever_comes_after_a_crash_ends_it(house: RestoringHouse, keep: int, after: bool) -> None:
     operation = await _begun(house, sick=False)
     async with house.running(works=False):
-        came_so_far = await house.dies_at(operation, keep, after=after)
+        assert await house.dies_at(operation, keep, after=after)
     house.start("two")
     async with house.running():
         ended = await house.ended(operation)
-        assert ended.status is Status.DONE, (ended.error, came_so_far)
+        assert ended.status is Status.DONE, ended.error
         assert house.remembered() == ["first day"]
         assert (await house.tenant()).closed is None
         assert left_in(house) == []
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("keep", range(6, 11))
+@pytest.mark.parametrize("keep", range(6, 12))
 async def test_whoever_comes_after_a_crash_undoes_it(house: RestoringHouse, keep: int, after: bool) -> None:
     operation = await _begun(house, sick=True)
     async with house.running(works=False):
-        await house.dies_at(operation, keep, after=after)
+        assert await house.dies_at(operation, keep, after=after)
     house.start("two")
     async with house.running():
         ended = await house.ended(operation)

@@ -35,8 +35,10 @@ from innkeeper.api import (
     page,
     problems,
     releases,
+    restores,
     secrets,
     seeds,
+    seeds_restore,
     stats,
     status,
     tenants,
@@ -86,8 +88,10 @@ _GUARDED = (
     doctor,
     capacity,
     usage,
+    restores,
     audit,
 )
+_SEEDS = (seeds, seeds_restore)
 
 
 PROBLEM: dict[str, Any] = {
@@ -122,7 +126,7 @@ def openapi() -> dict[str, Any]:
 
 def needed() -> Mapping[str, Action]:
     """What each route that isn't open asks for, by method and path."""
-    routers = [*((V1, module.router) for module in _GUARDED), ("", seeds.router)]
+    routers = [*((V1, module.router) for module in _GUARDED), *(("", module.router) for module in _SEEDS)]
     return {
         f"{method} {prefix}{route.path}": route.endpoint.needs[0]  # type: ignore[attr-defined]
         for prefix, router in routers
@@ -147,7 +151,8 @@ def _bare() -> FastAPI:
     for module in _GUARDED:
         v1.include_router(all_declared(module.router))
     app.include_router(v1)
-    app.include_router(all_declared(seeds.router))
+    for module in _SEEDS:
+        app.include_router(all_declared(module.router))
     app.include_router(health.router)
     app.include_router(console.router)
     app.include_router(console_integrations.router)

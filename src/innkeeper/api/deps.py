@@ -31,6 +31,7 @@ from innkeeper.core.prices import PriceTable
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
+from innkeeper.core.restores import Restores
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.tools import Tools
 from innkeeper.core.vault import Vault
@@ -133,6 +134,7 @@ class Inn:
     records: Records
     denials: Denials
     releases: Releases
+    restores: Restores
     store: Store
     runtime: Runtime
     door: Door

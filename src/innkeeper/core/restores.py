@@ -145,6 +145,7 @@ class Restores:
         actor: Actor,
         snapshot: str | None = None,
         at: datetime | None = None,
+        tenant_id: str | None = None,
         channels_on: bool = False,
         once: Once | None = None,
     ) -> Operation:
@@ -152,8 +153,8 @@ class Restores:
         of its own, without the hostnames, and with its channels off unless `channels_on`."""
         async with self._store.look() as tx:
             there = await tx.tenant(name)
-        tenant_id = there.id if there is not None else (await self._lost(name)).tenant_id
-        found = await self._shelf.find(tenant_id, snapshot=snapshot, at=at)
+        whose = there.id if there is not None else (await self._lost(name, tenant_id)).tenant_id
+        found = await self._shelf.find(whose, snapshot=snapshot, at=at)
         manifest = await self._shelf.manifest(found)
         spec = replace(await self._specs.of(manifest, now=None, whole=True), hostnames=())
         made = Tenant(

@@ -224,7 +224,7 @@ class Shelf:
 def _ours(kept: Kept) -> str | None:
     """Our own id of it, which all its copies carry."""
     tagged = (tag.removeprefix("id=") for tag in kept.tags if tag.startswith("id="))
-    return next((each for each in tagged if is_id(each, "snap")), None)
+    return next((each for each in tagged if is_id("snap", each)), None)
 
 
 def _is_whole(kept: Kept) -> bool:
