@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from innkeeper.core.backup_plans import BackupPlan, plan_from
 from innkeeper.core.backup_targets import PREFIXES, check_url, is_secret
 from innkeeper.core.errors import Invalid
 from innkeeper.core.integration_reading import REFERENCE
@@ -23,7 +24,7 @@ class BackupSettings(BaseSettings):
     backup_local: Path | Literal["off"] | None = None
     """The folder with the first copy of the snapshots, a restic repository for each tenant. On a disk of its own it
     outlives the data directory's. Unset: `backups` in the data folder. `off`: none, snapshots go to `backup_remote`
-    straight, and a tenant is frozen as long as that takes."""
+    straight."""
 
     backup_remote: str | None = None
     """Where a second copy goes, as restic takes it: `s3:https://HOST/BUCKET/PREFIX`, `gs:BUCKET:/PREFIX`,
@@ -57,6 +58,40 @@ class BackupSettings(BaseSettings):
     """How long a far target may make no progress, in seconds, before a run is given up as unreachable. It is tried
     again later; longer than a slow object store takes to answer."""
 
+    backup_at: str = "03:00"
+    """When tenants are backed up, in UTC. The control plane's own database is, too. A plan may say otherwise
+    (`plans.NAME.backup`), as it may with the next four."""
+
+    backup_every_h: float = 24.0
+    """How often, in hours, counted from `backup_at`. 0: never by itself. What was missed is caught up."""
+
+    backup_spread_h: float = 2.0
+    """Over how many hours after `backup_at` they begin, each tenant always at the same moment: a thousand at once would
+    stand in line for the disk."""
+
+    backup_keep_local: dict[str, int] = {"daily": 7}
+    """Of how many days, weeks and months the last snapshot is kept at `backup_local`: `daily`, `weekly`, `monthly`. The
+    newest good one is always kept, and the newest that a restore has proven."""
+
+    backup_keep_remote: dict[str, int] = {"daily": 30}
+    """The same at `backup_remote`."""
+
+    backup_consent_wait_s: float = Field(default=120.0, ge=0, le=550)
+    """How long a backup waits for the consent of an agent that is at work, in seconds. After that it is frozen in the
+    middle of it for as long as it takes; its files are as after a power cut then, which databases survive."""
+
+    @property
+    def backup_plan(self) -> BackupPlan:
+        """When whoever's plan says nothing else is backed up."""
+        said = {
+            "at": self.backup_at,
+            "every_h": self.backup_every_h,
+            "spread_h": self.backup_spread_h,
+            "keep_local": self.backup_keep_local,
+            "keep_remote": self.backup_keep_remote,
+        }
+        return plan_from(said)
+
     @field_validator("backup_local")
     @classmethod
     def _absolute(cls, folder: Path | Literal["off"] | None) -> Path | Literal["off"] | None:
@@ -85,6 +120,15 @@ class BackupSettings(BaseSettings):
             if "\n" in value or "\0" in value:
                 raise ValueError(f"{name[:60]} has a line break")
         return said
+
+    @model_validator(mode="after")
+    def _schedule_holds(self) -> BackupSettings:
+        try:
+            _ = self.backup_plan
+        except Invalid as problem:
+            where = (problem.field or "").replace(".", "_", 1)
+            raise ValueError(f"{where}: {problem.message} {problem.hint}".strip()) from None
+        return self
 
     @model_validator(mode="after")
     def _sftp_hosts(self) -> BackupSettings:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import TextIO
 
 import structlog
@@ -25,9 +27,11 @@ from prometheus_client import (
 )
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from innkeeper.core.backups import Overview
 from innkeeper.core.denials import Denial
 from innkeeper.core.events import (
     AlertRaised,
+    BackupDone,
     CapacityShort,
     CertificateFailed,
     Event,
@@ -216,6 +220,18 @@ egress_lookups = _counter(
     "Names that watched tenants asked for, by outcome: answered, refused, unreadable, failed or dropped.", "outcome",
 )  # fmt: skip
 
+backups = _counter("backups", "Backups that ended well, by how they came about: unchanged, shadow or plain.", "way")
+backup_frozen = _seconds("backup_frozen", "How long tenants stood still for a backup.")
+backup_seconds = _seconds("backup", "How long backups took, until they were verified and copied.")
+backup_bytes = _counter("backup_bytes", "What backups added to the first target.")
+backup_age = _gauge(
+    "backup_age_seconds", "The age of the oldest of all tenants' newest good backups; per tenant the API tells it."
+)
+backups_late = _gauge("backups_late", "Tenants whose backup is late.")
+backups_failing = _gauge("backups_failing", "Tenants whose last backup failed.")
+backups_missing = _gauge("backups_missing", "Tenants that were never backed up.")
+backup_control_age = _gauge("backup_control_age_seconds", "The age of the newest good backup of the database.")
+
 access_denied = _counter(
     "access_denied", "Requests to the API that were denied, by reason: missing, credential, permission or sign_in.",
     "reason",
@@ -255,6 +271,12 @@ def count_event(event: Event) -> None:
             capacity_short.inc()
         case CertificateFailed():
             certificate_failures.inc()
+        case BackupDone(way=way, seconds=seconds, frozen_s=frozen_s, bytes_added=bytes_added):
+            backups.labels(way=way).inc()
+            backup_seconds.observe(seconds)
+            backup_bytes.inc(bytes_added)
+            if frozen_s is not None:
+                backup_frozen.observe(frozen_s)
         case AlertRaised(code=code, says=says):
             alerts.labels(code=code).inc()
             structlog.get_logger("innkeeper.alerts").error("alert", tenant=event.tenant or None, code=code, says=says)
@@ -262,6 +284,19 @@ def count_event(event: Event) -> None:
             operations.labels(kind=operation.kind, status=operation.status).inc()
         case _:
             pass
+
+
+def count_backups(overviews: Sequence[Overview], now: datetime) -> None:
+    """Set the gauges of backups; to be given to `BackupLoops`."""
+    tenants = [each for each in overviews if each.tenant]
+    ages = [(now - each.standing.last_good).total_seconds() for each in tenants if each.standing.last_good is not None]
+    backup_age.set(max(ages, default=0.0))
+    backups_late.set(sum(each.standing.late for each in tenants))
+    backups_failing.set(sum(each.failures > 0 for each in tenants))
+    backups_missing.set(len(tenants) - len(ages))
+    for each in overviews:
+        if not each.tenant and each.standing.last_good is not None:
+            backup_control_age.set((now - each.standing.last_good).total_seconds())
 
 
 def exposition() -> bytes:

@@ -214,7 +214,7 @@ async def test_staging_is_found_and_cleared(stills: FolderStills, home: Path, tm
     grow(home)
     await laid_out(stills, FolderMark(began_ns=0))
     (home.parent / ".env").write_text("PORT=1\n")
-    beside = await stills.beside("alice", OP, b"{}")
+    beside = await stills.beside(OP, unit=await stills.unit_files("alice"), manifest=b"{}")
     assert (beside["/innkeeper"] / "manifest.json").read_bytes() == b"{}"
     assert (beside["/unit"] / ".env").read_text() == "PORT=1\n"
     assert await stills.staged() == [OP]

@@ -12,6 +12,7 @@ from typing import Any
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.ports.snapshots import LOCAL, REMOTE
 from innkeeper.core.snapshots import BackupState
+from innkeeper.core.tenant import Tenant
 
 _AT = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _SAID = ("at", "every_h", "spread_h", "keep_local", "keep_remote")
@@ -55,7 +56,8 @@ class BackupPlan:
         spread_s = min(self.spread_h, self.every_h) * 3600
         share = int.from_bytes(hashlib.sha256(owner.encode()).digest()[:8]) / 2**64
         first = _EPOCH + timedelta(minutes=self.at_minute, seconds=spread_s * share)
-        return first + (now - first) // self.period * self.period
+        found: datetime = first + (now - first) // self.period * self.period
+        return found
 
     def next_slot(self, owner: str, now: datetime) -> datetime | None:
         """The next one after now; None: never."""
@@ -103,14 +105,38 @@ def standing(
 def _retry_at(state: BackupState | None, now: datetime) -> datetime | None:
     if state is None or not state.failures or state.tried_at is None or state.tried_at > now:
         return None
-    return state.tried_at + min(RETRY_MOST, RETRY_FIRST * 2 ** min(state.failures - 1, 16))
+    return state.tried_at + min(RETRY_MOST, RETRY_FIRST * (1 << min(state.failures - 1, 16)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupPlans:
+    """What holds for whom."""
+
+    default: BackupPlan = field(default_factory=BackupPlan)
+    by_plan: Mapping[str, BackupPlan] = field(default_factory=dict)
+    """Of plans that say something of their own."""
+
+    def of(self, tenant: Tenant) -> BackupPlan:
+        """The tenant's."""
+        return self.by_plan.get(tenant.spec.uses.plan or "", self.default)
 
 
 # --- as it is said ----------------------------------------------------------------------------------------------------
 
 
-def plan_from(said: Mapping[str, Any], *, base: BackupPlan | None = None, where: str = "backup") -> BackupPlan:
+def backup_plans_from(default: BackupPlan, plans: Mapping[str, Mapping[str, Any]]) -> BackupPlans:
+    """With what the settings' plans say; raises InvalidSpec."""
+    said = {name: plan["backup"] for name, plan in plans.items() if isinstance(plan.get("backup"), Mapping)}
+    return BackupPlans(
+        default=default,
+        by_plan={name: plan_from(each, base=default, where=f"plans.{name}.backup") for name, each in said.items()},
+    )
+
+
+def plan_from(said: Any, *, base: BackupPlan | None = None, where: str = "backup") -> BackupPlan:
     """The plan with what is said over `base`; raises InvalidSpec."""
+    if not isinstance(said, Mapping):
+        raise InvalidSpec("It says when, and for how long that is kept.", field=where, hint='{at = "03:00"}')
     for unknown in said.keys() - set(_SAID):
         raise InvalidSpec(f"A backup plan can't say {str(unknown)[:40]!r}.", field=where, hint=f"{', '.join(_SAID)}.")
     plan = base or BackupPlan()

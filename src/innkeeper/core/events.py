@@ -189,6 +189,20 @@ class EgressRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupDone(Event):
+    """A snapshot of a tenant was taken, verified and copied; `tenant` is empty for the control plane's own."""
+
+    kind: ClassVar[str] = "backup.done"
+    snapshot: str
+    way: str
+    """`unchanged`, `shadow` or `plain`."""
+    seconds: float
+    frozen_s: float | None
+    """How long the tenant stood still for it; None: it slept anyway, or nothing had changed."""
+    bytes_added: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertRaised(Event):
     """Something that nobody may have noticed needs somebody to look; `tenant` is empty where it is nobody's."""
 

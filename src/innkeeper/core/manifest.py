@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ PATH = "/innkeeper/manifest.json"
 FOLDER, FILE = "/innkeeper", "manifest.json"
 PERSISTENCE, UNIT = "/persistence", "/unit"
 """The other two folders of a snapshot."""
+PACKS = "hydration.json"
+"""The unit's file that tells which content was delivered to it."""
 READ_LIMIT_BYTES = 64 << 20
 """More than a thousand secrets of the largest size take with all their versions."""
 
@@ -58,6 +61,12 @@ class Manifest:
     packs: Mapping[str, Any] = field(default_factory=dict)
     """Which content was delivered to it, as its folder tells."""
     secrets: Sequence[SealedSecret] = ()
+
+    @property
+    def essence(self) -> str:
+        """The same as long as nothing that it says has changed, though it is said anew."""
+        said = {**json.loads(self.dumped()), "snapshot": None, "taken_at": None, "consented": None}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def tenant(self, *, slot: int) -> Tenant:
         """The tenant as it was, in a place of its own; whoever restores it decides on name, tokens and fence."""

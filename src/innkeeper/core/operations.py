@@ -46,6 +46,7 @@ class OperationKind(StrEnum):
     DELETE = "delete"
     BACKUP = "backup"
     RETAIN = "retain"  # forget what has been kept for long enough
+    VERIFY = "verify"  # look whether what is kept is what was written
     DRILL = "drill"
     RESTORE = "restore"
     EXPORT = "export"

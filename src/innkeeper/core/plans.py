@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from innkeeper.core.backup_plans import plan_from
 from innkeeper.core.budget_errors import PlanMissing
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.uses import Budget, Uses
 from innkeeper.core.uses_reading import NAME, uses_of
 
-_SAID = ("budget", "calls_per_minute", "models")
+_SAID = ("budget", "calls_per_minute", "models", "backup")
 NO_BUDGET = Budget()
 
 
@@ -78,9 +79,10 @@ def _plan(name: str, said: Mapping[str, Any]) -> Allowance:
     for unknown in (said.get("budget") or {}).keys() - known:
         raise InvalidSpec(f"There is no {unknown[:40]!r} in a budget.", field=f"plans.{name}.budget")
     try:
-        uses = uses_of(said)
+        plan_from(said.get("backup", {}), where=f"plans.{name}.backup")
+        uses = uses_of({key: value for key, value in said.items() if key != "backup"})
     except InvalidSpec as problem:
-        where = f"plans.{name}.{(problem.field or '').removeprefix('uses.')}"
+        where = f"plans.{name}.{(problem.field or '').removeprefix('uses.').removeprefix(f'plans.{name}.')}"
         raise InvalidSpec(f"In the plan {name!r}: {problem.message}", field=where, hint=problem.hint) from None
     except TypeError as error:
         raise InvalidSpec(f"The plan {name!r} can't be read: {error}.", field=f"plans.{name}") from None

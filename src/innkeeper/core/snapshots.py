@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from innkeeper.core.operations import Trouble
 
+DATABASES = (".sqlite", ".sqlite3", ".db", ".db3")
+"""How SQLite files are usually called."""
+
 
 class Origin(StrEnum):
     """Why a snapshot was taken."""

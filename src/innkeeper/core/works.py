@@ -22,7 +22,7 @@ from innkeeper.core.tenant import Tenant, Wanted
 
 RESULT = "result"
 """Where in a work's `detail` its outcome stands."""
-BACKGROUND = frozenset({OperationKind.BACKUP, OperationKind.RETAIN, OperationKind.DRILL})
+BACKGROUND = frozenset({OperationKind.BACKUP, OperationKind.RETAIN, OperationKind.VERIFY, OperationKind.DRILL})
 """Those that nobody waits for; the others never stand behind a night's backups."""
 
 
@@ -130,6 +130,21 @@ class Works:
             detail=dict(detail or {}),
         )
 
+    def of_nobody(self, kind: OperationKind, owner: str, detail: Mapping[str, Any] | None = None) -> Operation:
+        """A work that is to be added, on what is no tenant's."""
+        now = self._clock.now()
+        return Operation(
+            id=new_id("op"),
+            kind=kind,
+            tenant="",
+            tenant_id=owner,
+            revision=0,
+            created_at=now,
+            updated_at=now,
+            deadline=now + DEADLINES[kind],
+            detail=dict(detail or {}),
+        )
+
     async def add(self, tx: Transaction, operation: Operation, *, actor: Actor, once: Once | None = None) -> Operation:
         """Write it down in the caller's transaction, with its line in the trail; to be told by `tell` afterwards."""
         now = self._clock.now()
@@ -137,10 +152,10 @@ class Works:
         await remember(tx, actor, once, operation.id, now)
         line = entry(
             actor,
-            f"tenant.{operation.kind}",
+            f"{'tenant' if operation.tenant else operation.tenant_id}.{operation.kind}",
             at=now,
-            tenant=operation.tenant,
-            tenant_id=operation.tenant_id,
+            tenant=operation.tenant or None,
+            tenant_id=operation.tenant_id if operation.tenant else None,
             detail={"operation": operation.id, **operation.detail},
         )
         await tx.audit(line)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,7 +144,7 @@ class ResticStore:
                 said.fail(call.doing, damaged, 0)
         return sorted((kept_of(each) for each in json.loads(printed) or []), key=lambda each: (each.at, each.id))
 
-    async def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncIterator[Entry]:
+    async def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncGenerator[Entry, None]:
         """What it holds."""
         arguments = ["ls", "--json", "--long", "--recursive", snapshot, *([under] if under != "/" else [])]
         call = Call(arguments=arguments, doing=f"Listing the snapshot {snapshot[:8]}")

@@ -11,18 +11,18 @@ from pathlib import Path
 
 from innkeeper.core.errors import UnitFault
 from innkeeper.core.snapshot_errors import BackupToolMissing
+from innkeeper.core.snapshots import DATABASES
 
 WITHIN_S = 600.0
 _LIBRARIES = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
 _FOLDER = "/databases"
 _SCRIPT = Path(__file__).with_name("database_check.py")
-_NAMED = (".sqlite", ".sqlite3", ".db", ".db3")
 _JOURNALS = ("-wal", "-journal")
 
 
 def is_named_like_one(path: str, paths: Mapping[str, object]) -> bool:
     """Whether it is a database by its name, or by what lies beside it."""
-    return path.endswith(_NAMED) or f"{path}-wal" in paths
+    return path.endswith(DATABASES) or f"{path}-wal" in paths
 
 
 def with_journals(databases: Sequence[str], there: Mapping[str, object]) -> list[str]:

@@ -201,6 +201,10 @@ class _Layout:
             os.close(place)
 
     def _note_database(self, path: str, name: str) -> None:
+        logged = path.removesuffix("-wal")
+        if logged != path and logged in self.taken.mark.entries:
+            self.databases.append(logged)
+            return
         copy = os.open(name, _FILE, dir_fd=self._folder)
         try:
             if os.read(copy, len(SQLITE)) == SQLITE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TypeVar
 
-from innkeeper.core.manifest import FILE, FOLDER, UNIT
+from innkeeper.core.manifest import FILE, FOLDER, PACKS, UNIT
 from innkeeper.core.ports.stills import Mark, Shadow, Taken
 from innkeeper.core.tenant import check_name
 from innkeeper.units import databases, marks, shadows
@@ -29,7 +28,6 @@ from innkeeper.units.shadows import Copies, TakenFolder
 
 ENTRIES_MAX = 200_000
 """A folder with more than so many files and folders isn't shadowed: that would take some hundred megabytes."""
-PACKS = "hydration.json"
 BESIDE = (COMPOSE, ENV, PACKS)
 """What of the unit's own files goes into a snapshot."""
 _ID = re.compile(r"[a-z]{1,8}_[0-9a-zA-Z_-]{1,64}|control")
@@ -113,24 +111,32 @@ class FolderStills:
             with translated(at), _opened(at) as top, _opened(copies) as numbered:
                 placeholders, found = shadows.lay_out(top, numbered, taken, _sure(since))
             return Shadow(
-                folder=at, placeholders=placeholders, copies=taken.copies, databases=found, mark=taken.mark
+                folder=at,
+                placeholders=placeholders,
+                copies=taken.copies,
+                databases=sorted(set(found)),
+                mark=taken.mark,
             )  # fmt: skip
 
         return await self._at_work(operation, lay_out)
 
-    async def beside(self, tenant: str, operation: str, manifest: bytes) -> Mapping[str, Path]:
-        """The unit's own files, and the manifest."""
-        unit, ours = await self._fresh(operation, "unit"), await self._fresh(operation, "innkeeper")
+    async def unit_files(self, tenant: str) -> Mapping[str, bytes]:
+        """Compose file, environment, and what is known of packs."""
+        return await self._at_work("", lambda stop: self._read_beside(tenant))
+
+    async def beside(self, operation: str, *, unit: Mapping[str, bytes], manifest: bytes) -> Mapping[str, Path]:
+        """Two folders in its staging."""
+        its, ours = await self._fresh(operation, "unit"), await self._fresh(operation, "innkeeper")
 
         def write(stop: threading.Event) -> None:
             with translated(ours), _opened(ours) as there:
                 replace_file(there, FILE, manifest, self._ours)
-            with translated(unit), _opened(unit) as there:
-                for name, content in self._read_beside(tenant).items():
+            with translated(its), _opened(its) as there:
+                for name, content in unit.items():
                     replace_file(there, name, content, self._ours)
 
         await self._at_work(operation, write)
-        return {UNIT: unit, FOLDER: ours}
+        return {UNIT: its, FOLDER: ours}
 
     def _read_beside(self, tenant: str) -> Mapping[str, bytes]:
         try:
@@ -139,15 +145,6 @@ class FolderStills:
         except FileNotFoundError:
             return {}
         return {name: content for name, content in found.items() if content is not None}
-
-    async def said_by_packs(self, tenant: str) -> Mapping[str, object]:
-        """What stands in its own file."""
-        found = await self._at_work("", lambda stop: self._read_beside(tenant))
-        with suppress(ValueError):
-            told = json.loads(found.get(PACKS, b"{}"))
-            if isinstance(told, dict):
-                return told
-        return {}
 
     # --- databases ----------------------------------------------------------------------------------------------------
 

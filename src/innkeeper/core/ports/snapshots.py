@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -154,7 +154,7 @@ class SnapshotStore(Protocol):
         """All its snapshots by time; empty also where the repository wasn't made."""
         ...
 
-    def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncIterator[Entry]:
+    def entries(self, repository: Repository, snapshot: str, under: str = "/") -> AsyncGenerator[Entry, None]:
         """What the snapshot holds at and below `under`, one after the other, never all in memory. SnapshotMissing.
         Close it (`aclosing`) where it isn't read to its end."""
         ...

@@ -92,12 +92,12 @@ class Stills(Protocol):
         """The tree to take the snapshot of; its parent has to be the one that `since` was marked for."""
         ...
 
-    async def beside(self, tenant: str, operation: str, manifest: bytes) -> Mapping[str, Path]:
-        """The other two folders of a snapshot, with the files of the unit as they are now and this manifest."""
+    async def unit_files(self, tenant: str) -> Mapping[str, bytes]:
+        """The unit's own files that belong into a snapshot, by name; none where there is no folder."""
         ...
 
-    async def said_by_packs(self, tenant: str) -> Mapping[str, object]:
-        """What its folder tells of the packs that were delivered to it."""
+    async def beside(self, operation: str, *, unit: Mapping[str, bytes], manifest: bytes) -> Mapping[str, Path]:
+        """The other two folders of a snapshot, with just these files."""
         ...
 
     async def room(self, operation: str, name: str) -> Path:
