@@ -15,15 +15,17 @@ from innkeeper.core.ports.snapshots import SnapshotStore
 from innkeeper.core.proving import Proving
 from innkeeper.core.restore_anew import RestoreAnew
 from innkeeper.core.restore_asked import Mode
-from innkeeper.core.restore_in_place import RestoreInPlace, Safety
+from innkeeper.core.restore_in_place import RestoreInPlace
 from innkeeper.core.restore_paths import RestorePaths
 from innkeeper.core.restored_spec import RestoredSpecs
 from innkeeper.core.restores import Restores
 from innkeeper.core.restoring import LeftStages, Restoring
-from innkeeper.core.shelf import Recorded, Shelf, none_recorded
+from innkeeper.core.safety import RecordedSnapshots, SafetySnapshots
+from innkeeper.core.shelf import Shelf
 from innkeeper.core.staging import Staging
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.safekeeping import Safekeeping
 from innkeeper.settings import Settings
 from innkeeper.units.stages import FolderStages
 
@@ -61,13 +63,12 @@ def recovery(
     runtime: Runtime,
     units: Units,
     agents: Mapping[str, Agent],
-    safety: Safety,
+    kept: Safekeeping,
     bus: Bus,
     clock: Clock,
-    recorded: Recorded = none_recorded,
 ) -> Recovery:
     """Put it together, and have its work carried out."""
-    shelf = Shelf(snapshots, keyring, recorded=recorded)
+    shelf = Shelf(snapshots, keyring, recorded=RecordedSnapshots(store).of)
     stages = FolderStages(settings.data / "restores", settings.data / "tenants")
     specs = RestoredSpecs(store=store, runtime=runtime, agents=agents)
     staging = Staging(shelf=shelf, stages=stages, specs=specs)
@@ -80,7 +81,7 @@ def recovery(
         seals=keyring,
         closing=behind.closing,
         proving=proving,
-        safety=safety,
+        safety=SafetySnapshots(backing_up=kept.backing_up, store=store).take,
         bus=bus,
         clock=clock,
     )
@@ -91,6 +92,7 @@ def recovery(
         seals=keyring,
         keys=keyring,
         proving=proving,
+        adopt=kept.aftercare.adopt,
         bus=bus,
         clock=clock,
     )

@@ -28,6 +28,9 @@ from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.restored_spec import RestoredSpecs
+from innkeeper.core.restores import Restores
+from innkeeper.core.shelf import Shelf
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
@@ -36,10 +39,13 @@ from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
+from innkeeper.restic import Calls, ResticStore
 from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.erase import erase
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
+from tests.support.restoring import RepositoryKeys
 from tests.support.secrets import NamedSecrets
 
 BODY_LIMIT = 100_000
@@ -187,6 +193,20 @@ def exports_of(house: House, data: Path) -> Exports:
     )
 
 
+def restores_of(house: House, data: Path) -> Restores:
+    """Restores from no target at all, unless a test gives another."""
+    return Restores(
+        store=house.store,
+        shelf=Shelf(ResticStore(Calls([], RepositoryKeys(), data / "cache"), erase=erase), RepositoryKeys()),
+        specs=RestoredSpecs(store=house.store, runtime=house.runtime, agents=house.control.agents),
+        units=house.units,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
+        bus=house.bus,
+        clock=house.clock,
+        domain=HOSTING.domain,
+    )
+
+
 @asynccontextmanager
 async def opened(data: Path) -> AsyncIterator[Bench]:
     """A control plane with its reconciler at work."""
@@ -227,6 +247,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        restores=restores_of(house, data),
         integrations=house.integrations,
         people=house.people,
         provider=None,

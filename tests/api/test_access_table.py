@@ -61,6 +61,8 @@ TABLE: Mapping[str, set[str]] = {
     "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
     "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
     "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "POST /v1/tenants/{name}/restore": OWNERS,
+    "POST /v1/tenants/{name}/confirm": OWNERS,
     "POST /v1/tenants/{name}/exports": OWNERS,
     "GET /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
@@ -73,6 +75,7 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/releases": SEERS,
     "POST /v1/releases/build": PLATFORM,
     "GET /v1/status": SEERS,
+    "GET /v1/restorable": PLATFORM,
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,
     "GET /v1/usage": SEERS,
@@ -103,6 +106,8 @@ TABLE: Mapping[str, set[str]] = {
     "GET /api/containers": SEERS,
     "POST /api/containers/{name}/wake": OWNERS,
     "POST /api/containers/{name}/hibernate": OWNERS,
+    # StartClaw's
+    "POST /restore": PLATFORM,
 }
 ROUTES = [f"{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods]
 GUARDED = [route for route in ROUTES if route not in OPEN]
@@ -116,6 +121,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/secrets/{key}/rotate": {"value": "x"},
     "POST /v1/users": {"mail": "new@example.com"},
     "POST /v1/me/password": {"old": "x", "new": "y"},
+    "POST /restore": {"userId": "alice"},
 }
 
 

@@ -32,8 +32,8 @@ async def running(house: RestoringHouse) -> AsyncIterator[RestoringHouse]:
         yield house
 
 
-async def as_other(house: RestoringHouse, other: str = "bob", **more: bool) -> Operation:
-    return await house.ended(await house.restores.as_other("alice", other, actor=SYSTEM, **more))
+async def as_other(house: RestoringHouse) -> Operation:
+    return await house.ended(await house.restores.as_other("alice", "bob", actor=SYSTEM))
 
 
 async def test_another_has_the_data_and_nothing_else_of_the_first(running: RestoringHouse) -> None:
@@ -111,6 +111,7 @@ async def test_a_lost_tenant_is_found_by_the_keyring_and_the_repositories(tmp_pa
         assert new.remembered() == ["first day"]
         assert await new.vault.reveal("KEY", tenant) == "value"
         assert await new.restores.restorable() == [], "it is here"
+        assert new.adopted == [(alice.id, "alice")], "its snapshots are known again"
 
 
 async def test_two_that_had_one_name_are_told_apart_by_id(running: RestoringHouse) -> None:

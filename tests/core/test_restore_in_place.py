@@ -117,6 +117,7 @@ async def test_one_that_crashes_over_and_over_is_undone_without_waiting(running:
 
 async def crashes(house: RestoringHouse) -> None:
     """Its instance is up, after the swap, and ends by itself."""
+
     async def is_up() -> bool:
         return (await house.runtime.get("alice")).state is State.RUNNING and (house.data() / "sick").exists()
 
@@ -278,7 +279,7 @@ async def test_one_restore_at_a_time(house: RestoringHouse) -> None:
             await house.restores.in_place("alice", actor=SYSTEM)
 
 
-# --- what can't be undone by itself -------------------------------------------------------------------------------------
+# --- what can't be undone by itself -----------------------------------------------------------------------------------
 
 
 async def test_where_the_way_back_fails_too_all_of_it_is_kept_and_somebody_is_called(

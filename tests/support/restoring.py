@@ -101,6 +101,7 @@ class RestoringHouse(House):
     def __init__(self, root: Path, targets: Sequence[str] = (LOCAL,)) -> None:
         self.root = root
         self.safeties: list[str] = []
+        self.adopted: list[tuple[str, str]] = []
         self.safety_fails: Exception | None = None
         keys = RepositoryKeys()
         self.repository_keys = keys
@@ -156,6 +157,7 @@ class RestoringHouse(House):
                     seals=seals,
                     keys=self.data_keys,
                     proving=proving,
+                    adopt=self._adopt,
                     bus=self.bus,
                     clock=self.clock,
                 ),
@@ -171,6 +173,9 @@ class RestoringHouse(House):
         saved = await self.save(tenant.name)
         self.safeties.append(saved)
         return saved
+
+    async def _adopt(self, tenant_id: str, name: str) -> None:
+        self.adopted.append((tenant_id, name))
 
     # --- for tests ----------------------------------------------------------------------------------------------------
 
@@ -203,9 +208,7 @@ class RestoringHouse(House):
             versions = await tx.secrets.versions(tenant.id)
             secrets = [SealedSecret(version=each, sealed=await tx.secrets.sealed(each) or b"") for each in versions]
         taken_at = at or self.clock.now()
-        manifest = manifest_of(
-            tenant, snapshot="snap_x", taken_at=taken_at, consented=None, packs={}, secrets=secrets
-        )
+        manifest = manifest_of(tenant, snapshot="snap_x", taken_at=taken_at, consented=None, packs={}, secrets=secrets)
         unit = self.root / "tenants" / name
         repository = Repository(target=target, owner=tenant.id)
         await self.snapshots.ready(repository)
@@ -263,7 +266,7 @@ class RestoringHouse(House):
             await self.restoring.carry_out(current, tell)
         except Died:
             return True
-        except Exception:  # noqa: BLE001, S110 - it ends so, and the next one to carry it out tells
+        except Exception:  # noqa: S110 - it ends so, and the next one to carry it out tells
             pass
         finally:
             await self.store.release(lease)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Annotated
 
@@ -89,7 +90,6 @@ async def restore(
 async def _asked(
     asked: RestoreTenant, name: str, *, inn: Inn, guest: Guest, once: Once | None, request: Request
 ) -> Operation:
-    which = {"snapshot": asked.snapshot, "at": asked.at, "actor": guest.actor, "once": once}
     if asked.snapshot is not None and asked.at is not None:
         raise Invalid("It takes a snapshot or a time, not both.", field="at")
     if (asked.paths is None) and asked.into is not None:
@@ -103,21 +103,41 @@ async def _asked(
         if not is_here:
             raise UnknownTenant(f"There is no tenant {name}.")
         raise Forbidden("This credential isn't for making tenants.", hint=f"It would need `{Action.CREATE}`.")
-    if asked.as_name is not None:
-        work = inn.restores.as_other(name, asked.as_name, channels_on=asked.channels, tenant_id=asked.id, **which)
-    elif not is_here:
-        work = inn.restores.lost(name, tenant_id=asked.id, channels_on=asked.channels, **which)
-    elif asked.paths is not None:
-        work = inn.restores.paths(name, asked.paths, into=asked.into, **which)
-    else:
-        work = inn.restores.in_place(
-            name,
-            whole_spec=guest.may(Action.CHANGE, name),
-            replace_secrets=asked.secrets,
-            safety=asked.safety,
-            **which,
-        )
+    work = _work(asked, name, is_here=is_here, inn=inn, guest=guest, once=once)
     return await until_over(work, request=request, inn=inn)
+
+
+def _work(
+    asked: RestoreTenant, name: str, *, is_here: bool, inn: Inn, guest: Guest, once: Once | None
+) -> Coroutine[object, object, Operation]:
+    snapshot, at, actor = asked.snapshot, asked.at, guest.actor
+    if asked.as_name is not None:
+        return inn.restores.as_other(
+            name,
+            asked.as_name,
+            tenant_id=asked.id,
+            channels_on=asked.channels,
+            snapshot=snapshot,
+            at=at,
+            actor=actor,
+            once=once,
+        )
+    if not is_here:
+        return inn.restores.lost(
+            name, tenant_id=asked.id, channels_on=asked.channels, snapshot=snapshot, at=at, actor=actor, once=once
+        )
+    if asked.paths is not None:
+        return inn.restores.paths(name, asked.paths, into=asked.into, snapshot=snapshot, at=at, actor=actor, once=once)
+    return inn.restores.in_place(
+        name,
+        whole_spec=guest.may(Action.CHANGE, name),
+        replace_secrets=asked.secrets,
+        safety=asked.safety,
+        snapshot=snapshot,
+        at=at,
+        actor=actor,
+        once=once,
+    )
 
 
 @router.post("/tenants/{name}/confirm", summary="Turn its channels on")
@@ -134,11 +154,11 @@ async def restorable(
     request: Request,
     inn: TheInn,
     name: Annotated[str | None, Query(max_length=40, description="Only those who had this name.")] = None,
-    id: Annotated[str | None, Query(max_length=80, description="Only the one of this id.")] = None,
+    tenant_id: Annotated[str | None, Query(alias="id", max_length=80, description="Only the one of this id.")] = None,
 ) -> RestorablePage:
     """The tenants that aren't here, whose keys the keyring has and of whom a target has a snapshot. Every repository is
     asked: it takes about a second for a few of them."""
-    found = await until_over(inn.restores.restorable(name=name, tenant_id=id), request=request, inn=inn)
+    found = await until_over(inn.restores.restorable(name=name, tenant_id=tenant_id), request=request, inn=inn)
     return RestorablePage(
         items=[
             RestorableDocument(

@@ -24,6 +24,7 @@ from innkeeper.cli import (
     members,
     operations,
     reference_command,
+    restores,
     secrets,
     serve,
     sessions,
@@ -72,6 +73,7 @@ app.command()(capacity.capacity)
 app.command()(usage.usage)
 app.command()(version.version)
 app.command()(sessions.whoami)
+app.command()(restores.restore)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(units.app, name="unit")
 app.add_typer(agents.images, name="image")
@@ -94,6 +96,7 @@ app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+tenants.app.command()(restores.confirm)
 
 
 def run(arguments: list[str] | None = None) -> None:

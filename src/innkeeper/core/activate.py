@@ -62,7 +62,8 @@ class Activator:
             flight.fail(problem)
 
     async def ready(self, name: str, *, deadline_s: float) -> Tenant:
-        """The tenant once it is ready. Raises TenantNotReady, TenantClosed, TenantAsleep, TenantFailed, NoCapacity, UnknownTenant."""
+        """The tenant once it is ready. Raises TenantNotReady, TenantClosed, TenantAsleep, TenantFailed, NoCapacity,
+        UnknownTenant."""
         flight = self._flight(name)
         if flight.waiters >= self._hold_limit:
             raise TenantNotReady(f"Too many requests wait for {name} already.")

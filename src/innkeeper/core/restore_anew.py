@@ -29,6 +29,9 @@ from innkeeper.core.works import Tell
 
 STORE_AGAIN_S = 5.0
 
+Adopt = Callable[[str, str], Awaitable[object]]
+"""Has the store know of the snapshots that the targets have of a tenant's id and name."""
+
 
 class Step(StrEnum):
     """What is being done."""
@@ -51,6 +54,7 @@ class RestoreAnew:
         seals: Seals,
         keys: DataKeys,
         proving: Proving,
+        adopt: Adopt,
         bus: Bus,
         clock: Clock,
     ) -> None:
@@ -60,6 +64,7 @@ class RestoreAnew:
         self._seals = seals
         self._keys = keys
         self._proving = proving
+        self._adopt = adopt
         self._bus = bus
         self._clock = clock
 
@@ -147,6 +152,10 @@ class RestoreAnew:
                 await tx.change_tenant(tenant, from_revision=tenant.revision)
         if tenant is not None:
             self._bus.publish(TenantChanged(tenant=tenant.name, now=tenant))
+        if tenant is not None and tenant.id == way.asked.snapshot.tenant_id:
+            way.tell.step("listing its snapshots", 1, 2)
+            with suppress(Problem):  # its next backup does so as well
+                await self._adopt(tenant.id, tenant.name)
         with suppress(UnitFault):  # the sweep comes back for what can't be erased now
             await self._stages.drop(way.stage, way.name)
         return {

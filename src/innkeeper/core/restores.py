@@ -28,6 +28,7 @@ from innkeeper.core.ports import Clock, Store, Transaction, Units
 from innkeeper.core.remaking import made_anew
 from innkeeper.core.restore_asked import Asked, Mode
 from innkeeper.core.restored_spec import RestoredSpecs, with_free_hostnames
+from innkeeper.core.safety import keep_for
 from innkeeper.core.shelf import Restorable, Shelf
 from innkeeper.core.tenant import Tenant, Wanted, check_name
 from innkeeper.core.works import Works
@@ -115,7 +116,7 @@ class Restores:
             raise Invalid(f"It takes 1 to {PATHS_MAX} paths.", field="paths")
         asked = Asked(
             mode=Mode.PATHS,
-            snapshot=await self._shelf.find(tenant.id, snapshot=snapshot, at=at),
+            snapshot=await self._shelf.find(tenant.id, snapshot=snapshot, at=at, damaged_too=True),
             paths=tuple(_checked(path, "paths") for path in paths),
             into=_checked(into, "into"),
         )
@@ -132,6 +133,7 @@ class Restores:
             await _none_open(tx, now)
             operation = self._works.new(OperationKind.RESTORE, now, asked.detail())
             await self._works.add(tx, operation, actor=actor, once=once)
+            await keep_for(tx, asked.snapshot, operation)
         self._works.tell(operation)
         return operation
 
@@ -222,6 +224,7 @@ class Restores:
             await tx.add_tenant(made)
             await tx.audit(entry(actor, "tenant.create", at=self._clock.now(), of=made, after=told(made)))
             await self._works.add(tx, operation, actor=actor, once=once)
+            await keep_for(tx, found, operation)
         self._bus.publish(TenantChanged(tenant=made.name, now=made))
         self._works.tell(operation)
         return operation

@@ -60,6 +60,10 @@ class Restorable:
     """By target, the id that it has there; the first is asked first."""
     bytes: int | None = None
     """Of all its files, where that is known."""
+    is_good: bool = True
+    """Whether it was looked through after it was written; of those that are merely listed nobody knows."""
+    damaged: str | None = None
+    """What is wrong with it, where that is known."""
 
     def is_meant(self, asked: str) -> bool:
         """Whether that is one of its ids, or how one begins."""
@@ -102,23 +106,35 @@ class Shelf:
         """
         return await self._recorded(tenant_id) or await self._listed(tenant_id)
 
-    async def find(self, tenant_id: str, *, snapshot: str | None = None, at: datetime | None = None) -> Restorable:
-        """The one of that id, or the newest, or the newest that was taken by `at`; raises SnapshotMissing."""
-        found = await self.of(tenant_id)
+    async def find(
+        self, tenant_id: str, *, snapshot: str | None = None, at: datetime | None = None, damaged_too: bool = False
+    ) -> Restorable:
+        """The one of that id, or of those that are good the newest, or the newest that was taken by `at`.
+
+        Raises SnapshotMissing; SnapshotDamaged for one that is known to be, unless `damaged_too`.
+        """
         if snapshot is not None:
-            found = [each for each in found if each.is_meant(snapshot)] or [
-                each for each in await self._listed(tenant_id) if each.is_meant(snapshot)
-            ]
-        elif at is not None and found:
-            oldest = found[0]
-            found = [each for each in found if each.taken_at <= at]
-            if not found:
-                raise SnapshotMissing(
-                    f"No snapshot is that old: the first is of {oldest.taken_at:%Y-%m-%d %H:%M:%S} UTC."
+            found = await self._meant(tenant_id, snapshot)
+            if found.damaged is not None and not damaged_too:
+                raise SnapshotDamaged(
+                    f"The snapshot {found.id} is damaged: {found.damaged}",
+                    hint="Restore another one; what is whole in it can be had with `--path`.",
                 )
-        if not found:
-            raise SnapshotMissing("There is no such snapshot." if snapshot else "There is no snapshot of it.")
-        return found[-1]
+            return found
+        whole = [each for each in await self.of(tenant_id) if each.damaged is None]
+        good = [each for each in whole if each.is_good] or whole
+        if not good:
+            raise SnapshotMissing("There is no snapshot of it.")
+        by_then = [each for each in good if at is None or each.taken_at <= at]
+        if not by_then:
+            raise SnapshotMissing(f"No snapshot is that old: the first is of {good[0].taken_at:%Y-%m-%d %H:%M:%S} UTC.")
+        return by_then[-1]
+
+    async def _meant(self, tenant_id: str, snapshot: str) -> Restorable:
+        for look in (self._recorded, self._listed):
+            if meant := [each for each in await look(tenant_id) if each.is_meant(snapshot)]:
+                return meant[-1]
+        raise SnapshotMissing(f"There is no snapshot {snapshot[:60]!r} of it.")
 
     async def everybody(self, *, name: str | None = None, tenant_id: str | None = None) -> Sequence[Restorable]:
         """The newest snapshot of each tenant whose key is here, by name; of those that had that name, or of one.
@@ -186,7 +202,7 @@ class Shelf:
             return one.bytes
 
         async def add_up(repository: Repository, copy: str) -> int:
-            async with aclosing(self._snapshots.entries(repository, copy, under)) as entries:  # type: ignore[type-var]
+            async with aclosing(self._snapshots.entries(repository, copy, under)) as entries:
                 sizes = [entry.size async for entry in entries]
             if not sizes:
                 raise SnapshotMissing(f"The snapshot {one.id} holds no {under.removeprefix('/persistence/')!r}.")
