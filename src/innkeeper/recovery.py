@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from innkeeper.backstage import Backstage
+from innkeeper.core.control import Control
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
-from innkeeper.core.ports import Agent, Clock, Runtime, Store, Units
+from innkeeper.core.ports import Clock, Runtime, Units
 from innkeeper.core.ports.snapshots import SnapshotStore
 from innkeeper.core.proving import Proving
 from innkeeper.core.restore_anew import RestoreAnew
@@ -55,19 +55,19 @@ class Recovery:
 
 def recovery(
     settings: Settings,
-    *,
     behind: Backstage,
-    store: Store,
+    kept: Safekeeping,
     snapshots: SnapshotStore,
+    *,
+    control: Control,
     keyring: Keyring,
     runtime: Runtime,
     units: Units,
-    agents: Mapping[str, Agent],
-    kept: Safekeeping,
     bus: Bus,
     clock: Clock,
 ) -> Recovery:
     """Put it together, and have its work carried out."""
+    store, agents = control.store, control.agents
     shelf = Shelf(snapshots, keyring, recorded=RecordedSnapshots(store).of)
     stages = FolderStages(settings.data / "restores", settings.data / "tenants")
     specs = RestoredSpecs(store=store, runtime=runtime, agents=agents)

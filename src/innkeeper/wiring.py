@@ -54,6 +54,9 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.recovery import recovery
+from innkeeper.safe_deposit import snapshot_store
+from innkeeper.safekeeping import safekeeping
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
@@ -253,6 +256,23 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             holder=holder,
             hurry=queue.add,
         )
+        snapshots = snapshot_store(settings, keyring, strong.vault)
+        keeping = safekeeping(
+            settings, behind, snapshots, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
+        )
+        kept = await stack.enter_async_context(keeping)
+        recovered = recovery(
+            settings,
+            behind,
+            kept,
+            snapshots,
+            control=control,
+            keyring=keyring,
+            runtime=runtime,
+            units=units,
+            bus=bus,
+            clock=clock,
+        )
         behind.loops.add(moves.exports)
         behind.others.append(moves.start)
         reconciler = Reconciler(
@@ -316,6 +336,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            backups=kept.backups,
+            restores=recovered.restores,
             integrations=integrations,
             people=people,
             provider=provider,

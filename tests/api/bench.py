@@ -43,6 +43,7 @@ from innkeeper.restic import Calls, ResticStore
 from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.erase import erase
+from tests.backups.house import make as backups_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.people import PlainSeals
 from tests.support.restoring import RepositoryKeys
@@ -243,11 +244,13 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
         bus=house.bus,
     )
+    keeping = backups_of(data, house)
     inn = Inn(
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
         restores=restores_of(house, data),
+        backups=keeping.keeping.backups,
         integrations=house.integrations,
         people=house.people,
         provider=None,

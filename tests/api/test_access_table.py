@@ -66,6 +66,11 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/tenants/{name}/exports": OWNERS,
     "GET /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
+    "GET /v1/tenants/{name}/backups": LOOKERS,
+    "POST /v1/tenants/{name}/backups": OWNERS,
+    "POST /v1/tenants/{name}/backups/prune": OWNERS,
+    "GET /v1/tenants/{name}/backups/{snapshot_id}": LOOKERS,
+    "POST /v1/tenants/{name}/backups/{snapshot_id}/verify": OWNERS,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
     # the house
@@ -80,6 +85,10 @@ TABLE: Mapping[str, set[str]] = {
     "GET /v1/capacity": SEERS,
     "GET /v1/usage": SEERS,
     "GET /v1/events": SEERS,
+    "GET /v1/backups": SEERS,
+    "GET /v1/backups/control": SEERS,
+    "POST /v1/backups/control": PLATFORM,
+    "POST /v1/backups/prune": PLATFORM,
     "GET /v1/audit": {"admin", "auditor"},
     "GET /v1/audit/export": {"admin", "auditor"},
     "POST /v1/audit/verify": {"admin", "auditor"},
@@ -108,6 +117,7 @@ TABLE: Mapping[str, set[str]] = {
     "POST /api/containers/{name}/hibernate": OWNERS,
     # StartClaw's
     "POST /restore": PLATFORM,
+    "POST /backup": PLATFORM,
 }
 ROUTES = [f"{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods]
 GUARDED = [route for route in ROUTES if route not in OPEN]
@@ -120,8 +130,9 @@ BODIES: dict[str, Any] = {
     "PUT /v1/secrets/{key}": {"value": "x"},
     "POST /v1/secrets/{key}/rotate": {"value": "x"},
     "POST /v1/users": {"mail": "new@example.com"},
+    "POST /backup": {"tenant": "alice"},
     "POST /v1/me/password": {"old": "x", "new": "y"},
-    "POST /restore": {"userId": "alice"},
+    "POST /restore": {"tenant": "alice"},
 }
 
 

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from innkeeper.api import (
     agents,
     audit,
+    backups,
     capacity,
     chat,
     console,
@@ -38,7 +39,7 @@ from innkeeper.api import (
     restores,
     secrets,
     seeds,
-    seeds_restore,
+    startclaw,
     stats,
     status,
     tenants,
@@ -89,9 +90,9 @@ _GUARDED = (
     capacity,
     usage,
     restores,
+    backups,
     audit,
 )
-_SEEDS = (seeds, seeds_restore)
 
 
 PROBLEM: dict[str, Any] = {
@@ -126,7 +127,7 @@ def openapi() -> dict[str, Any]:
 
 def needed() -> Mapping[str, Action]:
     """What each route that isn't open asks for, by method and path."""
-    routers = [*((V1, module.router) for module in _GUARDED), *(("", module.router) for module in _SEEDS)]
+    routers = [*((V1, module.router) for module in _GUARDED), ("", seeds.router), ("", startclaw.router)]
     return {
         f"{method} {prefix}{route.path}": route.endpoint.needs[0]  # type: ignore[attr-defined]
         for prefix, router in routers
@@ -151,8 +152,8 @@ def _bare() -> FastAPI:
     for module in _GUARDED:
         v1.include_router(all_declared(module.router))
     app.include_router(v1)
-    for module in _SEEDS:
-        app.include_router(all_declared(module.router))
+    app.include_router(all_declared(seeds.router))
+    app.include_router(all_declared(startclaw.router))
     app.include_router(health.router)
     app.include_router(console.router)
     app.include_router(console_integrations.router)

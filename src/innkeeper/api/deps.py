@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from innkeeper.api.measured import Measured
 from innkeeper.core.asked_for import AskedFor
+from innkeeper.core.backups import Backups
 from innkeeper.core.control import Control
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
@@ -118,6 +119,7 @@ class Inn:
 
     control: Control
     keys: Keys
+    backups: Backups
     exports: Exports
     integrations: Integrations
     people: Reception

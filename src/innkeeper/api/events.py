@@ -15,6 +15,7 @@ from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
 from innkeeper.core.events import (
     AlertRaised,
+    BackupDone,
     BudgetWarned,
     CapacityShort,
     CertificateFailed,
@@ -43,7 +44,8 @@ router = APIRouter(tags=["events"])
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
-    `egress.refused`, `integration.broken`, `certificate.failed`, `alert`, `operation`. A listener that is too slow
+    `egress.refused`, `integration.broken`, `certificate.failed`, `backup.done`, `alert`,
+    `operation`. A listener that is too slow
     loses the oldest ones and is told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
@@ -101,6 +103,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told |= {"host": host, "says": says}
         case ConnectionBroken(integration=integration, why=why):
             told |= {"integration": integration, "why": why}
+        case BackupDone():
+            told |= {name: getattr(event, name) for name in ("snapshot", "way", "seconds", "frozen_s", "bytes_added")}
         case AlertRaised(code=code, says=says):
             told |= {"code": code, "says": says}
         case EgressRefused(name=name):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from innkeeper.api.backup_documents import BackupDocument
 from innkeeper.api.forms import Body as Body
 from innkeeper.api.forms import Document as Document
 from innkeeper.api.forms import ItemsOf as ItemsOf
@@ -334,6 +335,8 @@ class TenantDocument(Document):
     """The operation that has its folder to itself: until it ends, nothing of it runs."""
     fenced: bool
     """Its channels are off until they are confirmed: after a restore to another name, or an import."""
+    backup: BackupDocument | None
+    """How its backups stand; null: they are off."""
     revision: int
     created_at: datetime
 

@@ -12,6 +12,7 @@ import typer
 from innkeeper.cli import (
     agents,
     audit,
+    backups,
     capacity,
     doctor,
     egress,
@@ -91,6 +92,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
 app.add_typer(host.app, name="host")
 app.add_typer(operations.app, name="operation")
+app.add_typer(backups.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)

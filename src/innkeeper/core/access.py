@@ -84,8 +84,8 @@ class Action(StrEnum):
         Scope.MANAGE,
         "its secrets and integrations: set, list the names, delete; read in exports",
     )
-    BACKUP = "tenant.backup", Scope.OPERATE, "take snapshots of it, verify and prune them, restore it"
     EXPORT = "tenant.export", Scope.MANAGE, "take all its data out, and with `tenant.secrets` its secrets"
+    BACKUP = "tenant.backup", Scope.OPERATE, "take snapshots of it, verify and prune them, restore it"
     CHANGE = "tenant.change", Scope.OPERATE, "its spec: what it may use and costs"
     CREATE = "tenant.create", Scope.OPERATE, "create one"
     DELETE = "tenant.delete", Scope.OPERATE, "delete it"
