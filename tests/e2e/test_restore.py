@@ -86,7 +86,7 @@ async def test_on_an_empty_host_with_the_keyring_the_agent_remembers(places: Pat
                 await inn.create("oc", agent="openclaw")
                 await says(inn, "oc", SECRET_WORD)
                 backup = await inn.cli_json("backup", "create", "oc")
-                assert sorted(backup["operation"]["result"]["targets"]) == ["local", "remote"], backup
+                assert sorted(backup["result"]["targets"]) == ["local", "remote"], backup
                 tokens = _gateway_token(inn, "oc")
             for name, where in (("b", local), ("c", remote | {"INNKEEPER_BACKUP_LOCAL": "off"})):
                 only_the_keyring(places / "a", places / name)
