@@ -57,6 +57,7 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.recovery import recovery
 from innkeeper.safe_deposit import snapshot_store
 from innkeeper.safekeeping import safekeeping
 from innkeeper.settings import Settings
@@ -290,6 +291,18 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             settings, behind, deposit, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
         )
         kept = await stack.enter_async_context(keeping)
+        recovered = recovery(
+            settings,
+            behind,
+            kept,
+            deposit,
+            control=control,
+            keyring=keyring,
+            runtime=runtime,
+            units=units,
+            bus=bus,
+            clock=clock,
+        )
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -354,6 +367,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             data_exports=moves.data_exports,
             fleet=moves.fleet,
             backups=kept.backups,
+            restores=recovered.restores,
             integrations=integrations,
             people=people,
             provider=provider,

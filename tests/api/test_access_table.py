@@ -61,6 +61,8 @@ TABLE: Mapping[str, set[str]] = {
     "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
     "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
     "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "POST /v1/tenants/{name}/restore": OWNERS,
+    "POST /v1/tenants/{name}/confirm": OWNERS,
     "POST /v1/tenants/{name}/exports": OWNERS,
     "GET /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
@@ -88,6 +90,7 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/packs": PLATFORM,
     "DELETE /v1/packs/{pack}/{version}": PLATFORM,
     "GET /v1/status": SEERS,
+    "GET /v1/restorable": PLATFORM,
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,
     "GET /v1/drills": SEERS,
@@ -131,6 +134,7 @@ TABLE: Mapping[str, set[str]] = {
     "POST /api/containers/{name}/wake": OWNERS,
     "POST /api/containers/{name}/hibernate": OWNERS,
     # StartClaw's
+    "POST /restore": PLATFORM,
     "POST /backup": PLATFORM,
 }
 ROUTES = [f"{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods]
@@ -147,6 +151,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/users": {"mail": "new@example.com"},
     "POST /backup": {"tenant": "alice"},
     "POST /v1/me/password": {"old": "x", "new": "y"},
+    "POST /restore": {"tenant": "alice"},
 }
 
 

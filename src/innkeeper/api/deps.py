@@ -40,6 +40,7 @@ from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
+from innkeeper.core.restores import Restores
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.tools import Tools
 from innkeeper.core.vault import Vault
@@ -153,6 +154,7 @@ class Inn:
     packs: PackReleases
     hydration: Hydration
     works: Works
+    restores: Restores
     store: Store
     runtime: Runtime
     door: Door

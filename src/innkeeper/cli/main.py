@@ -31,6 +31,7 @@ from innkeeper.cli import (
     packs,
     receipts,
     reference_command,
+    restores,
     secrets,
     serve,
     sessions,
@@ -80,6 +81,7 @@ app.command()(capacity.capacity)
 app.command()(usage.usage)
 app.command()(version.version)
 app.command()(sessions.whoami)
+app.command()(restores.restore)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(units.app, name="unit")
 app.add_typer(compose.app, name="compose")
@@ -111,6 +113,7 @@ tenants.app.command("export-data")(data_export.export_data)
 units.app.command()(hydrate.hydrate)
 units.app.command()(hydrate.status)
 units.app.command("import")(unit_import.take_in)
+tenants.app.command()(restores.confirm)
 
 
 def run(arguments: list[str] | None = None) -> None:
