@@ -227,8 +227,8 @@ async def test_what_one_target_does_not_give_comes_from_the_other(tmp_path: Path
         tenant = await house.born()
         saved = await house.save()
         near, far = (Repository(target=each, owner=tenant.id) for each in (LOCAL, REMOTE))
-        await house.snapshots.ready(far)
-        await house.snapshots.copy(near, far, saved)
+        await house.repositories.ready(far)
+        await house.repositories.copy(near, far, saved)
         house.remember("regret")
         [found] = await house.shelf.of(tenant.id)
         assert list(found.copies) == [LOCAL, REMOTE], "two copies of one are one"
