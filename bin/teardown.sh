@@ -93,6 +93,9 @@ remove_from_engine() {
   for id in $(our_containers); do
     request DELETE "/containers/$id?force=true&v=true" >/dev/null
   done
+  for id in $(listed '/containers/json?all=true' '(it["Labels"] or {}).get("innkeeper.drills") == namespace'); do
+    request DELETE "/containers/$id?force=true&v=true" >/dev/null
+  done
   for id in $(our_networks); do
     request DELETE "/networks/$id" >/dev/null || say "a network stays, for something else is on it: $id"
   done
@@ -101,11 +104,15 @@ remove_from_engine() {
 }
 
 remove_firewall() {
-  local table=innkeeper_${NAMESPACE//-/_}
-  if nft list table inet "$table" >/dev/null 2>&1; then nft delete table inet "$table"; fi
+  local name=innkeeper_${NAMESPACE//-/_} table
+  for table in "$name" "${name}_EGRESS" "${name}_DRILLS"; do
+    if nft list table inet "$table" >/dev/null 2>&1; then nft delete table inet "$table"; fi
+  done
 }
 
-our_networks() { listed '/networks' '(it["Labels"] or {}).get("innkeeper.namespace") == namespace'; }
+our_networks() {
+  listed '/networks' 'namespace in [(it["Labels"] or {}).get("innkeeper." + label) for label in ("namespace", "drills")]'
+}
 
 remove_images() {
   local name

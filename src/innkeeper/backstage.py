@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from innkeeper.core.closing import Closing
 from innkeeper.core.events import Bus
 from innkeeper.core.ports import Clock, Runtime, Store
-from innkeeper.core.works import Works
+from innkeeper.core.works import Work, Works
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.settings import Settings
@@ -23,6 +23,11 @@ class Backstage:
     loops: WorkLoops
     others: list[Callable[[Supervisor], object]] = field(default_factory=list)
     """How the loops are started of those who have works carried out."""
+
+    def carries_out(self, work: Work, start: Callable[[Supervisor], object]) -> None:
+        """Have this work carried out, and whatever loop it has of its own started."""
+        self.loops.add(work)
+        self.others.append(start)
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand every loop to the supervisor."""

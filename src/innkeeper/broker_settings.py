@@ -62,8 +62,9 @@ class BrokerSettings(BaseSettings):
 
     plans: dict[str, dict[str, Any]] = {}
     """What tenants may use, by the name of a plan that `uses.plan` of a tenant says: `budget` (`day_tokens`,
-    `month_tokens`, `day_usd`, `month_usd`), `calls_per_minute` and `models`. What a tenant says itself counts instead.
-    In TOML: `[plans.gold]`. A plan that is taken away stops the calls of those who are on it."""
+    `month_tokens`, `day_usd`, `month_usd`), `calls_per_minute` and `models`. What a tenant says itself counts instead;
+    `packs` come beside the tenant's own. In TOML: `[plans.gold]`. A plan that is taken away stops the calls of those
+    who are on it."""
 
     usage_kept_days: int = Field(default=400, ge=62)
     """How many days it is kept what calls used. 400 is a year and the month after; budgets need the last two months."""

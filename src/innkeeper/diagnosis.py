@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,10 @@ from innkeeper.core.hosts import Premises
 from innkeeper.core.keyring_facts import KeyringFacts
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
+from innkeeper.core.ports.snapshots import REMOTE
 from innkeeper.core.records import Records
-from innkeeper.core.tenant import Tenant
+from innkeeper.core.secrets import PLATFORM
+from innkeeper.core.tenant import NAME, Tenant
 from innkeeper.core.uses import EgressMode
 from innkeeper.edge.caddy import Caddy
 from innkeeper.edge.caddy_admin import listener_pid
@@ -26,7 +29,18 @@ from innkeeper.edge.caddy_config import EdgePlan
 from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
-from innkeeper.host.doctor.host import EgressFacts, Host, Isolation, IsolationProbe, Port, TenantFacts, Trail, engine_at
+from innkeeper.host.doctor.host import (
+    BackupFacts,
+    EgressFacts,
+    Host,
+    Isolation,
+    IsolationProbe,
+    LeftOver,
+    Port,
+    TenantFacts,
+    Trail,
+    engine_at,
+)
 from innkeeper.host.keepers import Footprint, footprints
 from innkeeper.host.premises import premises
 from innkeeper.host.sever import ways
@@ -35,6 +49,7 @@ from innkeeper.host.swap_setup import OwnSwap
 from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source
 from innkeeper.keyring.data_keys import without_key
+from innkeeper.restic import ResticStore
 from innkeeper.runtimes.addressing import places_in
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.host_net import HostNet
@@ -66,6 +81,7 @@ def doctor_host(
     missing_rungs: Mapping[Rung, str] | None = None,
     records: Records | None = None,
     in_force: Callable[[str], bool] | None = None,
+    deposit: ResticStore | None = None,
 ) -> Host:
     """This host as the doctor looks at it; without what only a control plane that runs can tell."""
     return Host(
@@ -84,6 +100,8 @@ def doctor_host(
         trail=None if records is None else partial(_trail, records),
         keyring=partial(_keyring, settings) if any((settings.data / each).exists() for each in _USED) else None,
         keyless=None if directory is None else _keyless(settings, directory),
+        left_over=None if directory is None else partial(_left_over, settings, directory),
+        backups=_backups(settings, deposit),
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
@@ -119,6 +137,32 @@ def _keyring(settings: Settings) -> KeyringFacts:
 def _keyless(settings: Settings, directory: Directory) -> Callable[[], Sequence[str]]:
     owners = {tenant.id: tenant.name for tenant in directory if tenant.seen.instance_id is not None}
     return lambda: [owners[each] for each in without_key(settings.data / "keys", list(owners))]
+
+
+def _left_over(settings: Settings, directory: Directory) -> LeftOver:
+    there = {tenant.name for tenant in directory}
+    ids = {tenant.id for tenant in directory} | {PLATFORM}
+    units, keys = settings.data / "tenants", settings.data / "keys"
+    folders = [each.name for each in units.iterdir() if NAME.fullmatch(each.name)] if units.is_dir() else []
+    owners = {path.stem for path in keys.glob("[!.]*.key")}
+    return LeftOver(folders=sorted(set(folders) - there), keys=len(owners - ids))
+
+
+def _backups(settings: Settings, deposit: ResticStore | None) -> BackupFacts:
+    """Far targets, only a control plane that runs has the credentials for."""
+    programs = {name: shutil.which(program) for name, program in (("restic", "restic"), ("bubblewrap", "bwrap"))}
+    local, remote = settings.backup_local, settings.backup_remote
+    folders = [] if local == "off" else [local or settings.data / "backups"]
+    is_far = remote is not None and not remote.startswith("/")
+    if remote is not None and not is_far:
+        folders.append(Path(remote))
+    return BackupFacts(
+        programs={name: None if path is None else Path(path) for name, path in programs.items()},
+        folders=folders,
+        far={REMOTE: partial(deposit.reach, REMOTE)} if is_far and deposit is not None else {},
+        elsewhere=remote is not None,
+        unseen=is_far and deposit is None,
+    )
 
 
 def _egress(settings: Settings, directory: Directory, in_force: Callable[[str], bool]) -> Callable[[], EgressFacts]:

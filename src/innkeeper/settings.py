@@ -26,7 +26,10 @@ from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.policy import presets_from
 from innkeeper.core.redaction import hide
+from innkeeper.drill_settings import DrillSettings
+from innkeeper.import_settings import ImportSettings
 from innkeeper.integration_settings import IntegrationSettings
+from innkeeper.pack_settings import PackSettings
 from innkeeper.sign_in_settings import SignInSettings
 from innkeeper.tls_settings import TlsSettings
 from innkeeper.vault_settings import VaultSettings
@@ -42,7 +45,16 @@ def _default_data() -> Path:
 
 
 class Settings(
-    BackupSettings, BrokerSettings, IntegrationSettings, SignInSettings, TlsSettings, VaultSettings, BaseSettings
+    BackupSettings,
+    BrokerSettings,
+    DrillSettings,
+    ImportSettings,
+    IntegrationSettings,
+    PackSettings,
+    SignInSettings,
+    TlsSettings,
+    VaultSettings,
+    BaseSettings,
 ):
     """Everything that an operator may set."""
 
@@ -66,6 +78,7 @@ class Settings(
         "The broker": tuple(BrokerSettings.model_fields),
         "The vault": tuple(VaultSettings.model_fields),
         "Integrations": tuple(IntegrationSettings.model_fields),
+        "Packs": tuple(PackSettings.model_fields),
         "Sleeping": (
             "preset",
             "presets",
@@ -86,6 +99,8 @@ class Settings(
             "inbox_answer_s",
         ),
         "Backups": tuple(BackupSettings.model_fields),
+        "Drills": tuple(DrillSettings.model_fields),
+        "Imports": tuple(ImportSettings.model_fields),
         "Signing in": tuple(SignInSettings.model_fields),
         "Loops": ("tick_s", "workers", "works_at_once", "operations_kept_h", "audit_kept_days"),
         "Telemetry": ("log_level", "log_format"),

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 
 import structlog
 
+from innkeeper.core.data_exports import DataExports
+from innkeeper.core.dossier import Dossier
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
-from innkeeper.core.ports import Clock, Runtime, Seals, Store
+from innkeeper.core.fleet import Fleet
+from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens, Units
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
-from innkeeper.core.suspension import Suspensions
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import Works
 from innkeeper.images.saved import EngineImages, NoImages
+from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.settings import Settings
-from innkeeper.store.rows import spec_document
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.fleet_compose import render_fleet
 
 log = structlog.get_logger("innkeeper.shipping")
 
@@ -33,6 +36,8 @@ class Shipping:
 
     stillness: Stillness
     exports: Exports
+    data_exports: DataExports
+    fleet: Fleet
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
@@ -52,10 +57,12 @@ def shipping(
     works: Works,
     store: Store,
     runtime: Runtime,
-    suspensions: Suspensions,
+    beds: Dormitory,
+    units: Units,
     seating: Seating,
     vault: Vault,
     seals: Seals,
+    tokens: Tokens,
     bus: Bus,
     clock: Clock,
     holder: str,
@@ -63,18 +70,32 @@ def shipping(
 ) -> Shipping:
     """Put it together; `exports` is to be carried out as a work."""
     stillness = Stillness(
-        store=store, runtime=runtime, suspensions=suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
+        store=store, runtime=runtime, suspensions=beds.suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
     )
+    crates = FolderCrates(settings.data / "exports", settings.data / "tenants")
     exports = Exports(
         store=store,
         works=works,
         stillness=stillness,
-        crates=FolderCrates(settings.data / "exports", settings.data / "tenants"),
+        crates=crates,
         images=EngineImages(settings.docker_socket) if settings.runtime == "docker" else NoImages(),
         seating=seating,
         vault=vault,
         seals=seals,
         clock=clock,
-        spec_document=spec_document,
     )
-    return Shipping(stillness=stillness, exports=exports)
+    data_exports = DataExports(
+        dossier=Dossier(store=store, seals=seals),
+        tokens=tokens,
+        store=store,
+        works=works,
+        stillness=stillness,
+        crates=crates,
+        images=NoImages(),
+        seating=seating,
+        vault=vault,
+        seals=seals,
+        clock=clock,
+    )
+    fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
+    return Shipping(stillness=stillness, exports=exports, data_exports=data_exports, fleet=fleet)

@@ -237,6 +237,10 @@ access_denied = _counter(
     "reason",
 )  # fmt: skip
 
+drills = _counter("drills", "Snapshots that were drilled, by outcome: proven, failed or untried.", "outcome")
+drill_proof_age = _gauge("drill_proof_age_seconds", "How long ago a snapshot of anybody's was last proven.")
+drill_proven_tenants = _gauge("drill_proven_tenants", "Tenants of whom a snapshot was ever proven.")
+
 alerts = _counter("alerts", "What somebody has to look at, by code.", "code")
 
 api_requests = _counter("api_requests", "Requests to the API, by route and status.", "method", "route", "status")

@@ -13,6 +13,7 @@ from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Inn
 from innkeeper.archive import archive_of
+from innkeeper.arrivals import arrivals
 from innkeeper.backstage import Backstage, backstage
 from innkeeper.brokerage import Brokerage, brokerage
 from innkeeper.concierge import concierge
@@ -36,8 +37,10 @@ from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
 from innkeeper.doorway import Doorway, doorway, severed_at
+from innkeeper.drill_hall import drill_hall
 from innkeeper.edge.prober import HttpProber
 from innkeeper.edge.sockets import bind_private
+from innkeeper.erasing import farewell
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.grounds import make_runtime as make_runtime
@@ -54,11 +57,13 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.recovery import recovery
 from innkeeper.safe_deposit import snapshot_store
 from innkeeper.safekeeping import safekeeping
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
+from innkeeper.storeroom import storeroom
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
@@ -165,7 +170,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         directory = Directory(store=store, bus=bus, hosting=hosting)
         await directory.load()
         people = await reception(settings, store=store, bus=bus, clock=clock, tokens=keyring, seals=keyring)
-
         archive = await stack.enter_async_context(archive_of(settings, store, keyring, directory, clock))
         releases = Releases(store=store, runtime=runtime, clock=clock)
         control = Control(
@@ -181,6 +185,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             plans=plans_from(settings.plans),
             cannot_enforce=runtime.ways_out.why_not,
         )
+        packs = await stack.enter_async_context(storeroom(settings, store=store, bus=bus, clock=clock))
         seating = Seating(
             agents=AGENTS,
             runtime=runtime,
@@ -192,9 +197,21 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             compose=render_compose,
             broker_port=settings.broker_port,
             model=MODEL,
+            furnish=packs.hydration.at_start,
         )
         holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         behind = backstage(settings, store=store, runtime=runtime, bus=bus, clock=clock, holder=holder)
+        behind.loops.add(packs.hydration)
+        importing = await arrivals(
+            settings,
+            store=store,
+            control=control,
+            units=units,
+            keyring=keyring,
+            backstage=behind,
+            bus=bus,
+            clock=clock,
+        )
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
@@ -241,27 +258,51 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
+        deposit = snapshot_store(settings, keyring, strong.vault)
+        give_back, quiet = integrations.give_all_back, behind.loops.quiet
+        leaving = farewell(
+            settings, store, units, keyring, bus=bus, clock=clock, disconnect=give_back, quiet=quiet, snapshots=deposit
+        )
         moves = shipping(
             settings,
             works=behind.works,
             store=store,
             runtime=runtime,
-            suspensions=beds.suspensions,
+            beds=beds,
+            units=units,
             seating=seating,
             vault=strong.vault,
             seals=keyring,
+            tokens=keyring,
             bus=bus,
             clock=clock,
             holder=holder,
             hurry=queue.add,
         )
-        snapshots = snapshot_store(settings, keyring, strong.vault)
+        behind.carries_out(moves.exports, moves.start)
+        behind.loops.add(moves.data_exports)
+        behind.others.append(leaving.loop.start)
+        proving = drill_hall(
+            settings, deposit, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
+        )
+        hall = await stack.enter_async_context(proving)
+        behind.carries_out(hall.work, hall.start)
         keeping = safekeeping(
-            settings, behind, snapshots, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
+            settings, behind, deposit, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
         )
         kept = await stack.enter_async_context(keeping)
-        behind.loops.add(moves.exports)
-        behind.others.append(moves.start)
+        recovered = recovery(
+            settings,
+            behind,
+            kept,
+            deposit,
+            control=control,
+            keyring=keyring,
+            runtime=runtime,
+            units=units,
+            bus=bus,
+            clock=clock,
+        )
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -271,13 +312,13 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             suspensions=beds.suspensions,
             boarding=beds.boarding,
+            erasure=leaving.erasure,
             paging=beds.paging,
             bus=bus,
             clock=clock,
             holder=holder,
         )
         waker = Waker(directory=directory, rungs=rungs, reconciler=reconciler, queue=queue)
-
         provider = await stack.enter_async_context(identity_provider(settings))
         outside = await stack.enter_async_context(outside_issuer(settings))
         door = Door(
@@ -323,20 +364,30 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
             exports=moves.exports,
+            data_exports=moves.data_exports,
+            fleet=moves.fleet,
             backups=kept.backups,
+            restores=recovered.restores,
             integrations=integrations,
             people=people,
             provider=provider,
             inbox=post.inbox,
+            importing=importing,
             vault=strong.vault,
             locksmith=strong.locksmith,
             ledger=agency.counting.ledger,
             prices=agency.counting.prices,
+            drills=hall.drills,
+            proofs=hall.proofs,
             asked_for=watched.asked_for,
             egress_in_force=in_force,
             records=archive.records,
+            receipts=leaving.receipts,
             denials=archive.denials,
             releases=releases,
+            packs=packs.releases,
+            hydration=packs.hydration,
+            works=behind.works,
             store=store,
             runtime=runtime,
             door=door,
@@ -351,11 +402,19 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             data=settings.data,
             body_limit=settings.body_limit_mb * 1024 * 1024,
+            pack_limit=packs.upload_bytes,
             build_image=image_maker(settings),
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(
                 doctor_host(
-                    settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records, in_force
+                    settings,
+                    edge_plan(settings),
+                    directory,
+                    runtime,
+                    control.offer.missing,
+                    archive.records,
+                    in_force,
+                    deposit,
                 )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),

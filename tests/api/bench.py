@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 from fastapi import FastAPI
@@ -20,14 +21,22 @@ from innkeeper.broker.outbound import outbound_client
 from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
+from innkeeper.core.data_exports import DataExports
 from innkeeper.core.door import Door
+from innkeeper.core.dossier import Dossier
+from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosts import Premises
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
+from innkeeper.core.proofs import Proofs
+from innkeeper.core.restored_spec import RestoredSpecs
+from innkeeper.core.restores import Restores
+from innkeeper.core.shelf import Shelf
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
@@ -36,11 +45,18 @@ from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
-from innkeeper.store.rows import spec_document
+from innkeeper.loops.works import WorkLoops
+from innkeeper.restic import Calls, ResticStore
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.erase import erase
+from innkeeper.units.fleet_compose import render_fleet
 from tests.backups.house import make as backups_of
+from tests.support.arriving import hospitable as hospitable_house
+from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
-from tests.support.people import PlainSeals
+from tests.support.packs import packs_for
+from tests.support.people import PlainSeals, PlainTokens
+from tests.support.restoring import RepositoryKeys
 from tests.support.secrets import NamedSecrets
 
 BODY_LIMIT = 100_000
@@ -165,6 +181,16 @@ class Bench:
 
 def exports_of(house: House, data: Path) -> Exports:
     """Packs what lies in `data`."""
+    return Exports(**_packing(house, data))
+
+
+def data_exports_of(house: House, data: Path) -> DataExports:
+    """The same for a person's data."""
+    dossier = Dossier(store=house.store, seals=PlainSeals())
+    return DataExports(dossier=dossier, tokens=PlainTokens(), **_packing(house, data))
+
+
+def _packing(house: House, data: Path) -> dict[str, Any]:
     stillness = Stillness(
         store=house.store,
         runtime=house.runtime,
@@ -174,25 +200,38 @@ def exports_of(house: House, data: Path) -> Exports:
         holder="exports",
         hurry=house.queue.add,
     )
-    return Exports(
+    return {
+        "store": house.store,
+        "works": Works(store=house.store, bus=house.bus, clock=house.clock),
+        "stillness": stillness,
+        "crates": FolderCrates(data / "exports", data / "tenants"),
+        "images": NoImages(),
+        "seating": house.seating,
+        "vault": house.vault,
+        "seals": PlainSeals(),
+        "clock": house.clock,
+    }
+
+
+def restores_of(house: House, data: Path) -> Restores:
+    """Restores from no target at all, unless a test gives another."""
+    return Restores(
         store=house.store,
+        shelf=Shelf(ResticStore(Calls([], RepositoryKeys(), data / "cache"), erase=erase), RepositoryKeys()),
+        specs=RestoredSpecs(store=house.store, runtime=house.runtime, agents=house.control.agents),
+        units=house.units,
         works=Works(store=house.store, bus=house.bus, clock=house.clock),
-        stillness=stillness,
-        crates=FolderCrates(data / "exports", data / "tenants"),
-        images=NoImages(),
-        seating=house.seating,
-        vault=house.vault,
-        seals=PlainSeals(),
+        bus=house.bus,
         clock=house.clock,
-        spec_document=spec_document,
+        domain=HOSTING.domain,
     )
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[Bench]:
-    """A control plane with its reconciler at work."""
+async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench]:
+    """A control plane with its reconciler at work; a `hospitable` one has real folders and the real agents."""
     agent = ServedAgent()
-    house = House(agent=agent)
+    house = await hospitable_house(data, agent=agent) if hospitable else House(agent=agent)
     admin_token = new_secret("a")
     builds, survey, zone, secrets = Builds(), Surveyed(), Zone(), NamedSecrets()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
@@ -224,25 +263,36 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         trail=ToolTrail(store=house.store, clock=house.clock, fingerprints=PlainSeals()),
         bus=house.bus,
     )
+    packs = packs_for(house, data)
     keeping = backups_of(data, house)
     inn = Inn(
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        data_exports=data_exports_of(house, data),
+        fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
+        restores=restores_of(house, data),
         backups=keeping.keeping.backups,
         integrations=house.integrations,
         people=house.people,
         provider=None,
         inbox=house.inbox,
+        importing=importing_of(house, data),
         vault=house.vault,
         locksmith=Locksmith(store=house.store, lockbox=Keyring.open(data / "house"), clock=house.clock),
         ledger=house.ledger,
         prices=read_prices(None),
+        drills=Drills(works=Works(store=house.store, bus=house.bus, clock=house.clock)),
+        proofs=Proofs(store=house.store, bus=house.bus),
         asked_for=AskedFor(store=house.store, bus=house.bus, clock=house.clock),
         egress_in_force=lambda name: True,
         records=house.records,
+        receipts=house.receipts,
         denials=house.denials,
         releases=house.releases,
+        packs=packs.releases,
+        hydration=packs.hydration,
+        works=Works(store=house.store, bus=house.bus, clock=house.clock),
         store=house.store,
         runtime=house.runtime,
         door=door,
@@ -257,6 +307,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         clock=house.clock,
         data=data,
         body_limit=BODY_LIMIT,
+        pack_limit=packs.library.upload_bytes,
         build_image=builds,
         survey=survey,
         doctor=doctor,
@@ -266,6 +317,8 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
     loops = house.loops(workers=4)
     supervisor = Supervisor()
     loops.start(supervisor)
+    works = [packs.hydration]
+    WorkLoops(works, store=house.store, bus=house.bus, clock=house.clock, holder="one").start(supervisor)
     async with supervisor.running():
         yield Bench(
             house=house,

@@ -79,6 +79,8 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "error": None,
         "closed": None,
         "fenced": False,
+        "proven": None,
+        "packs": [],
         "revision": 1,
     }
 

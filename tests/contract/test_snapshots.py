@@ -13,7 +13,7 @@ from innkeeper.core.operations import Trouble
 from innkeeper.core.ports import Store
 from innkeeper.core.snapshots import BackupState, Origin, Snapshot
 from tests.store.databases import DRIVERS, opened
-from tests.store.examples import NOON, entry, tenant
+from tests.store.examples import NOON, entry, issuing, tenant
 
 HOUR = timedelta(hours=1)
 PLAIN = Snapshot(
@@ -110,7 +110,7 @@ async def test_they_outlive_a_tenant_unless_that_is_purged(store: Store, purge: 
         await write.snapshots.put_state(STATE)
     lease = await store.claim("a", holder="one", for_s=30)
     assert lease is not None
-    await store.erase(lease, "t_a", [], entry("tenant.erased"), purge=purge)
+    await store.erase(lease, "t_a", [], entry("tenant.erased"), issue=issuing("a") if purge else None)
     async with store.look() as read:
         assert [each.id for each in await read.snapshots.of("t_a")] == ([] if purge else ["snap_1"])
         assert (await read.snapshots.state("t_a") is None) is purge

@@ -12,7 +12,7 @@ from innkeeper.core.ports import Store
 from innkeeper.core.ports.usage import Sums, page_key
 from innkeeper.core.usage import Amount, Counts, Tokens, UsageKey, UsageRow, UsageSought
 from tests.store.databases import DRIVERS, opened
-from tests.store.examples import entry, tenant
+from tests.store.examples import entry, issuing, tenant
 
 ONE = Counts(calls=1, tokens=Tokens(input=10, output=5), micro_usd=7)
 ELABORATE = Counts(
@@ -97,7 +97,7 @@ async def test_it_outlives_a_tenant_unless_that_is_purged(store: Store, purge: b
     await add(store, row("2026-11-20"), row("2026-11-20", name="b"))
     lease = await store.claim("a", holder="one", for_s=30)
     assert lease is not None
-    await store.erase(lease, "t_a", [], entry("tenant.erased"), purge=purge)
+    await store.erase(lease, "t_a", [], entry("tenant.erased"), issue=issuing("a") if purge else None)
     async with store.look() as read:
         left = [each.tenant for each in await read.usage.page(UsageSought())]
     assert left == (["b"] if purge else ["a", "b"])

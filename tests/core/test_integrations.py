@@ -125,6 +125,20 @@ async def test_the_page_holds_the_challenge_and_never_the_verifier(place: Place)
     assert verifier not in page
 
 
+async def test_all_that_a_tenant_was_granted_is_given_back_when_it_is_erased(place: Place) -> None:
+    await place.connected()
+    refresh_token = place.kept.refresh_token
+    bob = await place.house.tenant("bob")
+    assert await place.house.integrations.give_all_back(bob) == {}
+    assert place.service.revoked == []
+    assert await place.house.integrations.give_all_back(place.alice) == {"google": True}
+    assert place.service.revoked == [refresh_token]
+    place.service.answer = (500, b"")
+    assert await place.house.integrations.give_all_back(place.alice) == {"google": False}
+    del place.house.named_secrets.values["alice", "integration.google"]
+    assert await place.house.integrations.give_all_back(place.alice) == {"google": False}
+
+
 async def test_a_state_is_good_once(place: Place) -> None:
     page = await place.house.integrations.begin("alice", "google", session=place.session)
     answer = place.service.approve(page)

@@ -23,7 +23,7 @@ from innkeeper.core.prices import Price
 from innkeeper.core.usage import Amount, Counts, Tokens, UsageRow, UsageSought
 from innkeeper.core.uses import Budget
 from tests.store.databases import DRIVERS, opened
-from tests.store.examples import tenant
+from tests.store.examples import issuing, tenant
 from tests.support.house import TurnedClock
 
 PRICE = Price(input=1_000_000, output=1_000_000, cache_read=0, cache_write=0)
@@ -284,9 +284,8 @@ async def test_a_purged_tenants_last_call_writes_no_line(books: Books) -> None:
     call = await books.begin()
     lease = await books.store.claim("a", holder="one", for_s=30)
     assert lease is not None
-    await books.store.erase(
-        lease, "t_a", [], Entry(at=books.clock.now(), actor="x", action="y", tenant="a"), purge=True
-    )
+    line = Entry(at=books.clock.now(), actor="x", action="y", tenant="a")
+    await books.store.erase(lease, "t_a", [], line, issue=issuing("a"))
     books.end(call, 5)
     await books.ledger.write()
     assert await books.rows() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -15,6 +16,8 @@ from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation, OperationKind, Progress, Status, Trouble
 from innkeeper.core.past import Past
 from innkeeper.core.ports import Receipt
+from innkeeper.core.ports.receipts import Issue
+from innkeeper.core.receipts import FORMAT, ErasureReceipt, Signed
 from innkeeper.core.tenant import Access, CustomAgent, Limits, Seen, Spec, Tenant, Wanted
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -173,3 +176,33 @@ def entry(action: str, of: Tenant | None = None) -> Entry:
     """A line of the trail."""
     name, id_ = (of.name, of.id) if of else (None, None)
     return Entry(at=NOON, actor="admin", action=action, tenant=name, tenant_id=id_, detail={"limits": {"cpus": 0.5}})
+
+
+def erasure(number: int = 1, name: str = "a", **fields: Any) -> ErasureReceipt:
+    """An erasure that has begun."""
+    return ErasureReceipt(
+        **{
+            "id": f"rct_{number:04}",
+            "tenant": name,
+            "tenant_id": f"t_{name}",
+            "began_at": NOON,
+            "journal": {"found": {"files": 3}},
+            **fields,
+        }
+    )
+
+
+def issued(number: int = 1, name: str = "a", **fields: Any) -> ErasureReceipt:
+    """One that has ended, with a signature that nobody looks at."""
+    statement = {"format": FORMAT, "id": f"rct_{number:04}", "tenant": {"name": name}}
+    signed = Signed(statement=statement, key="rk_1", signature="c2ln")
+    return erasure(number, name, **{"issued_at": NOON, "signed": signed, **fields})
+
+
+def issuing(name: str) -> Issue:
+    """Makes a receipt that tells what it was told."""
+
+    def issue(rows: Mapping[str, int], head: str) -> ErasureReceipt:
+        return issued(name=name, id=f"rct_{name}", journal={"rows": dict(rows), "head": head})
+
+    return issue

@@ -44,7 +44,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_another_program_keeps_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_BUSY_TIMEOUT_S", 0)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0)
     store = await SqlStore.open(sqlite_url(tmp_path), links=LINKS)
     other = sqlite3.connect(tmp_path / "innkeeper.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

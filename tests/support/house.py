@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -14,11 +14,14 @@ import httpx2
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.activate import Activator
+from innkeeper.core.closing import Closing
 from innkeeper.core.control import Control
 from innkeeper.core.deliveries import Deliveries
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
+from innkeeper.core.erasure import Erasure
 from innkeeper.core.events import Bus, Event
+from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.inbox import Inbox, InboxLimits
 from innkeeper.core.integration import Integration
@@ -30,10 +33,12 @@ from innkeeper.core.ledger import Ledger
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import (
+    Agent,
     Blueprint,
     ConfigFile,
     Consent,
     Entrance,
+    Extent,
     MemoryNow,
     Moves,
     Probe,
@@ -41,6 +46,9 @@ from innkeeper.core.ports import (
     SecretKeeping,
     Store,
 )
+from innkeeper.core.ports.snapshots import SnapshotStore
+from innkeeper.core.ports.traces import Traces
+from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reconcile import Nap, Reconciler
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
@@ -49,12 +57,15 @@ from innkeeper.core.seating import Seating
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tenant import Limits, Spec, Tenant
 from innkeeper.core.vault import Vault
+from innkeeper.core.works import Works
 from innkeeper.integrations.authorization import OAuthServers
+from innkeeper.keyring.signatures import Ed25519Signer
 from innkeeper.loops.dormitory import Dormitory, SleepSettings, Surroundings
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
 from innkeeper.runtimes.memory import MemoryRuntime
 from innkeeper.store.memory import MemoryStore
+from innkeeper.units.layout import FolderUnits
 from tests.support.courier import MemoryCourier
 from tests.support.links import LINKS
 from tests.support.people import PlainKeys, PlainSeals, PlainTokens, QuickPasswords, plain_reception
@@ -88,9 +99,11 @@ class PlainAgent:
     limits = Limits(memory_mb=128, cpus=1.0)
     floor_mb = 64
     minimum_version: str | None = "1.0"
+    own_image = False
     stop_grace_s = 5
     start_timeout_s = 60
     hopeless_exits = frozenset({78})
+    workspace = "workspace"
     can_be_asked = False
     runs_at: datetime | None = None
     channels: tuple[str, ...] = ()
@@ -118,6 +131,21 @@ class PlainAgent:
     def env(self, spec: Spec) -> Mapping[str, str]:
         return {}
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        return {"FENCED": "1"}
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        return ("examine",)
+
+    def examined(self, output: bytes) -> int | None:
+        return int(output) if output.isdigit() else None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        return Probe(port=80, path="/sessions", headers={"Authorization": gateway_token})
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        return int(body) if status == 200 and body.isdigit() else None
+
     def mount(self, spec: Spec) -> str:
         return "/data"
 
@@ -126,6 +154,9 @@ class PlainAgent:
 
     def is_ready(self, status: int, body: bytes) -> bool:
         return status == 200
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        return ()
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         return Entrance(port=80, headers={"Authorization": f"Bearer {gateway_token}"})
@@ -182,12 +213,24 @@ class MemoryUnits:
     async def read(self, tenant: str, paths: Sequence[str]) -> Mapping[str, bytes]:
         return {path: data for path, data in self.folders.get(tenant, {}).items() if path in paths}
 
-    async def write(self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str) -> None:
+    async def write(
+        self,
+        tenant: str,
+        files: Sequence[ConfigFile],
+        *,
+        compose: str,
+        env: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         folder = self.folders.setdefault(tenant, {})
         folder.update({file.path: file.content for file in files})
 
     async def erase(self, tenant: str) -> None:
         self.folders.pop(tenant, None)
+
+    async def extent(self, tenant: str) -> Extent | None:
+        folder = self.folders.get(tenant)
+        return None if folder is None else Extent(len(folder), 0, sum(map(len, folder.values())))
 
     async def names(self) -> Sequence[str]:
         return list(self.folders)
@@ -245,6 +288,11 @@ class House:
     units: MemoryUnits = field(default_factory=MemoryUnits)
     prober: MemoryProber = field(default_factory=MemoryProber)
     agent: PlainAgent = field(default_factory=PlainAgent)
+    furnish: Callable[[Tenant], Awaitable[None]] | None = None
+    """What is put into a tenant's folder at each start."""
+    real_units: FolderUnits | None = None
+    """Folders on a disk, instead of those that are only remembered."""
+    more_agents: Mapping[str, Agent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.store: Store = MemoryStore(self.clock, links=LINKS)
@@ -257,6 +305,11 @@ class House:
         self.sleep_settings = SleepSettings(reserve_mb=0, boost_cpus=0)
         self.courier = MemoryCourier()
         self.data_keys = PlainKeys()
+        self.signer = Ed25519Signer(b"s" * 32)
+        self.snapshots: SnapshotStore | None = None
+        self.traces: list[Traces] = []
+        self.worked_on: list[str] = []
+        self.should_be_there: dict[str, int] = {}
         self.named_secrets = NamedSecrets()
         self.token_service = TokenService()
         self.services = {"google": self.token_service.integration()}
@@ -266,13 +319,16 @@ class House:
         """A new process: nothing is left of what the last one had in memory."""
         self.bus = Bus()
         self.bus.on_event(self.happened.append)
-        agents = {"plain": self.agent}
+        agents: Mapping[str, Agent] = {"plain": self.agent, **self.more_agents}
+        units = self.real_units or self.units
+        self.works = Works(store=self.store, bus=self.bus, clock=self.clock)
+        self.closing = Closing(store=self.store, runtime=self.runtime, bus=self.bus)
         self.records = Records(store=self.store, links=LINKS, clock=self.clock)
         self.releases = Releases(store=self.store, runtime=self.runtime, clock=self.clock)
         self.control = Control(
             store=self.store,
             agents=agents,
-            units=self.units,
+            units=units,
             releases=self.releases,
             bus=self.bus,
             clock=self.clock,
@@ -295,7 +351,7 @@ class House:
         self.seating = Seating(
             agents=agents,
             runtime=self.runtime,
-            units=self.units,
+            units=units,
             tokens=PlainTokens(),
             secrets=self.vault,
             keys=self.data_keys,
@@ -303,6 +359,7 @@ class House:
             compose=plain_compose,
             broker_port=8701,
             model="default",
+            furnish=self.furnish,
         )
         self.passwords = QuickPasswords()
         self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)
@@ -333,23 +390,51 @@ class House:
             self.sleep_settings,
         )
         self.holds = self.dormitory.holds
-        self.reconciler = self.make_reconciler(holder)
         seals = PlainSeals()
         self.integrations = self.make_integrations()
+        former = FormerSnapshots(self.snapshots, recorded=self.recorded)
+        self.erasure = Erasure(
+            store=self.store,
+            units=self.units,
+            keys=self.data_keys,
+            signer=self.signer,
+            clock=self.clock,
+            disconnect=self.integrations.give_all_back,
+            snapshots=former,
+            traces=self.traces,
+            quiet=self.quiet,
+        )
+        self.receipts = ReceiptBook(
+            store=self.store,
+            snapshots=former,
+            signer=self.signer,
+            bus=self.bus,
+            clock=self.clock,
+        )
+        self.reconciler = self.make_reconciler(holder)
         self.inbox = Inbox(store=self.store, seals=seals, clock=self.clock, limits=LIMITS)
         self.deliveries = Deliveries(store=self.store, seals=seals, clock=self.clock, limits=LIMITS, chance=lambda: 0.5)
+
+    async def recorded(self, tenant_id: str) -> Mapping[str, int]:
+        """How many snapshots there should be."""
+        return self.should_be_there
+
+    async def quiet(self, name: str) -> bool:
+        """Whether nobody works on it."""
+        return name not in self.worked_on
 
     def make_reconciler(self, holder: str) -> Reconciler:
         """Another worker on the same world."""
         return Reconciler(
             store=self.store,
             runtime=self.runtime,
-            units=self.units,
-            agents={"plain": self.agent},
+            units=self.real_units or self.units,
+            agents={"plain": self.agent, **self.more_agents},
             prober=self.prober,
             seating=self.seating,
             suspensions=self.dormitory.suspensions,
             boarding=self.dormitory.boarding,
+            erasure=self.erasure,
             paging=self.dormitory.paging,
             bus=self.bus,
             clock=self.clock,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from innkeeper.core.attempts import Attempts
 from innkeeper.core.envelopes import Envelopes
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.identities import Identities
+from innkeeper.core.keyring_facts import Burial
 from innkeeper.core.members import Members
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.reception import Reception
@@ -46,6 +47,11 @@ class PlainKeys:
 
     async def destroy(self, tenant_id: str) -> None:
         self.destroyed.append(tenant_id)
+
+    async def burial(self, tenant_id: str) -> Burial | None:
+        if tenant_id not in self.destroyed:
+            return None
+        return Burial(key=f"dk_{tenant_id}", at=datetime(2026, 11, 20, tzinfo=UTC), held_in=())
 
 
 class PlainSeals:

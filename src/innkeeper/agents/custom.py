@@ -23,8 +23,10 @@ class Custom:
     limits = Limits(memory_mb=512, cpus=1.0)
     floor_mb = 16
     minimum_version: str | None = None
+    own_image = True
     stop_grace_s = 15
     start_timeout_s = 120
+    workspace = "workspace"
     hopeless_exits = frozenset({126, 127})  # the command can't be run, or isn't there
 
     def config_paths(self) -> Sequence[str]:
@@ -42,6 +44,7 @@ class Custom:
             "gateway_token": seat.gateway_token,
             "edge_address": seat.edge_address,
             "config": dict(seat.config),
+            "fenced": seat.fenced,
         }
         return [ConfigFile(path=_SEAT_PATH, content=json.dumps(place, indent=2).encode() + b"\n")]
 
@@ -62,6 +65,10 @@ class Custom:
         mount = _told(spec).mount
         return {"HOME": mount, "INNKEEPER_SEAT": f"{mount.rstrip('/')}/{_SEAT_PATH}"}
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """All that can be done for an unknown program is to tell it."""
+        return {"INNKEEPER_FENCED": "1"}
+
     def mount(self, spec: Spec) -> str:
         """The spec's."""
         return _told(spec).mount
@@ -73,6 +80,10 @@ class Custom:
     def is_ready(self, status: int, body: bytes) -> bool:
         """All that can be said of an unknown program: it answers, and not with an error."""
         return 200 <= status < 400
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """Nothing is known of what its image has; that may have a check of its own."""
+        return ()
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """With a token by which the program can tell that a request came through the edge."""
@@ -120,6 +131,22 @@ class Custom:
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
+        return None
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Nothing is known of what it keeps."""
+        return ()
+
+    def examined(self, output: bytes) -> int | None:
+        """It never is."""
+        return None
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """It can't be asked."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
         return None
 
     def chat_model(self, spec: Spec) -> str | None:

@@ -36,7 +36,7 @@ def shared_json(
     """
     before = existing.get(path)
     theirs = _parse(before)
-    below = overlaid(theirs or {}, patched(config))
+    below = said(path, existing, config)
     tree = overlaid(overlaid(defaults, below), ours(below))
     _check(tree, schema, path)
     aside = []
@@ -48,6 +48,11 @@ def shared_json(
         return [ConfigFile(path=path, content=before)]
     content = json.dumps(tree, indent=2, ensure_ascii=False).encode() + b"\n"
     return [*aside, ConfigFile(path=path, content=content)]
+
+
+def said(path: str, existing: Mapping[str, bytes], config: Tree) -> dict[str, Any]:
+    """The spec's `config` over what the user has in the file at `path`."""
+    return overlaid(_parse(existing.get(path)) or {}, patched(config))
 
 
 def overlaid(below: Tree, above: Tree) -> dict[str, Any]:

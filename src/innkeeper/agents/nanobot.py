@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from innkeeper.agents import model
+from innkeeper.agents import examinations, model
 from innkeeper.agents.channels import is_channel_secret
-from innkeeper.agents.jsonfile import NOTHING, Tree, shared_json, value_at
+from innkeeper.agents.fence import channel_fence
+from innkeeper.agents.jsonfile import NOTHING, Tree, said, shared_json, value_at
 from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
@@ -22,7 +22,10 @@ from innkeeper.core.tenant import Limits, Spec
 
 _CONFIG_PATH = ".nanobot/config.json"
 _MODEL_PATH = ".nanobot/model.env"
+_FENCE_PATH = ".nanobot/innkeeper-fence.json"
 _PORT = 8900
+
+_ALIVE = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{_PORT}/health', timeout=4)"
 
 
 class Nanobot:
@@ -33,25 +36,29 @@ class Nanobot:
     limits = Limits(memory_mb=512, cpus=1.0)
     floor_mb = 160  # with 128 MB it is killed while it starts
     minimum_version: str | None = "0.3.5"
+    own_image = False
     stop_grace_s = 15
+    workspace = "workspace"
     start_timeout_s = 60  # 1.3 s on a free core, 4 s on half of one
     hopeless_exits: frozenset[int] = frozenset()  # its 1 means anything
 
     def config_paths(self) -> Sequence[str]:
-        """Its config, and the variables that the config refers to."""
-        return (_CONFIG_PATH, _MODEL_PATH)
+        """Its config, the variables that the config refers to, and what a fence keeps."""
+        return (_CONFIG_PATH, _MODEL_PATH, _FENCE_PATH)
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """config.json with our keys set and the user's kept; model.env wholly ours."""
+        theirs = said(_CONFIG_PATH, existing, seat.config)
+        fence = channel_fence(theirs, seat.config, existing.get(_FENCE_PATH), path=_FENCE_PATH, up=seat.fenced)
         config = shared_json(
             _CONFIG_PATH,
             existing,
-            ours=partial(_ours, seat),
+            ours=lambda below: fence.laid_on(_ours(seat, below)),
             defaults=_DEFAULTS,
             schema=_Config,
             config=seat.config,
         )
-        return [*config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat))]
+        return [*fence.before, *config, ConfigFile(path=_MODEL_PATH, content=_model_env(seat)), *fence.after]
 
     def caches(self) -> Sequence[str]:
         """None: it keeps what it has."""
@@ -73,6 +80,10 @@ class Nanobot:
         """Where it is at home."""
         return {"HOME": "/data"}
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """As a server it starts neither channels nor a schedule."""
+        return {}
+
     def mount(self, spec: Spec) -> str:
         """The home folder of the image."""
         return "/data"
@@ -88,6 +99,10 @@ class Nanobot:
         except ValueError:
             return False
         return status == 200 and isinstance(answer, dict) and answer.get("status") == "ok"
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """Python is what its image has."""
+        return ("python3", "-c", _ALIVE)
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """With the key of its API."""
@@ -135,6 +150,22 @@ class Nanobot:
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Nothing has to be said."""
+        return None
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Every line of every session."""
+        return examinations.NANOBOT
+
+    def examined(self, output: bytes) -> int | None:
+        """A file each."""
+        return examinations.sessions_found(output)
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """As a server it knows one, and doesn't tell of it."""
+        return None
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """It is never asked."""
         return None
 
     def chat_model(self, spec: Spec) -> str | None:

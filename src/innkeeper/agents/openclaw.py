@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
+from innkeeper.agents import examinations
 from innkeeper.agents.channels import is_channel_secret
-from innkeeper.agents.jsonfile import shared_json
+from innkeeper.agents.fence import channel_fence
+from innkeeper.agents.jsonfile import said, shared_json
 from innkeeper.agents.openclaw_config import (
     CONFIG_PATH,
     DEFAULTS,
+    FENCE_PATH,
+    NO_CHANNELS,
     PORT,
     PROTO_HEADER,
     USER_HEADER,
@@ -40,6 +44,11 @@ _RPC_TIMEOUT_S = 10.0
 
 _CACHES = (".openclaw/cache/control-ui-assets", ".cache/node-compile-cache")
 
+_ALIVE = (
+    f"fetch('http://127.0.0.1:{PORT}/startupz').then(async answer => process.exit((await answer.json()).ok ? 0 : 1))"
+    ".catch(() => process.exit(1))"
+)
+
 
 class OpenClaw:
     """How OpenClaw is configured, started, asked and entered."""
@@ -49,24 +58,29 @@ class OpenClaw:
     limits = Limits(memory_mb=2048, cpus=2.0)
     floor_mb = 1280  # with 1 GB it starts, and is killed in its first conversation
     minimum_version: str | None = "2026.9.6"
+    own_image = False
     stop_grace_s = 30  # idle it ends within 1.5 s; work in flight may hold it for minutes
     start_timeout_s = 180  # 6 to 10 s of two cores; four times that on a busy host with half a core
+    workspace = "workspace"
     hopeless_exits = frozenset({78})  # its "config or state is wrong"
 
     def config_paths(self) -> Sequence[str]:
-        """The one file that it reads."""
-        return (CONFIG_PATH,)
+        """The one file that it reads, and what a fence keeps."""
+        return (CONFIG_PATH, FENCE_PATH)
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """openclaw.json with our keys set and the user's kept."""
-        return shared_json(
+        theirs, kept = said(CONFIG_PATH, existing, seat.config), existing.get(FENCE_PATH)
+        fence = channel_fence(theirs, seat.config, kept, path=FENCE_PATH, up=seat.fenced, no_channels=NO_CHANNELS)
+        config = shared_json(
             CONFIG_PATH,
             existing,
-            ours=partial(ours, seat),
+            ours=lambda below: fence.laid_on(ours(seat, below)),
             defaults=DEFAULTS,
             schema=OpenClawConfig,
             config=seat.config,
         )
+        return [*fence.before, *config, *fence.after]
 
     def caches(self) -> Sequence[str]:
         """The assets of its web interface, 54 MB, and what Node has compiled where an operator has it kept."""
@@ -96,6 +110,10 @@ class OpenClaw:
             **({} if spec.access is Access.OPEN else {"OPENCLAW_GATEWAY_TOKEN": ""}),
         }
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """Its own switches, with which it starts no channel, no scheduler and no watcher of a mailbox."""
+        return {"OPENCLAW_SKIP_CHANNELS": "1", "OPENCLAW_SKIP_CRON": "1", "OPENCLAW_SKIP_GMAIL_WATCHER": "1"}
+
     def mount(self, spec: Spec) -> str:
         """The home and state folder of the image."""
         return "/data"
@@ -109,6 +127,10 @@ class OpenClaw:
         answer = _json_object(body)
         return status == 200 and answer.get("ok") is True and answer.get("status") == "started"
 
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """Node is what its image has."""
+        return ("node", "-e", _ALIVE)
+
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
         """By the user whom the gate has let in, unless everybody may come: then with its token."""
         return Entrance(port=PORT, headers=_credentials(spec, gateway_token))
@@ -118,7 +140,7 @@ class OpenClaw:
         channels = _json_object(existing.get(CONFIG_PATH, b"")).get("channels")
         if not isinstance(channels, dict):
             return ()
-        return sorted(name for name, channel in channels.items() if name != "defaults" and _fetches(channel))
+        return sorted(name for name, channel in channels.items() if name not in NO_CHANNELS and _fetches(channel))
 
     def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
         """Telegram's, where it is set up for them; for its other channels the operator says."""
@@ -184,6 +206,26 @@ class OpenClaw:
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """Ends the suspension of that id; one whose lease is over is no error."""
         return _rpc(spec, gateway_token, "gateway.suspend.resume", suspensionId=suspension)
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """Every database, with SQLite's own check, which names the broken one: OpenClaw only ends, with 78."""
+        return examinations.OPENCLAW
+
+    def examined(self, output: bytes) -> int | None:
+        """Those in the agents' databases."""
+        return examinations.sessions_found(output)
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """By the tool that its agents have for it: the admin's calls have none."""
+        asked = _rpc(spec, gateway_token, "")
+        return replace(asked, path="/tools/invoke", json={"tool": "sessions_list", "args": {}})
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """Its count goes up to a hundred. Where its owner has forbidden that tool, it doesn't tell."""
+        result = _json_object(body).get("result")
+        details = result.get("details") if isinstance(result, dict) else None
+        count = details.get("count") if isinstance(details, dict) else None
+        return count if status == 200 and isinstance(count, int) else None
 
     def chat_model(self, spec: Spec) -> str | None:
         """Its default agent."""

@@ -14,6 +14,9 @@ from innkeeper.core.ports import Seat
 from innkeeper.core.tenant import Access
 
 CONFIG_PATH = ".openclaw/openclaw.json"
+FENCE_PATH = ".openclaw/innkeeper-fence.json"
+NO_CHANNELS = frozenset({"defaults", "modelByChannel"})
+"""Keys among its channels that say something of all of them."""
 PORT = 18789
 LOGIN, ORIGIN = "INNKEEPER_LOGIN", "INNKEEPER_ORIGIN"
 """The variables by which a compose file has OpenClaw ask for a password, and says where browsers find it, for there is

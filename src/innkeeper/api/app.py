@@ -15,9 +15,12 @@ from innkeeper.api import (
     backups,
     capacity,
     chat,
+    compose,
     console,
     console_integrations,
+    data_exports,
     doctor,
+    drills,
     edge_ask,
     egress,
     events,
@@ -25,6 +28,8 @@ from innkeeper.api import (
     health,
     hostnames,
     house_secrets,
+    hydrate,
+    imports,
     inbox,
     integrations,
     keyring,
@@ -33,9 +38,12 @@ from innkeeper.api import (
     members,
     oneself,
     operations,
+    packs,
     page,
     problems,
+    receipts,
     releases,
+    restores,
     secrets,
     seeds,
     startclaw,
@@ -70,6 +78,7 @@ _GUARDED = (
     keys,
     secrets,
     exports,
+    data_exports,
     integrations,
     members,
     users,
@@ -81,15 +90,22 @@ _GUARDED = (
     tools,
     inbox,
     egress,
+    drills,
+    imports,
     operations,
     agents,
     releases,
+    packs,
+    hydrate,
     status,
     doctor,
     capacity,
+    compose,
     usage,
+    restores,
     backups,
     audit,
+    receipts,
 )
 
 
@@ -114,7 +130,8 @@ def create_app(inn: Inn) -> FastAPI:
     """The API of this house."""
     app = _bare()
     app.state.inn = inn
-    app.add_middleware(Requests, body_limit=inn.body_limit)
+    larger = {("POST", f"{V1}/packs"): inn.pack_limit}
+    app.add_middleware(Requests, body_limit=inn.body_limit, larger=larger)
     return app
 
 

@@ -14,27 +14,37 @@ from innkeeper.api.measured import Measured
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.backups import Backups
 from innkeeper.core.control import Control
+from innkeeper.core.data_exports import DataExports
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
+from innkeeper.core.drills import Drills
 from innkeeper.core.events import Bus
 from innkeeper.core.exports import Exports
+from innkeeper.core.fleet import Fleet
 from innkeeper.core.hosting import Hosting
 from innkeeper.core.hosts import Premises
+from innkeeper.core.hydration import Hydration
+from innkeeper.core.importing import Importing
 from innkeeper.core.inbox import Inbox
 from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
 from innkeeper.core.ledger import Ledger
 from innkeeper.core.locksmith import Locksmith
 from innkeeper.core.names import Names
+from innkeeper.core.pack_releases import PackReleases
 from innkeeper.core.ports import Clock, Entrance, HostMemory, Runtime, SignIn, Store
 from innkeeper.core.prices import PriceTable
+from innkeeper.core.proofs import Proofs
+from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
+from innkeeper.core.restores import Restores
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.tools import Tools
 from innkeeper.core.vault import Vault
+from innkeeper.core.works import Works
 from innkeeper.loops.dormitory import Dormitory
 
 
@@ -120,21 +130,31 @@ class Inn:
     keys: Keys
     backups: Backups
     exports: Exports
+    data_exports: DataExports
+    fleet: Fleet
     integrations: Integrations
     people: Reception
     provider: SignIn | None
     """Where people can sign in beside the console itself."""
     inbox: Inbox
+    importing: Importing
     vault: Vault
     locksmith: Locksmith
     ledger: Ledger
     prices: PriceTable
+    drills: Drills
+    proofs: Proofs
     asked_for: AskedFor
     egress_in_force: Callable[[str], bool]
     """Whether the host does what a tenant's `uses.egress` says now."""
     records: Records
+    receipts: ReceiptBook
     denials: Denials
     releases: Releases
+    packs: PackReleases
+    hydration: Hydration
+    works: Works
+    restores: Restores
     store: Store
     runtime: Runtime
     door: Door
@@ -150,7 +170,9 @@ class Inn:
     clock: Clock
     data: Path
     body_limit: int
-    """The largest body taken, in bytes."""
+    """The largest body taken, in bytes …"""
+    pack_limit: int
+    """… and the largest pack."""
     build_image: BuildImage
     survey: Survey
     doctor: Callable[[], Awaitable[Sequence[Finding]]]

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from innkeeper.api.backup_documents import BackupDocument, backup_document
 from innkeeper.api.deps import Inn
+from innkeeper.api.proof_document import proof_document
 from innkeeper.api.schema import (
     InboxPathDocument,
     LimitsDocument,
@@ -54,7 +55,8 @@ def tenant_document(
         inbox=_inbox_documents(tenant),
         config=dict(spec.config),
         uses=UsesBody.model_validate(asdict(spec.uses)),
-        limits=LimitsDocument(memory_mb=spec.limits.memory_mb, cpus=spec.limits.cpus, pids=spec.limits.pids),
+        packs=list(spec.packs),
+        limits=LimitsDocument(**vars(spec.limits)),
         sleep=sleep_document(tenant, inn),
         idle_s=seconds_since(active, inn.clock.now()),
         last_activity=active,
@@ -65,6 +67,7 @@ def tenant_document(
         error=redact(seen.error) if seen.error else None,
         closed=tenant.closed,
         fenced=tenant.fenced,
+        proven=proof_document(inn.proofs.of(tenant)),
         backup=_backup_document(tenant, inn, backup),
         revision=tenant.revision,
         created_at=tenant.created_at,

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.documents import MB, operation_document, tenant_document
+from innkeeper.api.drill_documents import drill_document
 from innkeeper.api.sse import STREAM, Events, EventStream, Sse
 from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
@@ -20,6 +21,7 @@ from innkeeper.core.events import (
     CapacityShort,
     CertificateFailed,
     ConnectionBroken,
+    DrillEnded,
     EgressRefused,
     Event,
     MemoryMoved,
@@ -44,9 +46,8 @@ router = APIRouter(tags=["events"])
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
-    `egress.refused`, `integration.broken`, `certificate.failed`, `backup.done`, `alert`,
-    `operation`. A listener that is too slow
-    loses the oldest ones and is told so by `lagged`; then look again by GET.
+    `egress.refused`, `integration.broken`, `certificate.failed`, `backup.done`, `drill`, `alert`, `operation`. A
+    listener that is too slow loses the oldest ones and is told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -103,6 +104,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told |= {"host": host, "says": says}
         case ConnectionBroken(integration=integration, why=why):
             told |= {"integration": integration, "why": why}
+        case DrillEnded(drill=drill):
+            told["drill"] = _json(drill_document(drill))
         case BackupDone():
             told |= {name: getattr(event, name) for name in ("snapshot", "way", "seconds", "frozen_s", "bytes_added")}
         case AlertRaised(code=code, says=says):

@@ -43,7 +43,7 @@ class OperationDocument(Document):
     deadline: datetime
     """When it will be called failed, though the control plane goes on trying; works on data end when they are done."""
     result: dict[str, Any] | None = None
-    """What came of it: of works on data alone, and when they are done."""
+    """What came of it, when it is done: of works on data, and of deletes (`receipt`, the id, and `kept`)."""
 
 
 class OperationPage(ItemsOf[OperationDocument]):

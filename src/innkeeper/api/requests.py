@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -16,15 +17,18 @@ from innkeeper.core.ids import new_id
 
 log = structlog.get_logger(__name__)
 V1 = "/v1"
+UNITS = f"{V1}/units/import"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Requests:
     """The outermost layer of the app."""
 
-    def __init__(self, app: ASGIApp, *, body_limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, body_limit: int, larger: Mapping[tuple[str, str], int]) -> None:
         self._app = app
         self._body_limit = body_limit
+        self._larger = larger
+        """By method and path: what is streamed to the disk may be larger."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -46,7 +50,10 @@ class Requests:
             await send(message)
 
         try:
-            await self._app(scope, _limited(scope, receive, self._body_limit), counted)
+            # A unit that is sent is held to a limit of its own, by whoever takes it in.
+            is_unit = (scope["method"], scope["path"]) == ("PUT", UNITS)
+            limit = self._larger.get((scope["method"], scope["path"]), self._body_limit)
+            await self._app(scope, receive if is_unit else _limited(scope, receive, limit), counted)
         except Exception:
             log.exception("a request went wrong", method=scope["method"], path=scope["path"])
             if status:

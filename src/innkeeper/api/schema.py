@@ -15,6 +15,7 @@ from innkeeper.api.operation_schema import OperationDocument as OperationDocumen
 from innkeeper.api.operation_schema import OperationPage as OperationPage
 from innkeeper.api.operation_schema import ProgressDocument as ProgressDocument
 from innkeeper.api.operation_schema import TroubleDocument as TroubleDocument
+from innkeeper.api.proof_document import ProofDocument
 from innkeeper.api.uses_schema import UsesBody
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import MissedRuns, Rung
@@ -70,6 +71,10 @@ class LimitsBody(Body):
     """CPUs, in parts of one."""
     pids: int | None = Field(default=None, examples=[512])
     """Processes and threads."""
+    memory_reserve_mb: int | None = Field(default=None, examples=[32])
+    """So much of its memory is taken back last when the host runs short; 0: none."""
+    cpus_reserve: float | None = Field(default=None, examples=[0.05])
+    """Its weight beside others when the processors are busy, in parts of one CPU; 0: as everybody without one has."""
 
 
 class SleepBody(Body):
@@ -135,6 +140,9 @@ class SpecBody(Body):
 
     release: str | None = Field(default=None, max_length=255, examples=["2026.9.6"])
     """The agent's version, one of /v1/releases. Left out: the newest at creation, the same at changes."""
+    image: str | None = Field(default=None, max_length=255, examples=["zeptoclaw:0.9.2"])
+    """Instead of a release: an image on this host, for agents whose image can't be made here, and for `custom` another
+    one."""
     mode: Mode | None = None
     """How it is housed."""
     limits: LimitsBody | None = None
@@ -162,6 +170,9 @@ class SpecBody(Body):
     A channel's token is a reference to one of the tenant's secrets; credentials in the clear are refused."""
     uses: UsesBody | None = None
     """What its agent may use: models, tools, names on the net, and how much of it."""
+    packs: list[str] | None = Field(default=None, max_length=20, examples=[["core@3"]])
+    """Core content of its own beside its agent's and its plan's: `core` in its newest version, `core@3` in that one,
+    `image:/opt/core` from its agent's image; replaced as a whole, and delivered at the next start."""
 
 
 class CreateTenant(SpecBody):
@@ -202,6 +213,10 @@ class LimitsDocument(Document):
     memory_mb: int
     cpus: float
     pids: int
+    memory_reserve_mb: int | None
+    """What of its memory is taken back last."""
+    cpus_reserve: float | None
+    """Its weight when the processors are busy, in parts of one CPU."""
 
 
 class HoldDocument(Document):
@@ -318,6 +333,8 @@ class TenantDocument(Document):
     config: dict[str, Any]
     """What its spec says of its agent's own config, with references where secrets go."""
     uses: UsesBody
+    packs: list[str]
+    """Core content of its own; what it has of which stands in its `unit`."""
     limits: LimitsDocument
     sleep: SleepDocument
     idle_s: int | None
@@ -335,6 +352,8 @@ class TenantDocument(Document):
     """The operation that has its folder to itself: until it ends, nothing of it runs."""
     fenced: bool
     """Its channels are off until they are confirmed: after a restore to another name, or an import."""
+    proven: ProofDocument | None
+    """What drills last said of its snapshots; null: none was drilled yet."""
     backup: BackupDocument | None
     """How its backups stand; null: they are off."""
     revision: int

@@ -184,6 +184,7 @@ def spec_patch(body: SpecBody) -> SpecPatch:
     """What the body asks for, in the core's words."""
     return SpecPatch(
         release=body.release,
+        image=body.image,
         mode=body.mode,
         limits=_limits(body.limits) if body.limits else None,
         sleep=_sleep(body.sleep) if body.sleep else None,
@@ -195,11 +196,12 @@ def spec_patch(body: SpecBody) -> SpecPatch:
         inbox=tuple(_inbox(each) for each in body.inbox) if body.inbox is not None else None,
         config=body.config,
         uses=body.uses.model_dump(exclude_unset=True) if body.uses else None,
+        packs=tuple(body.packs) if body.packs is not None else None,
     )
 
 
 def _limits(body: LimitsBody) -> LimitsPatch:
-    return LimitsPatch(memory_mb=body.memory_mb, cpus=body.cpus, pids=body.pids)
+    return LimitsPatch(**body.model_dump())
 
 
 def _sleep(body: SleepBody) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -75,6 +75,32 @@ class Client:
                     yield event.event, data
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def text(self, path: str, params: Params | None = None) -> str:
+        """What stands at `path`, where that is no document."""
+        try:
+            response = self._http.get(path, params=_given(params))
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response.text
+
+    def upload(
+        self, method: str, path: str, pieces: Iterable[bytes], *, kind: str, params: Params | None = None
+    ) -> dict[str, Any]:
+        """Send a large body as it comes; the document that is answered."""
+        headers = {"Content-Type": kind}
+        try:
+            response = self._http.request(
+                method, path, content=pieces, params=_given(params), headers=headers, timeout=_PATIENT
+            )
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def download(self, path: str, params: Params | None = None, *, to: Path | None) -> int:
         """What stands at `path`, into a file that is there when it is whole, or to standard output; in bytes."""

@@ -14,9 +14,13 @@ from innkeeper.cli import (
     audit,
     backups,
     capacity,
+    compose,
+    data_export,
     doctor,
+    drills,
     egress,
     host,
+    hydrate,
     inbox,
     integrations,
     keyring,
@@ -24,7 +28,10 @@ from innkeeper.cli import (
     mcp,
     members,
     operations,
+    packs,
+    receipts,
     reference_command,
+    restores,
     secrets,
     serve,
     sessions,
@@ -34,6 +41,7 @@ from innkeeper.cli import (
     tenants,
     tokens,
     unit_export,
+    unit_import,
     units,
     usage,
     users,
@@ -73,8 +81,10 @@ app.command()(capacity.capacity)
 app.command()(usage.usage)
 app.command()(version.version)
 app.command()(sessions.whoami)
+app.command()(restores.restore)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(units.app, name="unit")
+app.add_typer(compose.app, name="compose")
 app.add_typer(agents.images, name="image")
 app.add_typer(agents.agents, name="agent")
 app.add_typer(keys.app, name="key")
@@ -88,14 +98,22 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(sessions.app, name="session")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(egress.app, name="egress")
+app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
+app.add_typer(packs.app, name="pack")
 app.add_typer(operations.app, name="operation")
 app.add_typer(backups.app, name="backup")
 app.add_typer(audit.app, name="audit")
+app.add_typer(receipts.app, name="receipt")
 app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+tenants.app.command("export-data")(data_export.export_data)
+units.app.command()(hydrate.hydrate)
+units.app.command()(hydrate.status)
+units.app.command("import")(unit_import.take_in)
+tenants.app.command()(restores.confirm)
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -30,6 +30,12 @@ def spec_body(
     memory_mb: Annotated[int | None, typer.Option(help="Memory limit in MB.")] = None,
     cpus: Annotated[float | None, typer.Option(help="CPU limit.")] = None,
     pids: Annotated[int | None, typer.Option(help="Limit of processes and threads.")] = None,
+    memory_reserve_mb: Annotated[
+        int | None, typer.Option(metavar="MB", help="So much of its memory is taken back last; 0: none.")
+    ] = None,
+    cpus_reserve: Annotated[
+        float | None, typer.Option(metavar="CPUS", help="Its weight when the processors are busy; 0: the usual one.")
+    ] = None,
     env: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Environment, repeated; not for secrets.")
     ] = None,
@@ -48,6 +54,14 @@ def spec_body(
             metavar="PATH[,id=RULE][,port=PORT]",
             help="Webhooks to PATH are kept and delivered in order, repeated, or `none` for none. RULE finds a "
             "message's own id: auto, none, header:NAME or json:a.b. PORT is where the agent listens for it.",
+        ),
+    ] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[@VERSION]",
+            help="Core content of its own, repeated: the newest, or one version; `image:/PATH` from its image; "
+            "`none` for none. See `innkeeper pack list`.",
         ),
     ] = None,
     uses: Annotated[
@@ -120,7 +134,9 @@ def spec_body(
         float | None,
         typer.Option(metavar="SECONDS", help="How long a request waits for it to wake.", rich_help_panel=_SLEEP),
     ] = None,
-    image: Annotated[str | None, typer.Option(help="Its image.", rich_help_panel=_CUSTOM)] = None,
+    image: Annotated[
+        str | None, typer.Option(help="Its image, on this host; zeptoclaw needs one, too.", rich_help_panel=_CUSTOM)
+    ] = None,
     port: Annotated[int | None, typer.Option(help="The port it serves HTTP on.", rich_help_panel=_CUSTOM)] = None,
     health_path: Annotated[
         str | None, typer.Option(help="Answers 2xx when it is ready.", rich_help_panel=_CUSTOM)
@@ -136,7 +152,8 @@ def spec_body(
     return _said(
         release=release,
         wanted=wanted,
-        limits=_said(memory_mb=memory_mb, cpus=cpus, pids=pids),
+        limits=_said(memory_mb=memory_mb, cpus=cpus, pids=pids)
+        | _said(memory_reserve_mb=memory_reserve_mb, cpus_reserve=cpus_reserve),
         sleep=_said(preset=sleep_preset, missed_runs=missed_runs, despite_channels=despite_channels)
         | _said(wake_deadline_s=_finite(wake_deadline))
         | {f"{rung}_after_s": _seconds(rung, value) for rung, value in rungs.items() if value is not None}
@@ -146,11 +163,17 @@ def spec_body(
         access=access,
         config=_object(agent_config),
         uses=_uses(uses, plan=plan, budget=budget, calls_per_minute=calls_per_minute),
-        custom=_said(image=image, port=port, health_path=health_path, command=command, mount=mount),
+        **_image(image, _said(port=port, health_path=health_path, command=command, mount=mount)),
     ) | _whole(
         public_paths=public_path,
+        packs=pack,
         inbox=_NONE if inbox == _NONE else [_inbox_path(each) for each in inbox or ()],
     )
+
+
+def _image(image: str | None, told: dict[str, Any]) -> dict[str, Any]:
+    """An image alone is another one for what is known already; with how it serves it is the agent `custom`."""
+    return {"custom": {**_said(image=image), **told}} if told else {"image": image}
 
 
 def takes_spec(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from innkeeper.cli import show
 from innkeeper.cli.desk import Desk
+from innkeeper.cli.exits import wrong_usage
 from innkeeper.cli.operate import operate
 from innkeeper.cli.options import Json, TenantArgument, Wait, Yes
 from innkeeper.cli.paths import path_part
+from innkeeper.cli.receipts import write_receipt
 from innkeeper.cli.spec_options import takes_spec
 
 app = typer.Typer(no_args_is_help=True, help="Tenants: one customer's agent each.")
@@ -110,14 +113,24 @@ def update(
 def delete(
     ctx: typer.Context,
     name: TenantArgument,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove its data, too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Erase all its data, too, its key first.")] = False,
+    receipt: Annotated[
+        Path | None, typer.Option("--receipt", metavar="FILE", help="Write the signed receipt of a purge to this file.")
+    ] = None,
     yes: Yes = False,
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Delete a tenant. Its folder stays, unless --purge is said."""
-    show.confirm(f"Delete {name}{' and all its data' if purge else ', keeping its folder'}?", yes=yes)
-    _ask(ctx.obj, "DELETE", name, params={"purge": purge}, wait=wait, as_json=as_json)
+    """Delete a tenant. Its folder, key, snapshots and usage stay, unless --purge is said."""
+    if receipt is not None and not (purge and wait):
+        raise wrong_usage("A receipt is of a purge, and of one that is waited for.", hint="Say --purge, and --wait.")
+    what = " and all its data, snapshots and keys" if purge else ", keeping its folder, key and snapshots"
+    show.confirm(f"Delete {name}{what}?", yes=yes)
+    operation = _ask(ctx.obj, "DELETE", name, params={"purge": purge}, wait=wait, as_json=as_json)
+    result = operation.get("result") or {}
+    if receipt is not None and result.get("receipt"):
+        desk: Desk = ctx.obj
+        write_receipt(desk.client.document(f"/v1/receipts/{path_part(result['receipt'])}"), receipt)
 
 
 @app.command()
@@ -225,13 +238,14 @@ def _ask(
     params: dict[str, bool] | None = None,
     wait: bool,
     as_json: bool,
-) -> None:
+) -> dict[str, Any]:
     path = f"/v1/tenants/{path_part(name)}{verb}"
     operation, tenant = operate(
         desk.client, method, path, tenant=name, body=body, params=params, wait=wait, as_json=as_json
     )
     if not as_json:
         _tell(operation, tenant)
+    return operation
 
 
 def _tell(operation: dict[str, Any], tenant: dict[str, Any] | None) -> None:
@@ -240,5 +254,13 @@ def _tell(operation: dict[str, Any], tenant: dict[str, Any] | None) -> None:
         show.line(f"{name}: {operation['kind']} is {operation['status']} as {operation['id']}")
     elif tenant is None:
         show.line(f"{name} is gone")
+        _tell_what_is_left(operation.get("result") or {})
     else:
         show.line(f"{name} is {tenant['state']} at {tenant['url']}")
+
+
+def _tell_what_is_left(result: dict[str, Any]) -> None:
+    if result.get("receipt"):
+        show.line(f"receipt: {result['receipt']}")
+    elif kept := result.get("kept"):
+        show.aside(f"Kept: {', '.join(kept)}. The same command with --purge erases them.")

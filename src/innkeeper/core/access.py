@@ -94,7 +94,9 @@ class Action(StrEnum):
     HOUSE = "house.look", Scope.READ, "see the host, releases, operations and capacity"
     BUILD = "house.build", Scope.OPERATE, "build images"
     HOUSE_TRAIL = "house.trail", Scope.AUDIT, "the whole audit trail"
+    RECEIPTS = "house.receipts", Scope.READ, "see the receipts of erasures"
     HOUSE_SECRETS = "house.secrets", Scope.MANAGE, "the platform's own secrets: set, list the names, delete; never read"
+    IMPORT = "house.import", Scope.MANAGE, "read a path on the host, to take units in from there"
     USERS = "house.users", Scope.READ, "see who has an account"
     MANAGE = "house.manage", Scope.MANAGE, "users, roles, anybody's tokens and sessions"
 
@@ -124,7 +126,7 @@ _ON_TENANT: Mapping[TenantRole, frozenset[Action]] = {
         | {Action.SECRETS, Action.EXPORT, Action.BACKUP}
     ),
 }
-_SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS})
+_SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS, Action.RECEIPTS})
 _ON_PLATFORM: Mapping[Role, frozenset[Action]] = {
     Role.ADMIN: frozenset(Action),
     Role.OPERATOR: _SEES

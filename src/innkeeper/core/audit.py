@@ -80,6 +80,7 @@ def told(tenant: Tenant) -> Mapping[str, object]:
         "inbox": [asdict(each) for each in spec.inbox],
         "config": paths(spec.config),
         "uses": told_uses(spec.uses),
+        "packs": list(spec.packs),
         "wanted": tenant.wanted,
         "rung": tenant.rung,
         "purge": tenant.purge,

@@ -30,8 +30,10 @@ from innkeeper.core.hosting import CONSOLE
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
+from innkeeper.core.leftovers import former
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
+from innkeeper.core.pack_releases import check_packs
 from innkeeper.core.plans import Plans
 from innkeeper.core.policy import Presets
 from innkeeper.core.ports import Agent, Clock, Store, Transaction, Units
@@ -39,7 +41,7 @@ from innkeeper.core.references import check_references
 from innkeeper.core.releases import Releases
 from innkeeper.core.remaking import retried, rung_after
 from innkeeper.core.specs import Known, SpecPatch, changed_spec, new_spec, same_instance
-from innkeeper.core.tenant import Tenant, Wanted, check_name
+from innkeeper.core.tenant import Spec, Tenant, Wanted, check_name
 
 TIERS: Mapping[str, Rung] = {
     "pause": Rung.PAUSED,
@@ -139,6 +141,21 @@ class Control:
         except TimeoutError:
             return await self.operation(operation.id)
 
+    def check_new_name(self, name: str) -> None:
+        """Raise InvalidName where no tenant can be called so."""
+        if check_name(name) == CONSOLE:
+            raise InvalidName(
+                f"{CONSOLE}.{self._domain} is the console's own host.", field="name", hint="Choose another name."
+            )
+
+    async def new_spec(self, agent_name: str, patch: SpecPatch) -> Spec:
+        """The whole spec of a tenant that is made of the patch; raises what is wrong with it."""
+        agent = self.agent(agent_name)
+        release = await self._releases.choose(agent, patch)
+        spec = new_spec(agent, release, patch, **self._known, preset=self._preset)
+        check_enforceable(spec.uses, self._cannot_enforce)
+        return spec
+
     # --- changing -----------------------------------------------------------------------------------------------------
 
     async def create(
@@ -153,16 +170,10 @@ class Control:
         once: Once | None = None,
     ) -> tuple[Tenant, Operation]:
         """A new tenant, to be provisioned. `adopt` takes over a folder that a former tenant of the name left."""
-        if check_name(name) == CONSOLE:
-            raise InvalidName(
-                f"{CONSOLE}.{self._domain} is the console's own host.", field="name", hint="Choose another name."
-            )
-        agent = self.agent(agent_name)
+        self.check_new_name(name)
         if wanted is Wanted.GONE:
             raise Invalid("A tenant can't be created gone.", field="wanted")
-        release = await self._releases.choose(agent, patch)
-        spec = new_spec(agent, release, patch, **self._known, preset=self._preset)
-        check_enforceable(spec.uses, self._cannot_enforce)
+        spec = await self.new_spec(agent_name, patch)
         left_over = await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
@@ -172,6 +183,7 @@ class Control:
                 _still_there(there)
             if left_over and not adopt:
                 raise UnitExists(f"A folder of a former tenant {name} is still there.", field="name")
+            await check_packs(tx, patch.packs)
             now = self._clock.now()
             tenant = Tenant(
                 id=new_id("tn"), name=name, spec=spec, slot=await tx.free_slot(), created_at=now, wanted=wanted
@@ -204,6 +216,7 @@ class Control:
             if tenant.revision != before.revision:
                 raise Conflict(f"{name} was changed by somebody else just now.", hint="Look again, then repeat.")
             spec = changed_spec(tenant.spec, agent, release, patch, **self._known)
+            await check_packs(tx, patch.packs)
             if patch.config is not None:
                 await check_references(tx, tenant, spec)
             if spec.uses.egress != tenant.spec.uses.egress:
@@ -282,14 +295,19 @@ class Control:
     async def delete(
         self, name: str, *, purge: bool, actor: Actor, once: Once | None = None
     ) -> tuple[Tenant, Operation]:
-        """Away with it; its folder stays unless `purge`. Asking twice is fine, and may add the purge."""
+        """Away with it; its folder stays unless `purge`. Asking twice is fine, and may add the purge; also later, to
+        what a former tenant of the name has left."""
+        has_folder = purge and await self._units.exists(name)
         async with self.store.begin() as tx:
             if (again := await self._again(tx, actor, once)) is not None:
                 gone = await tx.tenant(name)
                 if gone is not None:
                     return gone, again
                 raise UnknownTenant(f"{name} is gone already.")
-            tenant = _found(await tx.tenant(name), name)
+            tenant = await tx.tenant(name)
+            if tenant is None and purge:
+                tenant = await former(tx, name, has_folder=has_folder, now=self._clock.now())
+            tenant = _found(tenant, name)
             changed = replace(tenant, wanted=Wanted.GONE, purge=tenant.purge or purge)
             operation = await self._change(tx, OperationKind.DELETE, changed, tenant, actor, once, purge=purge)
         return self._tell(changed, operation)

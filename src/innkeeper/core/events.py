@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from innkeeper.core.access import TenantKey
+from innkeeper.core.drill import Drill
 from innkeeper.core.errors import Problem
 from innkeeper.core.instance import PagedOut, State
 from innkeeper.core.ladder import Rung
@@ -186,6 +187,14 @@ class EgressRefused(Event):
 
     kind: ClassVar[str] = "egress.refused"
     name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillEnded(Event):
+    """A snapshot was brought up to prove it, or couldn't be."""
+
+    kind: ClassVar[str] = "drill"
+    drill: Drill
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ day, and fetched by whoever asked for it.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,13 +19,14 @@ from innkeeper.core.audit import entry
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Invalid, Problem, StaleLease, UnknownOperation, UnknownTenant
 from innkeeper.core.ids import is_id
+from innkeeper.core.kept_json import spec_document
 from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation, OperationKind, Status
 from innkeeper.core.ports import Clock, Seals, Store
 from innkeeper.core.ports.exports import Copied, Crates, Lock, Packed, PackingList, SavedImages
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Still, Stillness
-from innkeeper.core.tenant import Spec, Tenant
+from innkeeper.core.tenant import Tenant
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import RESULT, Tell, Works
 
@@ -68,8 +69,6 @@ class Exports:
         vault: Vault,
         seals: Seals,
         clock: Clock,
-        spec_document: Callable[[Spec], Mapping[str, Any]],
-        hydration: Callable[[Tenant], Awaitable[object]] | None = None,
     ) -> None:
         self._store = store
         self._works = works
@@ -80,8 +79,6 @@ class Exports:
         self._vault = vault
         self._seals = seals
         self._clock = clock
-        self._spec_document = spec_document
-        self._hydration = hydration
 
     async def begin(self, name: str, wish: Wish, *, actor: Actor, once: Once | None = None) -> Operation:
         """Ask for one; Invalid, UnknownTenant, TenantLeaving."""
@@ -192,11 +189,11 @@ class Exports:
         ) as still:
             copied = await self._crates.copy(crate, tenant.name, leave_out=agent.caches())
         tenant = await self._tenant(operation)
-        names = await self._images.names(tenant.spec.image)
+        image = _best(await self._images.names(tenant.spec.image), tenant, inside=asked["with_image"])
         tell.step("saving the image" if asked["with_image"] else "packing", 2, 4)
         if asked["with_image"]:
-            await self._crates.put_image(crate, self._images.saved(_best(names, tenant)))
-        packed = await self._pack(operation, tenant, still, copied, _best(names, tenant), tell)
+            await self._crates.put_image(crate, self._images.saved(image))
+        packed = await self._pack(operation, tenant, still, copied, image, tell)
         if _PASSPHRASE in asked:
             await tell.keep(**{_PASSPHRASE: None})
         return {
@@ -214,7 +211,7 @@ class Exports:
             "kept_until": (self._clock.now() + KEPT_FOR).isoformat(),
         }
 
-    async def _copy_while_it_lives(self, crate: str, name: str, leave_out: Any) -> None:
+    async def _copy_while_it_lives(self, crate: str, name: str, leave_out: Sequence[str]) -> None:
         for _ in range(PASSES):
             copied = await self._crates.copy(crate, name, leave_out=leave_out)
             if copied.copied_bytes < LITTLE_BYTES:
@@ -229,12 +226,14 @@ class Exports:
         facts = {
             "format": FORMAT,
             "exported_at": self._clock.now().isoformat(),
-            "tenant": {"name": tenant.name, "id": tenant.id},
+            "tenant": tenant.name,
+            "tenant_id": tenant.id,
             "agent": tenant.spec.agent,
             "release": tenant.spec.release,
-            "image": {"id": tenant.spec.image, "name": image, "inside": asked["with_image"]},
-            "spec": self._spec_document(tenant.spec),
-            "hydration": await self._hydration(tenant) if self._hydration else None,
+            "image": tenant.spec.image,
+            "image_name": image,
+            "image_inside": asked["with_image"],
+            "spec": spec_document(tenant.spec),
             "consented": still.consented,
             "left_out": dict(copied.left_out),
             **({"secrets": dict(values)} if asked["with_secrets"] else {}),
@@ -281,7 +280,9 @@ def _sealed_as(operation: Operation) -> str:
     return f"export {operation.id}"
 
 
-def _best(names: Any, tenant: Tenant) -> str:
+def _best(names: Sequence[str], tenant: Tenant, *, inside: bool) -> str:
     """The name of ours, if that stands for it; else any; else its ID, which only this host knows."""
+    if "@" in tenant.spec.image and not inside:
+        return tenant.spec.image  # by its digest it can be had from where it came from
     ours = f"innkeeper/{tenant.spec.agent}:"
     return min(names, key=lambda name: (not name.startswith(ours), name), default=tenant.spec.image)

@@ -7,6 +7,7 @@ account to theirs. PKCE's secret never leaves the house.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -179,6 +180,21 @@ class Integrations:
         if connection is None and kept is None:
             raise IntegrationNotConnected(f"{tenant} isn't connected to {name[:60]}.", hint="There is nothing to do.")
         return revoked
+
+    async def give_all_back(self, tenant: Tenant) -> Mapping[str, bool]:
+        """Revoke all tokens of a tenant that is being erased, as far as the services answer in time; by integration,
+        whether its service has heard of it. What is kept of them goes with the tenant."""
+        async with self._store.look() as tx:
+            names = [each.integration for each in await tx.integrations.of(tenant.name) if each.tenant_id == tenant.id]
+        return dict(zip(names, await asyncio.gather(*(self._revoked(name, tenant) for name in names)), strict=True))
+
+    async def _revoked(self, name: str, tenant: Tenant) -> bool:
+        integration = self._configured.get(name)
+        try:
+            kept = await self._tokens.kept(tenant, name)
+        except Problem:  # unreadable, say: nobody can use it then
+            return False
+        return integration is not None and kept is not None and await self._tokens.give_back(integration, kept)
 
     async def _taken(self, state: str) -> Begun | None:
         async with self._store.look() as tx:  # anybody may come with anything: that makes no writer wait

@@ -30,7 +30,7 @@ def as_json(thing: object) -> str:
 
 
 def spec_document(spec: Spec) -> dict[str, Any]:
-    """A spec as it is kept."""
+    """A spec as it is kept, to be part of another document."""
     document: dict[str, Any] = json.loads(as_json(spec))
     return document
 
@@ -51,6 +51,7 @@ def spec_of(text: str) -> Spec:
             "public_paths": tuple(kept.get("public_paths", ())),
             "inbox": inbox_of(kept.get("inbox", ())),
             "uses": uses_of(kept.get("uses") or {}),
+            "packs": tuple(kept.get("packs", ())),
         }
     )
 

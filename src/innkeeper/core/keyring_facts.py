@@ -47,6 +47,25 @@ class KeyringFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldIn:
+    """An export that still holds a key which was destroyed since."""
+
+    file: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burial:
+    """What is left of a data key that was destroyed."""
+
+    key: str | None
+    """Its id; None where its owner never had one, or it was broken."""
+    at: datetime
+    held_in: tuple[HeldIn, ...]
+    """Oldest first, of the exports that are remembered."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rotation:
     """What a rotation did."""
 

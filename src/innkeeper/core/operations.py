@@ -50,6 +50,7 @@ class OperationKind(StrEnum):
     DRILL = "drill"
     RESTORE = "restore"
     EXPORT = "export"
+    EXPORT_DATA = "export_data"  # a person's, before it is erased
     IMPORT = "import"
     HYDRATE = "hydrate"
 
@@ -125,7 +126,7 @@ class Operation:
     progress: Progress = Progress(done=0, of=1, step="queued")
     error: Trouble | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
-    """What was asked for, how far it is beyond `progress`, and at the end its `result`; only works have one."""
+    """What was asked for, how far it is beyond `progress`, and at the end its `result`; works have one, and deletes."""
 
 
 DEADLINES: dict[OperationKind, timedelta] = {
@@ -205,9 +206,9 @@ def work_ended(operation: Operation, now: datetime, trouble: Trouble | None = No
     return _end(operation, now, trouble)
 
 
-def finish(operation: Operation, now: datetime) -> Operation:
-    """A delete whose tenant is gone."""
-    return _end(operation, now)
+def finish(operation: Operation, now: datetime, **result: Any) -> Operation:
+    """A delete whose tenant is gone, with what came of it."""
+    return _end(replace(operation, detail={**operation.detail, "result": result}), now)
 
 
 def erased(operation_id: str, entry: Entry) -> Operation:
@@ -223,6 +224,7 @@ def erased(operation_id: str, entry: Entry) -> Operation:
         deadline=entry.at,
         status=Status.DONE,
         progress=Progress(done=1, of=1, step="done"),
+        detail={"result": {"receipt": entry.detail.get("receipt"), "kept": []}},
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from innkeeper.core.backup_plans import plan_from
 from innkeeper.core.budget_errors import PlanMissing
-from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.errors import Invalid, InvalidSpec
+from innkeeper.core.packs import checked_packs
 from innkeeper.core.uses import Budget, Uses
 from innkeeper.core.uses_reading import NAME, uses_of
 
-_SAID = ("budget", "calls_per_minute", "models", "backup")
+_SAID = ("budget", "calls_per_minute", "models", "packs", "backup")
 NO_BUDGET = Budget()
 
 
@@ -24,6 +25,8 @@ class Allowance:
     calls_per_minute: int | None = None
     models: tuple[str, ...] = field(default=())
     """Patterns of models; none: all."""
+    packs: tuple[str, ...] = ()
+    """Core content that a plan gives; a tenant's own is in its spec."""
 
 
 Plans = Mapping[str, Allowance]
@@ -86,4 +89,19 @@ def _plan(name: str, said: Mapping[str, Any]) -> Allowance:
         raise InvalidSpec(f"In the plan {name!r}: {problem.message}", field=where, hint=problem.hint) from None
     except TypeError as error:
         raise InvalidSpec(f"The plan {name!r} can't be read: {error}.", field=f"plans.{name}") from None
-    return Allowance(budget=uses.budget, calls_per_minute=uses.calls_per_minute, models=uses.models)
+    return Allowance(
+        budget=uses.budget,
+        calls_per_minute=uses.calls_per_minute,
+        models=uses.models,
+        packs=_packs(name, said.get("packs") or ()),
+    )
+
+
+def _packs(name: str, said: Any) -> tuple[str, ...]:
+    field = f"plans.{name}.packs"
+    if not isinstance(said, list | tuple) or not all(isinstance(each, str) for each in said):
+        raise InvalidSpec(f"The plan {name!r} names its packs in a list.", field=field)
+    try:
+        return checked_packs(said, field)
+    except Invalid as problem:
+        raise InvalidSpec(problem.message, field=field, hint=problem.hint) from None

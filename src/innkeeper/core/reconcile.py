@@ -12,16 +12,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from innkeeper.core.access import SYSTEM
-from innkeeper.core.audit import entry
 from innkeeper.core.boarding import Boarding, NotYet
+from innkeeper.core.erasure import Erasure
 from innkeeper.core.errors import AgentBusy, Problem, StaleLease
 from innkeeper.core.events import Bus, OperationChanged, StateChanged, StepTaken, TenantGone
 from innkeeper.core.instance import Instance, State, absent
 from innkeeper.core.keeping import kept
 from innkeeper.core.ladder import Rung
 from innkeeper.core.last_words import last_words
-from innkeeper.core.operations import WORKED, Operation, Paging, Trouble, advance, finish, hold_up, is_fatal, waits
+from innkeeper.core.operations import WORKED, Operation, Paging, Trouble, advance, hold_up, is_fatal, waits
 from innkeeper.core.plan import CRASHES, Step, decide, frozen, observe
 from innkeeper.core.ports import LEASE_FOR, Agent, Clock, Consent, Lease, Prober, Runtime, Store, Units
 from innkeeper.core.seating import Seating
@@ -68,6 +67,7 @@ class Reconciler:
         clock: Clock,
         suspensions: Suspensions,
         boarding: Boarding,
+        erasure: Erasure,
         paging: Callable[[Tenant, Instance], Paging],
         holder: str,
     ) -> None:
@@ -81,6 +81,7 @@ class Reconciler:
         self._clock = clock
         self._suspensions = suspensions
         self._boarding, self._paging = boarding, paging
+        self._erasure = erasure
         self._holder = holder
 
     async def work(self, name: str, nap: Nap, *, failures: int = 0) -> None:
@@ -247,6 +248,7 @@ class Reconciler:
         return agent.stop_grace_s if agent else 10
 
     async def _start(self, tenant: Tenant, instance: Instance) -> None:
+        await self._seating.furnish(tenant)
         await self._boarding.to_start(tenant, instance)
         try:
             await self._runtime.start(instance)
@@ -376,14 +378,9 @@ class Reconciler:
         await self._note(lease, look, seen)
 
     async def _erase(self, look: _Look, lease: Lease) -> None:
-        """Folder and key first, rows last: while the rows are there, somebody comes back to finish the work."""
-        tenant, now = look.tenant, self._clock.now()
-        if tenant.purge:
-            await self._seating.clear(tenant)
-        ended = [finish(operation, now) for operation in look.operations]
-        detail = {"purge": tenant.purge, "operations": [operation.id for operation in ended]}
-        line = entry(SYSTEM, "tenant.erased", at=now, of=tenant, detail=detail)
-        await self._store.erase(lease, tenant.id, ended, line, purge=tenant.purge)
+        """The instance is gone for sure: now the rest of the tenant."""
+        tenant = look.tenant
+        ended = await self._erasure.end(tenant, lease, look.operations)
         self._bus.publish(TenantGone(tenant=tenant.name, tenant_id=tenant.id))
         for operation in ended:
             self._bus.publish(OperationChanged(tenant=tenant.name, operation=operation))

@@ -42,6 +42,8 @@ class Releases:
         """The release that the patch means: as named, as it is, or the newest."""
         if agent.name == "custom":
             return await self._custom_release(patch, now)
+        if patch.image is not None:
+            return await self._own_release(agent, patch.image)
         if now is not None and patch.release is None:
             return _as_it_is(now)
         async with self._store.look() as tx:
@@ -50,7 +52,11 @@ class Releases:
             known = [release for release in known if release.version == patch.release]
         if not known:
             what = f"{agent.name} {patch.release[:60]}" if patch.release else agent.name
-            raise UnknownRelease(f"There is no image of {what} yet.", field="release")
+            raise UnknownRelease(
+                f"There is no image of {what} yet.",
+                field="image" if agent.own_image else "release",
+                hint=_BRING_ONE if agent.own_image else None,
+            )
         newest = max(known, key=lambda release: version_key(release.version))
         await self._check_image(newest)
         return newest
@@ -67,21 +73,40 @@ class Releases:
                 hint=f"Build it again with `innkeeper image build {release.agent}`.",
             )
 
-    async def _custom_release(self, patch: SpecPatch, now: Tenant | None) -> Release:
-        if patch.custom is None:
-            if now is not None:
-                return _as_it_is(now)
-            raise Invalid("The agent `custom` needs `custom`: an image and a port at least.", field="custom")
-        image = patch.custom.image
+    async def _own_release(self, agent: Agent, image: str) -> Release:
+        """What the operator brings; its version is the image's tag, or its whole name where it has none."""
+        if not agent.own_image:
+            raise Invalid(
+                f"The image of {agent.name} is made here.",
+                field="image",
+                hint=f"Build it with `innkeeper image build {agent.name}`, and choose by `release`.",
+            )
+        found, at = await self._here(image, field="image"), self._clock.now()
+        tag = image.rpartition("/")[2].rpartition(":")
+        version = tag[2] if tag[1] and "@" not in image else image
+        return Release(agent=agent.name, version=version, image=found, source="operator", size_mb=0, created_at=at)
+
+    async def _here(self, image: str, *, field: str) -> str:
         found = await self._runtime.resolve_image(image)
         if found is None:
             raise ImageMissing(
                 f"There is no image {image[:120]!r} on this host.",
-                field="custom.image",
+                field=field,
                 hint="Build, load or pull it first: images are never fetched by themselves.",
             )
-        at = self._clock.now()
+        return found
+
+    async def _custom_release(self, patch: SpecPatch, now: Tenant | None) -> Release:
+        if patch.custom is None and (patch.image is None or now is None):
+            if now is not None:
+                return _as_it_is(now)
+            raise Invalid("The agent `custom` needs `custom`: an image and a port at least.", field="custom")
+        image = patch.image or (patch.custom.image if patch.custom else "")
+        found, at = await self._here(image, field="custom.image"), self._clock.now()
         return Release(agent="custom", version=image, image=found, source="operator", size_mb=0, created_at=at)
+
+
+_BRING_ONE = "It can't be made here: name one that is on this host, with `image` (`--image`)."
 
 
 def _as_it_is(tenant: Tenant) -> Release:

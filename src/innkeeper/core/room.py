@@ -112,6 +112,14 @@ class Room:
             await self._put_down(each.name, each.rung)
         raise RoomIsBeingMade
 
+    async def spare(self, name: str, need_mb: float) -> bool:
+        """Promise so much to what is no tenant, where it is free without anybody's giving way; until `settled`."""
+        async with self._one_at_a_time:
+            free_mb = await self._free_mb(await self._memory.now(), but=name)
+            if free_mb >= need_mb:
+                self._promised[name] = need_mb
+            return free_mb >= need_mb
+
     def settled(self, name: str, *, up: bool) -> None:
         """It is up, and what it was promised is counted for a while still; or it won't come, and nothing is."""
         if up and name in self._promised:

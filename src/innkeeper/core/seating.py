@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ class Seating:
         compose: Composer,
         broker_port: int,
         model: str,
+        furnish: Callable[[Tenant], Awaitable[None]] | None = None,
     ) -> None:
         self._agents = agents
         self._runtime = runtime
@@ -47,6 +48,7 @@ class Seating:
         self._compose = compose
         self._broker_port = broker_port
         self._model = model
+        self._furnish = furnish
 
     def agent(self, tenant: Tenant) -> Agent:
         """The tenant's adapter; UnknownAgent where this version of Innkeeper has none of that name any more."""
@@ -62,18 +64,18 @@ class Seating:
         existing = await self._units.read(tenant.name, agent.config_paths())
         files = agent.render(await self._seat(tenant), existing)
         compose, env = await self.compose(tenant)
-        await self._units.write(tenant.name, files, compose=compose, env=env)
+        await self._units.write(tenant.name, files, compose=compose, env=env, variables=tenant.spec.env)
 
     async def compose(self, tenant: Tenant, *, image: str | None = None) -> tuple[str, str]:
         """Its compose.yaml and .env, with the image by that name."""
         blueprint = await self.blueprint(tenant)
         named = blueprint if image is None else replace(blueprint, image=image)
-        return self._compose(named, port=self.agent(tenant).probe(tenant.spec).port)
+        return self._compose(named, port=self.entrance(tenant).port)
 
-    async def clear(self, tenant: Tenant) -> None:
-        """Erase the tenant's folder, and with its key whatever copies there are of what that encrypted."""
-        await self._units.erase(tenant.name)
-        await self._keys.destroy(tenant.id)
+    async def furnish(self, tenant: Tenant) -> None:
+        """Put into its folder what its agent is to find at a start: core/hydration.py."""
+        if self._furnish is not None:
+            await self._furnish(tenant)
 
     async def listens_to(self, tenant: Tenant) -> Sequence[str]:
         """The channels on which its agent fetches messages itself, by the config that lies in its folder now."""
@@ -100,7 +102,7 @@ class Seating:
             persistence=self._units.persistence(tenant.name),
             mount=agent.mount(spec),
             command=agent.command(spec),
-            env={**spec.env, **agent.env(spec)},
+            env={**spec.env, **agent.env(spec), **(agent.fence(spec) if tenant.fenced else {})},
         )
 
     def entrance(self, tenant: Tenant) -> Entrance:

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar
 from innkeeper.core.errors import InvalidSpec, ReleaseTooOld
 from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, SleepPolicy
 from innkeeper.core.openings import InboxPath, checked_inbox, checked_public_paths
+from innkeeper.core.packs import checked_packs
 from innkeeper.core.plans import check_plan
 from innkeeper.core.policy import Presets, changed_policy
 from innkeeper.core.ports import Agent
@@ -21,13 +22,15 @@ from innkeeper.core.uses_reading import changed_uses
 
 MEMORY_MAX_MB = 1 << 20
 CPUS_MIN, CPUS_MAX = 0.05, 512.0
+CPUS_RESERVE_MIN = 0.002
+"""Two of the kernel's 1024 shares of one CPU, the fewest that it knows."""
 PIDS_MIN, PIDS_MAX = 64, 1 << 16
 ENV_MAX, ENV_BYTES_MAX = 100, 32 << 10
 HOSTNAMES_MAX = 20
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED_ENV = ("INNKEEPER_", "LD_", "DOCKER_")
-_OURS_ALONE = ("sleep", "access", "public_paths", "inbox", "uses")
+_OURS_ALONE = ("sleep", "access", "public_paths", "inbox", "uses", "packs")
 """What of a spec the gate and the loops go by, and the instance knows nothing of."""
 
 
@@ -38,6 +41,10 @@ class LimitsPatch:
     memory_mb: int | None = None
     cpus: float | None = None
     pids: int | None = None
+    memory_reserve_mb: int | None = None
+    """0: none."""
+    cpus_reserve: float | None = None
+    """0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,8 @@ class SpecPatch:
     """A spec as asked for; None keeps what is, or takes the default."""
 
     release: str | None = None
+    image: str | None = None
+    """One of the operator's own, for agents whose image can't be made here."""
     mode: Mode | None = None
     limits: LimitsPatch | None = None
     sleep: Mapping[str, Any] | None = None
@@ -56,6 +65,7 @@ class SpecPatch:
     inbox: tuple[InboxPath, ...] | None = None
     config: Mapping[str, Any] | None = None
     uses: Mapping[str, Any] | None = None
+    packs: tuple[str, ...] | None = None
 
 
 class Known(TypedDict):
@@ -110,16 +120,19 @@ def changed_spec(
             memory_mb=_or(asked.memory_mb, spec.limits.memory_mb),
             cpus=_or(asked.cpus, spec.limits.cpus),
             pids=_or(asked.pids, spec.limits.pids),
+            memory_reserve_mb=_or(asked.memory_reserve_mb, spec.limits.memory_reserve_mb) or None,
+            cpus_reserve=_or(asked.cpus_reserve, spec.limits.cpus_reserve) or None,
         ),
         sleep=changed_policy(spec.sleep, patch.sleep or {}, presets),
         env=dict(_or(patch.env, spec.env)),
         hostnames=tuple(dict.fromkeys(map(canonical_host, _or(patch.hostnames, spec.hostnames)))),
         access=patch.access or spec.access,
-        custom=patch.custom or spec.custom,
+        custom=_custom(spec, patch),
         public_paths=checked_public_paths(_or(patch.public_paths, spec.public_paths)),
         inbox=checked_inbox(_or(patch.inbox, spec.inbox)),
         config=checked_config(_or(patch.config, spec.config), agent.keeps_secret),
         uses=changed_uses(spec.uses, patch.uses or {}),
+        packs=spec.packs if patch.packs is None else checked_packs(patch.packs),
     )
     _check_limits(changed.limits, agent)
     _check_env(changed.env)
@@ -157,6 +170,11 @@ def canonical_host(host: str) -> str:
     return host.strip().lower().removesuffix(".")
 
 
+def _custom(spec: Spec, patch: SpecPatch) -> CustomAgent | None:
+    told = patch.custom or spec.custom
+    return replace(told, image=patch.image) if told is not None and patch.image is not None else told
+
+
 T = TypeVar("T")
 
 
@@ -182,6 +200,23 @@ def _check_limits(limits: Limits, agent: Agent) -> None:
             f"A limit of {limits.pids} processes can't be set.",
             field="limits.pids",
             hint=f"Give {PIDS_MIN} to {PIDS_MAX}; {agent.limits.pids} is the default.",
+        )
+    _check_reserves(limits)
+
+
+def _check_reserves(limits: Limits) -> None:
+    memory_mb, cpus = limits.memory_reserve_mb, limits.cpus_reserve
+    if memory_mb is not None and not 0 < memory_mb <= limits.memory_mb:
+        raise InvalidSpec(
+            f"{memory_mb} MB of memory can't be reserved.",
+            field="limits.memory_reserve_mb",
+            hint=f"Reserve up to its limit, {limits.memory_mb} MB, or 0 for nothing.",
+        )
+    if cpus is not None and not CPUS_RESERVE_MIN <= cpus <= limits.cpus:
+        raise InvalidSpec(
+            f"{cpus} CPUs can't be reserved.",
+            field="limits.cpus_reserve",
+            hint=f"Reserve {CPUS_RESERVE_MIN} up to its limit, {limits.cpus}, or 0 for nothing.",
         )
 
 

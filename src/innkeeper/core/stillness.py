@@ -29,7 +29,7 @@ from innkeeper.core.stillness_errors import FrozenTooLong
 from innkeeper.core.suspension import Suspensions
 from innkeeper.core.tenant import Tenant, Wanted
 
-LEASE_S = 12.0
+LEASE_S = 8.0
 """Shorter than the reconciler's: when this process dies, its tenant is frozen for as long as the lease lasts."""
 AT_MOST_S = 60.0
 """Nobody is frozen for longer, whatever becomes of the copy."""

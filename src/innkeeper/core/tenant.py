@@ -46,11 +46,15 @@ class Access(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What an instance may use at most."""
+    """What an instance may use at most, and what it has first claim to where there isn't enough for all."""
 
     memory_mb: int
     cpus: float
     pids: int = 512
+    memory_reserve_mb: int | None = None
+    """So much of its memory is taken back last, when the host runs short of it."""
+    cpus_reserve: float | None = None
+    """Its weight beside others when the processors are busy, in parts of one; None: as everybody without one has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,8 @@ class Spec:
     """A JSON merge patch over the agent's own config; `${secret:NAME}` stands where a secret has to be inside."""
     uses: Uses = NO_USES
     """What the agent may use, and how much of it."""
+    packs: tuple[str, ...] = ()
+    """Core content of its own, beside its agent's and its plan's: core/packs.py."""
 
 
 @dataclass(frozen=True, kw_only=True)

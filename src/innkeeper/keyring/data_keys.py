@@ -212,6 +212,16 @@ class DataKeys:
         with translated(self.folder):
             return [json.loads(read_private(path)) for path in sorted(self.folder.glob(f"[!.]*{_TOMBSTONE}"))]
 
+    def tombstone_of(self, owner: str) -> dict[str, Any] | None:
+        """What its tombstone says; None where the key wasn't destroyed."""
+        tombstone = self._path(owner).with_suffix(_TOMBSTONE)
+        with translated(tombstone):
+            try:
+                found: dict[str, Any] = json.loads(read_private(tombstone))
+            except FileNotFoundError:
+                return None
+        return found
+
     def tidy(self) -> None:
         """Take away what a crash has left: keys beside their tombstones, files that were still being written."""
         with self._alone(), translated(self.folder):

@@ -11,15 +11,17 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from innkeeper.core.keyring_facts import ExportFacts, KeyringFacts, MasterFacts, Rotation
+from innkeeper.core.keyring_facts import Burial, ExportFacts, HeldIn, KeyringFacts, MasterFacts, Rotation
 from innkeeper.keyring import exports
 from innkeeper.keyring.data_keys import NONCE_BYTES, DataKey, DataKeys, Wrapped, without_key
 from innkeeper.keyring.faults import KeyDestroyed, KeyringFault
 from innkeeper.keyring.files import alone, read_private, replace_with, translated
 from innkeeper.keyring.masters import ASIDE, Masters, Ring, fitting, masters_of, new_master
+from innkeeper.keyring.signatures import Ed25519Signer
 from innkeeper.keyring.sources import KeyringFile, MasterSource
 
 if TYPE_CHECKING:
@@ -154,6 +156,11 @@ class Keyring:
         """Ties a row of the audit trail to the one before it. A new key leaves the chain as it is."""
         return _text(hmac.digest(self._audit_key, previous.encode() + b"\n" + row, hashlib.sha256))
 
+    @property
+    def signer(self) -> Ed25519Signer:
+        """Signs receipts. A new key changes nothing of it."""
+        return Ed25519Signer(self._oldest.derive("receipts"))
+
     # --- its life ---------------------------------------------------------------------------------------------------
 
     def has(self, tenant_id: str) -> bool:
@@ -162,6 +169,10 @@ class Keyring:
             return self._keys.find(tenant_id) is not None
         except KeyDestroyed:
             return True
+
+    def owners(self) -> Sequence[str]:
+        """Those who have one, whether or not it opens."""
+        return self._keys.owners()
 
     def missing(self, owners: Sequence[str]) -> Sequence[str]:
         """Those who have no data key, and had none that was destroyed."""
@@ -174,6 +185,21 @@ class Keyring:
     async def destroy(self, tenant_id: str) -> None:
         """Destroy the tenant's data key for good."""
         await asyncio.to_thread(self._keys.destroy, tenant_id)
+
+    async def burial(self, tenant_id: str) -> Burial | None:
+        """What is left of a data key that was destroyed."""
+        return await asyncio.to_thread(self._burial, tenant_id)
+
+    def _burial(self, tenant_id: str) -> Burial | None:
+        note = self._keys.tombstone_of(tenant_id)
+        if note is None:
+            return None
+        held = [each for each in exports.notes(self._keys.folder) if note["key"] in each.keys]
+        return Burial(
+            key=note["key"],
+            at=datetime.fromisoformat(note["destroyed_at"]),
+            held_in=tuple(HeldIn(file=each.file, at=each.at) for each in held),
+        )
 
     def rotate(self) -> Rotation:
         """Add a master key where that can be done from here, and wrap every data key by the newest."""

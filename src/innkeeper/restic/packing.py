@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from innkeeper.restic.run import PATIENCE_S
-from innkeeper.restic.sandbox import CACHE, Sandbox
+from innkeeper.restic.sandbox import CACHE, SSH, Sandbox
 from innkeeper.restic.targets import Target, access, located, sftp_place, ssh_words
 
 
@@ -56,7 +56,7 @@ class Packing:
         if target.kind == "sftp":
             self._ssh = True
             login, port, _ = sftp_place(target.url)
-            words = ["ssh", *ssh_words(target, self._place), *(["-p", port] if port else []), login, "-s", "sftp"]
+            words = [SSH, *ssh_words(target, self._place), *(["-p", port] if port else []), login, "-s", "sftp"]
             self.arguments += ["-o", f"sftp.command={' '.join(words)}"]
         if not self.far:
             self.far = True

@@ -51,7 +51,6 @@ _MISSING = (
     "not found in snapshot",
     "cannot dump file: path",
     "no snapshot found",
-    "Is there a repository at",
 )
 _UNREACHABLE = (
     "connection refused",
@@ -106,6 +105,7 @@ _KINDS: Sequence[tuple[type[Problem], re.Pattern[str]]] = [
     (SnapshotDamaged, _any(_DAMAGED)),
 ]
 _NO_REPOSITORY = _any(_NONE_THERE)
+_OPENING = "unable to open config file"
 _RETRY = re.compile(r"\) returned error, retrying after ")
 _DEVICE = re.compile(r"ignoring error for /.+: operation not permitted")
 _COUNTED = re.compile(r"Fatal: There were (\d+) errors")
@@ -125,7 +125,7 @@ def only_devices(said: Sequence[str]) -> bool:
 
 def no_repository(said: Sequence[str]) -> bool:
     """Whether the target has answered that there is none."""
-    opening = [line for line in said if "unable to open config file" in line]
+    opening = [line for line in said if _OPENING in line]
     return bool(opening) and _NO_REPOSITORY.search(opening[-1]) is not None
 
 
@@ -151,6 +151,8 @@ def _told(line: str) -> str:
 
 def _meant(said: Sequence[str]) -> tuple[type[Problem], str]:
     lines = [line for line in said if not line.startswith("{")]
+    if no_repository(lines):
+        return SnapshotMissing, next(line for line in lines if _OPENING in line)
     for kind, phrases in _KINDS:
         for line in lines:
             if phrases.search(_reason(line)):

@@ -27,7 +27,8 @@ _TO_REACH_OTHERS = (
     "/usr/share/ca-certificates",
     "/usr/local/share/ca-certificates",
 )
-_TO_SPEAK_SSH = ("/usr/bin/ssh", "/etc/passwd")
+SSH = "/usr/bin/ssh"
+_TO_SPEAK_SSH = (SSH, "/etc/passwd")
 """ssh doesn't run for a user without a line in passwd."""
 
 

@@ -25,6 +25,7 @@ _AT_ONCE = 500
 """So many objects are removed by one call."""
 _S3 = re.compile(r"s3:(?://)?(?:(?P<scheme>https?)://)?(?P<host>[^/]+)/(?P<bucket>[^/]+)/?(?P<prefix>.*)")
 _BUCKET = re.compile(r"(?:gs|azure):(?P<bucket>[^:/]+):?/?(?P<prefix>.*)")
+_REFUSED = re.compile(r"status code: 40[13]")
 _TOLD = 300
 
 
@@ -162,6 +163,8 @@ def _translated(target: Target) -> Iterator[None]:
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
         raise TargetRefused(f"{target.url} doesn't let us in: {_first_line(error)}") from None
     except (exceptions.BaseError, OSError) as error:
+        if _REFUSED.search(_first_line(error)):  # of a listing
+            raise TargetRefused(f"{target.url} doesn't let us in: {_first_line(error)}") from None
         raise TargetUnreachable(f"{target.url} doesn't answer as it should: {_first_line(error)}") from None
 
 

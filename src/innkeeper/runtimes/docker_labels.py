@@ -15,6 +15,9 @@ POOL = "innkeeper.pool"
 """On containers too: a pool outlives networks that somebody pruned by hand."""
 NETWORK = "innkeeper.network"
 """A network's number."""
+DRILLS = "innkeeper.drills"
+"""The namespace of a drill's container and network, which don't have NAMESPACE: they are no tenant's."""
+DRILL = "innkeeper.drill"
 
 
 def ours(namespace: str) -> dict[str, list[str]]:

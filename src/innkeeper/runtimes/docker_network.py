@@ -174,7 +174,7 @@ class Networks:
     async def _free_pool(self, refused: Sequence[IPv4Network]) -> IPv4Network:
         async with self._engine.call("list the networks") as docker:
             networks = await docker.networks.list()
-        taken = [subnet for network in networks for subnet in _subnets(network)]
+        taken = [subnet for network in networks for subnet in subnets(network)]
         resolvers = [IPv4Network(address) for address in self._resolvers()]
         return first_free_pool([*taken, *self._host_net.routes(), *resolvers, *refused])
 
@@ -275,6 +275,7 @@ def _lan(network: Mapping[str, Any]) -> Lan:
     )
 
 
-def _subnets(network: Mapping[str, Any]) -> Sequence[IPv4Network]:
+def subnets(network: Mapping[str, Any]) -> Sequence[IPv4Network]:
+    """The ranges that a listed network has."""
     configs = network["IPAM"]["Config"] or []
     return [IPv4Network(config["Subnet"]) for config in configs if ":" not in config.get("Subnet", ":")]

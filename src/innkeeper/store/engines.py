@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from innkeeper.core.errors import Invalid, StoreUnavailable
 
-_BUSY_TIMEOUT_S = 10
+BUSY_TIMEOUT_S = 10
 _CONNECT_TIMEOUT_S = 5
 _WRITERS_TURN = 0x1_4B33
 """The advisory lock that PostgreSQL's writers hold; any number does, as long as it stays the same."""
@@ -38,7 +38,7 @@ class Engines:
         # SQLite's BEGIN IMMEDIATE has done so already.
         if self.writes.dialect.name == "postgresql":
             await connection.exec_driver_sql(
-                f"SELECT set_config('lock_timeout', '{_BUSY_TIMEOUT_S}s', true), pg_advisory_xact_lock({_WRITERS_TURN})"
+                f"SELECT set_config('lock_timeout', '{BUSY_TIMEOUT_S}s', true), pg_advisory_xact_lock({_WRITERS_TURN})"
             )
 
     async def dispose(self) -> None:
@@ -69,13 +69,13 @@ def _sqlite(url: URL, file: Path) -> Engines:
     _make_private(file)
     options: dict[str, Any] = {
         "hide_parameters": True,
-        "connect_args": {"isolation_level": None, "timeout": _BUSY_TIMEOUT_S},
+        "connect_args": {"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
     }
     # One writer at a time is all that SQLite has: waiting in our own queue is fairer than its polling.
     writes = create_async_engine(url, pool_size=1, max_overflow=0, **options)
     reads = create_async_engine(url, pool_size=4, max_overflow=0, **options)
     # The driver would begin too late, with the first write, and find that another has written meanwhile.
-    _at_connect(writes, "journal_mode = WAL", f"synchronous = {_USUAL}", "foreign_keys = ON")
+    _at_connect(writes, "journal_mode = WAL", f"synchronous = {_USUAL}", "foreign_keys = ON", "secure_delete = ON")
     _sync_as_told(writes)
     _at_begin(writes, "BEGIN IMMEDIATE")
     _at_connect(reads, "query_only = ON")

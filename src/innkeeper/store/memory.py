@@ -14,6 +14,7 @@ from innkeeper.core.events import utc_now
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
 from innkeeper.core.ports import LEASE_AT_MOST, Clock, Lease
+from innkeeper.core.ports.receipts import Issue
 from innkeeper.core.tenant import Seen
 from innkeeper.core.trail import Ends, Links
 from innkeeper.store import rules
@@ -102,7 +103,7 @@ class MemoryStore:
                 await transaction.put_operation(operation)
 
     async def erase(
-        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool
+        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, issue: Issue | None = None
     ) -> None:
         """Drop the tenant; nothing is dropped once the lease is another's."""
         async with self._tables_in_turn() as tables:
@@ -110,14 +111,20 @@ class MemoryStore:
             if tables.tenants[lease.tenant].id != tenant_id:
                 raise rules.stale(lease)
             transaction = MemoryTransaction(tables, self._links)
+            rows = transaction.erasures.counted(lease.tenant, tenant_id) if issue else {}
             await transaction.drop_tenant(lease.tenant, tenant_id)
             for operation in operations:
                 await transaction.put_operation(operation)
-            if purge:
-                await transaction.drop_operations(tenant_id)
-                await transaction.usage.drop(tenant_id)
-                await transaction.snapshots.drop_owner(tenant_id)
+            if issue:
+                transaction.erasures.drop_rows(tenant_id)
+                receipt = issue(rows, rules.head_of(transaction.chain.begun()))
+                await transaction.erasures.put(receipt)
+                entry = rules.with_receipt(entry, receipt)
             await transaction.audit(entry)
+
+    async def scrub(self) -> bool:
+        """There are no files."""
+        return True
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:
         """Write down when tenants were last active."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from innkeeper.core.access import TenantKey
+from innkeeper.core.drill import Drill
 from innkeeper.core.egress import AskedName
 from innkeeper.core.integration import Begun, Connection
 from innkeeper.core.messages import Message
 from innkeeper.core.operations import Operation
+from innkeeper.core.packs import PackRelease
 from innkeeper.core.people import ApiToken, Member, Session, Ticket, User
 from innkeeper.core.ports import Lease, Receipt
+from innkeeper.core.receipts import ErasureReceipt
 from innkeeper.core.release import Release
 from innkeeper.core.secrets import SecretVersion
 from innkeeper.core.snapshots import BackupState, Snapshot
@@ -43,6 +46,8 @@ class Tables:
     """By tenant and integration."""
     begun: dict[str, Begun] = field(default_factory=dict)
     releases: dict[tuple[str, str], Release] = field(default_factory=dict)
+    packs: dict[tuple[str, str], PackRelease] = field(default_factory=dict)
+    """By name and version."""
     trail: dict[int, Line] = field(default_factory=dict)
     ends: list[Ends] = field(default_factory=list)
     """One, or none before the first line."""
@@ -50,12 +55,14 @@ class Tables:
     """By number, in their order, with their payloads."""
     asked_names: dict[str, dict[str, AskedName]] = field(default_factory=dict)
     """By tenant and name; the inner ones are never changed, but replaced."""
+    drills: dict[str, Drill] = field(default_factory=dict)
     last_number: list[int] = field(default_factory=lambda: [0])
     """A message's number is never given twice."""
 
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
     backup_states: dict[str, BackupState] = field(default_factory=dict)
     usage: dict[UsageKey, UsageRow] = field(default_factory=dict)
+    erasures: dict[str, ErasureReceipt] = field(default_factory=dict)
 
     def copy(self) -> Tables:
         """The same, to be changed apart."""

@@ -21,7 +21,7 @@ class MemoryChain:
 
     async def append(self, entry: Entry) -> None:
         """Tie the entry to the last line."""
-        ends = self._begun()
+        ends = self.begun()
         values = rows.entry_values(entry)
         texts = tuple(None if values[name] is None else str(values[name]) for name in COLUMNS)
         line = Line(ends.last + 1, texts, None)
@@ -32,7 +32,8 @@ class MemoryChain:
     async def ends(self) -> Ends | None:
         return self._tables.ends[0] if self._tables.ends else None
 
-    def _begun(self) -> Ends:
+    def begun(self) -> Ends:
+        """The ends; where there are none, those of a chain that begins here."""
         if not self._tables.ends:
             last = max(self._tables.trail, default=0)
             lost = Ends(last=last, last_link=self._tables.trail[last].link or "") if last else None
@@ -55,7 +56,7 @@ class MemoryChain:
         return {number: trail[number].link for number in numbers if number in trail}
 
     async def cut(self, last: Line) -> None:
-        ends = self._begun()
+        ends = self.begun()
         for number in [each for each in self._tables.trail if each <= last.number]:
             del self._tables.trail[number]
         self._tables.ends[:] = [ends.moved(self._links, cut=last.number, cut_link=last.link or BEGINNING)]

@@ -17,8 +17,11 @@ from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules
 from innkeeper.store.memory_asked_names import MemoryAskedNames
+from innkeeper.store.memory_drills import MemoryDrills
+from innkeeper.store.memory_erasures import MemoryErasures
 from innkeeper.store.memory_integrations import MemoryIntegrations
 from innkeeper.store.memory_messages import MemoryMessages
+from innkeeper.store.memory_packs import MemoryPacks
 from innkeeper.store.memory_people import MemoryPeople
 from innkeeper.store.memory_secrets import MemorySecrets
 from innkeeper.store.memory_snapshots import MemorySnapshots
@@ -35,10 +38,13 @@ class MemoryTransaction:
         self.messages = MemoryMessages(tables)
         self.people = MemoryPeople(tables)
         self.secrets = MemorySecrets(tables)
+        self.packs = MemoryPacks(tables)
         self.integrations = MemoryIntegrations(tables)
         self.asked_names = MemoryAskedNames(tables)
+        self.drills = MemoryDrills(tables)
         self.chain = MemoryChain(tables, links)
         self.usage = MemoryUsage(tables)
+        self.erasures = MemoryErasures(tables)
         self.snapshots = MemorySnapshots(tables)
 
     # --- tenants ------------------------------------------------------------------------------------------------
@@ -115,6 +121,7 @@ class MemoryTransaction:
         self.people.drop_tenant(name)
         self.secrets.drop_tenant(name)
         self.integrations.drop_tenant(name)
+        self.drills.drop_tenant(name)
         its = {operation.id for operation in tables.operations.values() if operation.tenant_id == tenant_id}
         tables.receipts = {use: kept for use, kept in tables.receipts.items() if kept.operation_id not in its}
 
@@ -188,11 +195,6 @@ class MemoryTransaction:
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         return await self.chain.erasure_by(operation_id)
-
-    async def drop_operations(self, tenant_id: str) -> None:
-        """Drop all operations of a tenant that is gone for good."""
-        for operation in [each for each in self._tables.operations.values() if each.tenant_id == tenant_id]:
-            del self._tables.operations[operation.id]
 
     async def was_deleted(self, tenant_id: str) -> bool:
         return await self.chain.was_deleted(tenant_id)

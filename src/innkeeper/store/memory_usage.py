@@ -44,9 +44,6 @@ class MemoryUsage:
         ordered = sorted(found.values(), key=page_key)
         return [row for row in ordered if after is None or page_key(row) > after][:limit]
 
-    async def drop(self, tenant_id: str) -> None:
-        self._tables.usage = {key: row for key, row in self._tables.usage.items() if key.tenant_id != tenant_id}
-
     async def forget(self, *, before: str) -> int:
         old = [key for key in self._tables.usage if key.period < before]
         for key in old:

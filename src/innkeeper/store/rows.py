@@ -12,7 +12,8 @@ from sqlalchemy import Row
 from innkeeper.core.access import ActorKind, TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.instance import State
-from innkeeper.core.kept_json import as_json, inbox_of, moment, spec_of
+from innkeeper.core.kept_json import as_json, inbox_of, spec_of
+from innkeeper.core.kept_json import moment as moment
 from innkeeper.core.kept_json import spec_document as spec_document
 from innkeeper.core.kept_json import stamp as stamp
 from innkeeper.core.ladder import Rung

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from innkeeper.core.audit import Entry
 from innkeeper.core.errors import Conflict, HostnameTaken, StaleLease, TenantExists, UnknownTenant
 from innkeeper.core.people_errors import UserExists
 from innkeeper.core.ports import Lease
+from innkeeper.core.receipts import ErasureReceipt
 from innkeeper.core.release import Release, version_key
+from innkeeper.core.trail import Ends
 
 ERASED = "tenant.erased"
 """The action of the trail's last word on a tenant."""
+
+
+def head_of(ends: Ends) -> str:
+    """The trail's head, as people note it."""
+    return f"{ends.last}:{ends.last_link}"
+
+
+def with_receipt(entry: Entry, receipt: ErasureReceipt) -> Entry:
+    """The last line on a tenant, tied to the receipt of its erasure."""
+    digest = None if receipt.signed is None else receipt.signed.digest
+    return replace(entry, detail={**entry.detail, "receipt": receipt.id, "receipt_sha256": digest})
 
 
 def by_version(releases: Iterable[Release]) -> list[Release]:
@@ -31,6 +46,11 @@ def name_taken(name: str) -> TenantExists:
 def slot_taken(slot: int) -> Conflict:
     """A second tenant in that slot."""
     return Conflict(f"Slot {slot} is another tenant's.")
+
+
+def pack_taken(name: str, version: str) -> Conflict:
+    """A second pack of that name and version."""
+    return Conflict(f"There is a pack {name} {version} already.")
 
 
 def hostname_taken(hostname: str) -> HostnameTaken:

@@ -16,6 +16,7 @@ from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation, Status
 from innkeeper.core.past import Past
 from innkeeper.core.ports import Lease
+from innkeeper.core.ports.receipts import Issue
 from innkeeper.core.tenant import Seen
 from innkeeper.core.trail import Links
 from innkeeper.store import lease as leases
@@ -23,6 +24,7 @@ from innkeeper.store import rows, rules, tables
 from innkeeper.store.engines import Engines, connect
 from innkeeper.store.faults import translated
 from innkeeper.store.migrate import is_blank, migrate
+from innkeeper.store.scrubbing import clean_once, emptied_log
 from innkeeper.store.transaction import SqlTransaction
 
 _ENDED = [status.value for status in Status if status.ended]
@@ -43,6 +45,7 @@ class SqlStore:
         try:
             with translated(engines.place):
                 await migrate(engines)
+                await clean_once(engines)
             await store._begin_chain()
         except BaseException:
             await engines.dispose()
@@ -141,19 +144,26 @@ class SqlStore:
                 await SqlTransaction(connection, self._links).put_operation(operation)
 
     async def erase(
-        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool
+        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, issue: Issue | None = None
     ) -> None:
         """Drop the tenant; nothing is dropped once the lease is another's."""
-        async with self.begin() as transaction:
+        async with self.begin(synced=True) as transaction:
+            rows = await transaction.erasures.counted(lease.tenant, tenant_id) if issue else {}
             if not await transaction.drop_held(lease, tenant_id):
                 raise rules.stale(lease)
             for operation in operations:
                 await transaction.put_operation(operation)
-            if purge:
-                await transaction.drop_operations(tenant_id)
-                await transaction.usage.drop(tenant_id)
-                await transaction.snapshots.drop_owner(tenant_id)
+            if issue:
+                await transaction.erasures.drop_rows(lease.tenant, tenant_id)
+                receipt = issue(rows, rules.head_of(await transaction.chain.begun()))
+                await transaction.erasures.put(receipt)
+                entry = rules.with_receipt(entry, receipt)
             await transaction.audit(entry)
+
+    async def scrub(self) -> bool:
+        """Move all that is written into the database itself, and empty the log of it."""
+        with translated(self._engines.place):
+            return await emptied_log(self._engines)
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:
         """Write down when tenants were last active."""

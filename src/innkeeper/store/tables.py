@@ -223,6 +223,19 @@ work_leases = Table(
     Column("until", Double, nullable=False),  # seconds since 1970 by the database's clock
 )
 
+packs = Table(
+    "packs",
+    metadata,
+    Column("name", EXACT, primary_key=True),
+    Column("version", EXACT, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("digest", EXACT, nullable=False),
+    Column("files", Integer, nullable=False),
+    Column("size", COUNT, nullable=False),
+    Column("added_at", EXACT, nullable=False),
+    Column("added_by", EXACT, nullable=False),
+)
+
 # A receipt hangs on its tenant through its operation, which outlives the tenant: no foreign key can say that.
 receipts = Table(
     "receipts",
@@ -283,6 +296,27 @@ secrets = Table(
     Column("created_by", EXACT, nullable=False),
     Column("expires_at", EXACT),
     Column("sealed", LargeBinary, nullable=False),
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", EXACT, nullable=False),
+    Column("snapshot", EXACT, nullable=False),
+    Column("target", EXACT, nullable=False),
+    Column("taken_at", EXACT, nullable=False),
+    Column("began_at", EXACT, nullable=False),
+    Column("ended_at", EXACT, nullable=False),
+    Column("outcome", EXACT, nullable=False),
+    Column("release", Text),
+    Column("failed_at", Text),
+    Column("code", EXACT),
+    Column("says", Text),
+    Column("sessions", Integer),
+    Column("steps", Text, nullable=False),
+    Index("ix_drills_tenant", "tenant", "id"),
 )
 
 asked_names = Table(
@@ -386,4 +420,21 @@ usage = Table(
         for name in ("calls", "unmeasured", "unpriced", "input", "output", "cache_read", "cache_write", "micro_usd")
     ),
     Index("ix_usage_day", "day", "tenant", "tenant_id"),
+)
+
+# What was erased of whom. No foreign key: it is what is left of a tenant.
+erasure_receipts = Table(
+    "erasure_receipts",
+    metadata,
+    Column("id", EXACT, primary_key=True),
+    Column("tenant", EXACT, nullable=False),
+    Column("tenant_id", EXACT, nullable=False, unique=True),
+    Column("began_at", EXACT, nullable=False),
+    Column("journal", Text, nullable=False),  # what each step has found and done
+    Column("issued_at", EXACT),  # null: it is under way
+    Column("signed", Text),
+    Column("supplements", Text, nullable=False),
+    Column("pending", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("try_at", EXACT, index=True),  # null: nothing is pending
 )

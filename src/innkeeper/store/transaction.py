@@ -17,8 +17,11 @@ from innkeeper.core.tenant import Seen, Tenant
 from innkeeper.core.trail import Links, Sought
 from innkeeper.store import rows, rules, tables
 from innkeeper.store.asked_names import SqlAskedNames
+from innkeeper.store.drills import SqlDrills
+from innkeeper.store.erasures import SqlErasures
 from innkeeper.store.integrations import SqlIntegrations
 from innkeeper.store.messages import SqlMessages
+from innkeeper.store.packs import SqlPacks
 from innkeeper.store.people import SqlPeople
 from innkeeper.store.secrets import SqlSecrets
 from innkeeper.store.snapshots import SqlSnapshots
@@ -38,10 +41,13 @@ class SqlTransaction:
         self.messages = SqlMessages(connection)
         self.people = SqlPeople(connection)
         self.secrets = SqlSecrets(connection)
+        self.packs = SqlPacks(connection)
         self.integrations = SqlIntegrations(connection)
         self.asked_names = SqlAskedNames(connection)
+        self.drills = SqlDrills(connection)
         self.chain = SqlChain(connection, links)
         self.usage = SqlUsage(connection)
+        self.erasures = SqlErasures(connection)
         self.snapshots = SqlSnapshots(connection)
 
     # --- tenants ------------------------------------------------------------------------------------------------
@@ -198,10 +204,6 @@ class SqlTransaction:
 
     async def erasure_by(self, operation_id: str) -> Entry | None:
         return await self.chain.erasure_by(operation_id)
-
-    async def drop_operations(self, tenant_id: str) -> None:
-        """Drop all operations of a tenant that is gone for good."""
-        await self._connection.execute(delete(tables.operations).where(tables.operations.c.tenant_id == tenant_id))
 
     async def was_deleted(self, tenant_id: str) -> bool:
         return await self.chain.was_deleted(tenant_id)

@@ -74,9 +74,6 @@ class SqlUsage:
             query = query.where(tuple_(*order) > tuple_(*(literal(part) for part in after)))
         return [_row(row) for row in await self._connection.execute(query)]
 
-    async def drop(self, tenant_id: str) -> None:
-        await self._connection.execute(delete(tables.usage).where(_column.tenant_id == tenant_id))
-
     async def forget(self, *, before: str) -> int:
         return (await self._connection.execute(delete(tables.usage).where(_column.day < before))).rowcount
 

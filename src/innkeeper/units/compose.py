@@ -9,12 +9,14 @@ before they turn to what their config says about edge and broker, and take an em
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from innkeeper.core.ports import Blueprint
 from innkeeper.core.references import names_secret
+from innkeeper.core.tenant import Limits
 
 FIRST_PORT = 19100
 MODEL = {f"INNKEEPER_{name}": name for name in ("MODEL_BASE_URL", "MODEL_API_KEY", "MODEL_NAME")}
@@ -45,7 +47,7 @@ PORT={port}
 
 def render_compose(blueprint: Blueprint, *, port: int) -> tuple[str, str]:
     """The texts of `compose.yaml` and `.env`; `port` is where the agent listens inside."""
-    document = {"services": {"agent": _service(blueprint, port)}}
+    document = {"services": {"agent": service_of(blueprint, port)}}
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     env = _ENV.format(port=FIRST_PORT + blueprint.slot)
     return _COMPOSE_HEAD.format(tenant=blueprint.tenant) + body, env
@@ -64,6 +66,17 @@ def keep_settings(env: str, before: str) -> str:
     return "\n".join([*lines, *kept.values()]) + "\n"
 
 
+def as_env_file(variables: Mapping[str, str]) -> str:
+    """Variables as an `env_file`, in quotes within which neither compose sees a substitution."""
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in variables.items())
+
+
+def _quoted(value: str) -> str:
+    if "'" in value and "$" not in value:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "'" + value.replace("'", "\\'") + "'"
+
+
 def without_secrets(env: str) -> str:
     """A `.env` whose credentials are empty, which agents take for none."""
     lines = []
@@ -73,10 +86,12 @@ def without_secrets(env: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
+def service_of(blueprint: Blueprint, port: int) -> dict[str, Any]:
+    """The instance as a service of a compose file's."""
     service: dict[str, Any] = {
         "image": blueprint.image,
-        **({} if blueprint.image.startswith("sha256:") else {"pull_policy": "never"}),
+        # Whoever has that name in a registry isn't whom it was built by; what is named by its digest can be no other.
+        **({} if "sha256:" in blueprint.image else {"pull_policy": "never"}),
         # An underscore can't be in a tenant's name: this is never the name of an instance of Innkeeper's.
         "container_name": f"unit_{blueprint.tenant}",
         "hostname": blueprint.tenant,
@@ -88,6 +103,7 @@ def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
         "pids_limit": blueprint.limits.pids,
         "mem_limit": f"{blueprint.limits.memory_mb}m",
         "cpus": blueprint.limits.cpus,
+        **_reserves(blueprint.limits),
         "init": True,
         "restart": "unless-stopped",
         "stop_grace_period": "30s",
@@ -98,16 +114,25 @@ def _service(blueprint: Blueprint, port: int) -> dict[str, Any]:
         "environment": _environment(blueprint),
     }
     if blueprint.command:
-        program, *arguments = map(_literal, blueprint.command)
+        program, *arguments = map(literal, blueprint.command)
         service |= {"entrypoint": [program], "command": arguments}
     return service
 
 
+def _reserves(limits: Limits) -> dict[str, Any]:
+    """As both composes take them without a swarm."""
+    memory_mb, cpus = limits.memory_reserve_mb, limits.cpus_reserve
+    return {
+        **({"mem_reservation": f"{memory_mb}m"} if memory_mb else {}),
+        **({"cpu_shares": max(2, round(cpus * 1024))} if cpus else {}),
+    }
+
+
 def _environment(blueprint: Blueprint) -> list[str]:
-    own = [f"{name}={_literal(value)}" for name, value in blueprint.env.items()]
+    own = [f"{name}={literal(value)}" for name, value in blueprint.env.items()]
     return [*own, *(f"{inside}=${{{outside}:-}}" for inside, outside in MODEL.items()), *NO_EDGE]
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """The text, safe from compose's own substitution."""
     return text.replace("$", "$$")

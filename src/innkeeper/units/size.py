@@ -1,10 +1,12 @@
-"""How much disk a tenant's folder takes, found without following a link and without looking for ever."""
+"""How much is in a tenant's folder, found without following a link and without looking for ever."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 from stat import S_ISDIR
+
+from innkeeper.core.ports import Extent
 
 ENTRIES_MAX = 20_000
 """A folder with more than so many files and folders isn't measured: that would take seconds."""
@@ -16,6 +18,12 @@ _BLOCK = 512
 def disk_bytes(parent: int, name: str, *, entries: int = ENTRIES_MAX) -> int | None:
     """The blocks that all below it occupy, files with several names counted once; None where it is too large to tell,
     or isn't there. Other file systems that are mounted in it aren't entered."""
+    found = extent(parent, name, entries=entries)
+    return None if found is None else found.bytes
+
+
+def extent(parent: int, name: str, *, entries: int) -> Extent | None:
+    """The same with the numbers of files and folders."""
     try:
         top = os.open(name, _FOLDER, dir_fd=parent)
     except OSError:
@@ -27,7 +35,7 @@ def disk_bytes(parent: int, name: str, *, entries: int = ENTRIES_MAX) -> int | N
         return None
     finally:
         os.close(top)
-    return walk.bytes
+    return Extent(files=walk.files, folders=walk.folders, bytes=walk.bytes)
 
 
 class _TooMuchError(Exception):
@@ -39,7 +47,7 @@ class _Walk:
         self._device = device
         self._left = left
         self._seen: set[int] = set()
-        self.bytes = 0
+        self.files = self.folders = self.bytes = 0
 
     def add(self, folder: int, depth: int) -> None:
         """A folder and what is below it; one descriptor for each level."""
@@ -57,6 +65,10 @@ class _Walk:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if found.st_dev != self._device:
             return
+        if S_ISDIR(found.st_mode):
+            self.folders += 1
+        else:
+            self.files += 1
         if found.st_nlink > 1 and not S_ISDIR(found.st_mode):
             if found.st_ino in self._seen:
                 return

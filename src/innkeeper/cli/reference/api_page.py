@@ -34,18 +34,23 @@ def _operations(described: dict[str, Any]) -> Iterator[str]:
                     ((f"`{p['name']}`", p["in"], _type(p["schema"]), p.get("description", "")) for p in parameters),
                 )
             if body := operation.get("requestBody"):
-                yield f"Body: {_type(body['content'][_BODY]['schema'])}\n"
+                yield f"Body: {_kinds(body['content'])}\n"
             yield _answers(operation["responses"])
 
 
 def _answers(responses: dict[str, Any]) -> str:
     told = [
-        f"{status}: {_type(content['schema']) if kind == _BODY else f'`{kind}`'}"
+        f"{status}: {_kinds({kind: content})}"
         for status, response in responses.items()
         if status != "default"
         for kind, content in response.get("content", {"nothing": {}}).items()
     ]
     return f"Answers {', '.join(told)}\n"
+
+
+def _kinds(content: dict[str, Any]) -> str:
+    """What it is by its schema, or by its media type."""
+    return " or ".join(_type(of["schema"]) if kind == _BODY else f"`{kind}`" for kind, of in content.items())
 
 
 def _document(name: str, schema: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from innkeeper.core.ports.host import (
     Clock,
     Connections,
     Endpoint,
+    Extent,
     HostMemory,
     MemoryNow,
     Movements,
@@ -18,7 +19,7 @@ from innkeeper.core.ports.host import (
 )
 from innkeeper.core.ports.identity import OutsideTokens, Passwords, SignIn
 from innkeeper.core.ports.integrations import Integrations
-from innkeeper.core.ports.keyring import DataKeys, Lockbox
+from innkeeper.core.ports.keyring import DataKeys, Lockbox, Signer
 from innkeeper.core.ports.messages import Load, Messages
 from innkeeper.core.ports.oauth import AuthorizationServers
 from innkeeper.core.ports.runtime import Blueprint, Runtime
@@ -42,6 +43,7 @@ __all__ = [
     "DataKeys",
     "Endpoint",
     "Entrance",
+    "Extent",
     "HostMemory",
     "Integrations",
     "Lease",
@@ -64,6 +66,7 @@ __all__ = [
     "SecretRows",
     "Secrets",
     "SignIn",
+    "Signer",
     "Store",
     "Tokens",
     "Transaction",

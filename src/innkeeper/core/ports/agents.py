@@ -87,8 +87,12 @@ class Agent(Protocol):
     """Below so much memory it is known to die."""
     minimum_version: str | None
     """The security floor."""
+    own_image: bool
+    """Whether its operator brings its image, which can't be made here."""
     stop_grace_s: int
     start_timeout_s: int
+    workspace: str
+    """The folder within its persistence that packs are delivered to."""
     hopeless_exits: frozenset[int]
     """Exit codes that mean: starting again is no use."""
 
@@ -101,7 +105,7 @@ class Agent(Protocol):
 
         Keys of ours are set, and those of the seat's config; other keys of the user's are kept. What can't be parsed is
         kept aside under another name, as one of the files returned. The result is validated: AgentConfigInvalid says
-        what doesn't hold.
+        what doesn't hold. The files are to be written in this order.
         """
         ...
 
@@ -122,6 +126,11 @@ class Agent(Protocol):
         """Environment that is no secret, beside the spec's own."""
         ...
 
+    def fence(self, spec: Spec) -> Mapping[str, str]:
+        """Environment that a fenced one has besides: it keeps channels and the agent's own schedule from starting,
+        whatever becomes of the config meanwhile."""
+        ...
+
     def mount(self, spec: Spec) -> str:
         """Where its persistence is mounted."""
         ...
@@ -132,6 +141,10 @@ class Agent(Protocol):
 
     def is_ready(self, status: int, body: bytes) -> bool:
         """Whether the probe's answer says so: judged by the JSON body where it has one, not by the status alone."""
+        ...
+
+    def health_command(self, spec: Spec) -> Sequence[str]:
+        """What tells within its container whether it lives, for where nobody asks it from outside; empty: nothing."""
         ...
 
     def entrance(self, spec: Spec, gateway_token: str) -> Entrance:
@@ -181,6 +194,23 @@ class Agent(Protocol):
 
     def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
         """How to tell it that it may take work again; None: nothing has to be said."""
+        ...
+
+    def examination(self, spec: Spec) -> Sequence[str]:
+        """A program in its image that looks through what it has kept, before it is started on a copy of that: ends with
+        0 where all is whole, else tells what isn't. Empty: there is none."""
+        ...
+
+    def examined(self, output: bytes) -> int | None:
+        """How many sessions that program found, by what it wrote; None where it doesn't say."""
+        ...
+
+    def sessions(self, spec: Spec, gateway_token: str) -> Probe | None:
+        """How to ask for the sessions that it knows; None: it can't be asked."""
+        ...
+
+    def sessions_told(self, status: int, body: bytes) -> int | None:
+        """How many those are, judged by its answer; None where it doesn't tell."""
         ...
 
     def chat_model(self, spec: Spec) -> str | None:

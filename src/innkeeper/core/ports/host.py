@@ -10,6 +10,16 @@ from typing import NamedTuple, Protocol
 from innkeeper.core.ports.agents import ConfigFile, Probe
 
 
+class Extent(NamedTuple):
+    """How much there is in a folder."""
+
+    files: int
+    """All that isn't a folder: links, too."""
+    folders: int
+    bytes: int
+    """What it occupies on the disk; files with several names counted once."""
+
+
 class Units(Protocol):
     """The tenants' folders on this host. Every path is walked without following links; UnitFault and DiskFull."""
 
@@ -23,12 +33,21 @@ class Units(Protocol):
         """Those of the files (relative to persistence) that are there; links and oversize files count as not there."""
         ...
 
-    async def write(self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str) -> None:
-        """Make the folder whole: each file is replaced in one rename, so that a crash leaves the old or the new."""
+    async def write(
+        self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str, variables: Mapping[str, str] = {}
+    ) -> None:
+        """Make the folder whole: each file is replaced in one rename, so that a crash leaves the old or the new.
+
+        `variables` are the spec's own environment, kept as a file for compose files that don't quote it.
+        """
         ...
 
     async def erase(self, tenant: str) -> None:
         """Remove the folder and everything in it; one that isn't there is fine."""
+        ...
+
+    async def extent(self, tenant: str) -> Extent | None:
+        """How much is in the folder; None where there is none, or too much of it to be counted."""
         ...
 
     async def names(self) -> Sequence[str]:

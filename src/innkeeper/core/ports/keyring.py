@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from innkeeper.core.keyring_facts import KeyringFacts, Rotation
+from innkeeper.core.keyring_facts import Burial, KeyringFacts, Rotation
 
 
 class DataKeys(Protocol):
@@ -22,6 +22,28 @@ class DataKeys(Protocol):
     async def destroy(self, tenant_id: str) -> None:
         """Destroy it for good, on the disk when this returns; repeatable. All that it encrypted, in every copy, is gone
         with it, and none is ever made in its place."""
+        ...
+
+    async def burial(self, tenant_id: str) -> Burial | None:
+        """What is left of a key that was destroyed; None where it wasn't."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs in the installation's name, with one key that no rotation changes (Ed25519, RFC 8032)."""
+
+    @property
+    def key_id(self) -> str:
+        """The key's name."""
+        ...
+
+    @property
+    def public_key(self) -> str:
+        """What anybody can check signatures with, in PEM (RFC 8410)."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes; takes far less than a millisecond."""
         ...
 
 

@@ -12,10 +12,13 @@ from innkeeper.core.access import TenantKey
 from innkeeper.core.audit import Entry
 from innkeeper.core.operations import Operation
 from innkeeper.core.past import Past
+from innkeeper.core.ports.drills import DrillRows
 from innkeeper.core.ports.egress import AskedNames
 from innkeeper.core.ports.messages import Messages
 from innkeeper.core.ports.oauth import IntegrationRows
+from innkeeper.core.ports.pack_rows import PackRows
 from innkeeper.core.ports.people import People
+from innkeeper.core.ports.receipts import Erasures, Issue
 from innkeeper.core.ports.secrets import SecretRows
 from innkeeper.core.ports.snapshot_rows import SnapshotRows
 from innkeeper.core.ports.usage import UsageBook
@@ -72,6 +75,11 @@ class Transaction(Protocol):
         ...
 
     @property
+    def packs(self) -> PackRows:
+        """The versions of packs that there are."""
+        ...
+
+    @property
     def integrations(self) -> IntegrationRows:
         """What tenants are connected to."""
         ...
@@ -87,8 +95,18 @@ class Transaction(Protocol):
         ...
 
     @property
+    def drills(self) -> DrillRows:
+        """The snapshots that were brought up to prove them."""
+        ...
+
+    @property
     def usage(self) -> UsageBook:
         """What calls used."""
+        ...
+
+    @property
+    def erasures(self) -> Erasures:
+        """What was erased, and the receipts of it."""
         ...
 
     @property
@@ -218,13 +236,19 @@ class Store(Protocol):
         ...
 
     async def erase(
-        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, purge: bool
+        self, lease: Lease, tenant_id: str, operations: Sequence[Operation], entry: Entry, *, issue: Issue | None = None
     ) -> None:
         """Drop the tenant's rows and end its operations, in one transaction guarded by the lease; raises StaleLease.
 
-        With `purge` all its operations, what its calls used and what is known of its snapshots are dropped, too: what
-        is left of the operations stands in the trail's entry.
+        With `issue` all rows of it are dropped, its operations and what its calls used among them, and the receipt that
+        `issue` makes of that is written down. What is left stands there and in the trail's entry, which gets the
+        receipt's id and hash.
         """
+        ...
+
+    async def scrub(self) -> bool:
+        """Have what was dropped gone from the database's own files, as far as those are ours to look after; False:
+        others still read what was there before, so that it has to be tried again."""
         ...
 
     async def touch(self, activity: Mapping[str, datetime]) -> None:

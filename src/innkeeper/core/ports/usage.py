@@ -42,10 +42,6 @@ class UsageBook(Protocol):
         """Those sought, in the order of `PageKey`, after that one."""
         ...
 
-    async def drop(self, tenant_id: str) -> None:
-        """Remove all of a tenant's."""
-        ...
-
     async def forget(self, *, before: str) -> int:
         """Drop the days before that one; how many lines."""
         ...

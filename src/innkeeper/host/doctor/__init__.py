@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from innkeeper.core.errors import Problem, RuntimeUnavailable
 from innkeeper.host.doctor import (
     audit,
+    backups,
     bridge_netfilter,
     caddy,
     certificates,
@@ -21,6 +22,7 @@ from innkeeper.host.doctor import (
     isolation,
     keyring,
     ladder,
+    leftovers,
     listening,
     memory,
     names,
@@ -54,6 +56,8 @@ CHECKS: tuple[Check, ...] = (
     revocation.check,
     audit.check,
     keyring.check,
+    backups.check,
+    leftovers.check,
 )
 
 DEADLINE_S = 20.0

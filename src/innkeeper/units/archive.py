@@ -1,0 +1,350 @@
+"""Reading a tar that somebody else wrote: streamed, bounded, and nothing in it trusted.
+
+Regular files and folders are taken, links inside of it as the text that they are, and hard links to files that came
+before. Everything else, and every name that leads out, is refused by name before anything of it is written. What the
+bounds are for: a million entries fill the memory of whoever lists them, and a bomb the disk.
+"""
+
+from __future__ import annotations
+
+import bz2
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from innkeeper.core.import_errors import ArchiveDamaged, ArchiveRefused, ImportTooLarge, SourceMissing
+from innkeeper.units.tar_headers import Kind, Member, members, padding, shown
+
+CHUNK = 256 << 10
+NAME_MAX_BYTES, PATH_MAX_BYTES, DEPTH_MAX = 255, 2048, 64
+RATIO_FROM_BYTES = 64 << 20
+"""Below that much a high ratio is no bomb: an empty database of 4 MiB packs a thousandfold."""
+_OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"age-encryption.org": "age"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caps:
+    """How much a source may hold."""
+
+    entries: int = 300_000
+    bytes: int = 200 << 30
+    ratio: int = 300
+    """How many bytes one packed byte may become."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What lies at one place of a source, its path checked: relative, without `.` or `..`."""
+
+    path: str
+    kind: Kind
+    size: int = 0
+    mode: int = 0o600
+    mtime: float = 0.0
+    target: str = ""
+
+
+class Content(Protocol):
+    """A file's bytes, in pieces."""
+
+    def __call__(self) -> Iterator[bytes]: ...
+
+
+def tar_entries(file: BinaryIO, caps: Caps) -> Iterator[tuple[Entry, Content]]:
+    """Every entry with its content, which is read before the next one is asked for, or passed over.
+
+    Raises ArchiveDamaged, ArchiveRefused, ImportTooLarge.
+    """
+    source = _Unpacked(file, caps)
+    names = _Names(caps)
+    for member in members(source):
+        entry = names.checked(member)
+        left = _Left(source, member.size)
+        if entry is not None:
+            yield entry, left.pieces
+        left.rest()
+    source.finish()
+
+
+class _Names:
+    """Knows which names came before."""
+
+    def __init__(self, caps: Caps) -> None:
+        self._caps = caps
+        self._kinds: dict[str, Kind] = {}
+        self._bytes = 0
+
+    def checked(self, member: Member) -> Entry | None:
+        """The member as an entry; None for the folder that everything lies in."""
+        path = clean_path(member.name)
+        if not path:
+            if member.kind is Kind.FOLDER:
+                return None
+            raise ArchiveRefused(f"{shown(member.name)} has no name of its own.")
+        self._check_place(path, member.kind)
+        self._kinds[path] = member.kind
+        self._bytes += member.size
+        if len(self._kinds) > self._caps.entries:
+            raise too_many(self._caps)
+        if self._bytes > self._caps.bytes:
+            raise too_much(self._caps)
+        return Entry(
+            path=path,
+            kind=member.kind,
+            size=member.size,
+            mode=member.mode & 0o777,
+            mtime=member.mtime,
+            target=self._target(path, member),
+        )
+
+    def _check_place(self, path: str, kind: Kind) -> None:
+        there = self._kinds.get(path)
+        if there is not None and (there, kind) != (Kind.FOLDER, Kind.FOLDER):
+            raise ArchiveRefused(f"{shown(path)} is in the archive twice.")
+        above = path
+        while above := above.rpartition("/")[0]:
+            if (its := self._kinds.get(above)) is Kind.FOLDER:
+                return  # what is above that was looked at when it came
+            if its is not None:
+                raise ArchiveRefused(f"{shown(path)} lies below {shown(above)}, which is a {its}.")
+            self._kinds[above] = Kind.FOLDER
+
+    def _target(self, path: str, member: Member) -> str:
+        if member.kind is Kind.LINK:
+            return checked_target(path, member.target)
+        if member.kind is not Kind.HARD_LINK:
+            return ""
+        target = clean_path(member.target)
+        if self._kinds.get(target) not in (Kind.FILE, Kind.HARD_LINK) or target == path:
+            raise ArchiveRefused(f"{shown(path)} is a hard link to {shown(target)}, which is no file before it.")
+        return target
+
+
+def clean_path(name: str) -> str:
+    """A name as a path; "" for `.`; ArchiveRefused for one that leads out or couldn't be written."""
+    if name.startswith("/"):
+        raise ArchiveRefused(f"{shown(name)} is an absolute name.")
+    if "\0" in name:
+        raise ArchiveRefused(f"{shown(name)} has a NUL in it.")
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        raise ArchiveRefused(f"{shown(name)} leads out of the archive.")
+    path = "/".join(parts)
+    if len(os.fsencode(path)) > PATH_MAX_BYTES or any(len(os.fsencode(part)) > NAME_MAX_BYTES for part in parts):
+        raise ArchiveRefused(f"{shown(name)} is too long a name.")
+    if len(parts) > DEPTH_MAX:
+        raise ArchiveRefused(f"{shown(name)} lies more than {DEPTH_MAX} folders deep.")
+    return path
+
+
+def checked_target(path: str, target: str) -> str:
+    """Where a link leads, which is kept as text and never followed by us."""
+    if not target or "\0" in target or len(os.fsencode(target)) > PATH_MAX_BYTES:
+        raise ArchiveRefused(f"{shown(path)} is a link that leads nowhere.")
+    return target
+
+
+def too_many(caps: Caps) -> ImportTooLarge:
+    """More entries than may be."""
+    return ImportTooLarge(
+        f"There are more than {caps.entries} files and folders in it.",
+        hint="Leave caches out, or raise INNKEEPER_IMPORT_ENTRIES_MAX.",
+    )
+
+
+def too_much(caps: Caps) -> ImportTooLarge:
+    """More bytes than may be."""
+    return ImportTooLarge(
+        f"It holds more than {caps.bytes >> 30} GB.",
+        hint="Leave out what isn't needed, or raise INNKEEPER_IMPORT_GB_MAX.",
+    )
+
+
+def open_archive(path: Path | str, *, folder: int | None = None) -> BinaryIO:
+    """The file at that path, which is a regular one and no link; SourceMissing."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, dir_fd=folder)
+    except OSError as error:
+        raise SourceMissing(f"{path} can't be opened: {os.strerror(error.errno or 0)}.") from error
+    return os.fdopen(descriptor, "rb")
+
+
+class _Unpacked:
+    """The archive's bytes, unpacked on the way and counted on both sides."""
+
+    def __init__(self, file: BinaryIO, caps: Caps) -> None:
+        self._file = file
+        self._caps = caps
+        self._packed = self._plain = 0
+        self._buffer = bytearray()
+        self._ended = False
+        head = self._read_packed()
+        for magic, name in _OTHERS.items():
+            if head.startswith(magic):
+                raise ArchiveDamaged(f"That is {name}, which isn't unpacked here.", hint=_HOW.get(name, _UNPACK))
+        if not head:
+            raise ArchiveDamaged("The file is empty.")
+        self._unpack = _unpacker(head)
+        self._feed(head)
+
+    def take(self, number: int) -> bytes:
+        """Exactly so many bytes."""
+        self._fill(number)
+        if len(self._buffer) < number:
+            raise _cut()
+        taken = bytes(self._buffer[:number])
+        del self._buffer[:number]
+        return taken
+
+    def piece(self, most: int) -> bytes:
+        """Some bytes, at least one."""
+        self._fill(1)
+        if not self._buffer:
+            raise _cut()
+        return self.take(min(most, len(self._buffer)))
+
+    def skip(self, number: int) -> None:
+        """Go past so many."""
+        while number > 0:
+            number -= len(self.piece(min(number, CHUNK)))
+
+    def finish(self) -> None:
+        """Read what is behind the end: the packed stream's own checksum comes last."""
+        while not self._ended:
+            self._buffer.clear()
+            self._fill(1)
+
+    def _fill(self, number: int) -> None:
+        while len(self._buffer) < number and not self._ended:
+            packed = b"" if self._unpack.has_more else self._read_packed()
+            if not packed and not self._unpack.has_more:
+                if not self._unpack.is_whole:
+                    raise _cut()
+                self._ended = True
+                return
+            self._feed(packed)
+
+    def _feed(self, packed: bytes) -> None:
+        try:
+            plain = self._unpack(packed)
+        except (zlib.error, OSError, EOFError) as error:
+            raise ArchiveDamaged(f"The archive doesn't unpack: {error}.") from error
+        self._plain += len(plain)
+        if self._plain > max(RATIO_FROM_BYTES, self._packed * self._caps.ratio):
+            raise ImportTooLarge(
+                f"The archive unpacks to more than {self._caps.ratio} times its size: that is a bomb, or a file that "
+                "is nearly empty.",
+                hint="Unpack it yourself and import the folder, if you know what it is.",
+            )
+        self._buffer += plain
+
+    def _read_packed(self) -> bytes:
+        packed = self._file.read(CHUNK // 4)
+        self._packed += len(packed)
+        return packed
+
+
+_UNPACK = "Unpack it yourself: tar, tar.gz and tar.bz2 are read."
+_HOW = {"age": "It is encrypted: `innkeeper unit import FILE --identity KEYFILE`, or without it for a passphrase."}
+
+
+def _cut() -> ArchiveDamaged:
+    return ArchiveDamaged("The archive ends in the middle: it was cut off.")
+
+
+class _Left:
+    """What of a member's content wasn't read yet."""
+
+    def __init__(self, source: _Unpacked, size: int) -> None:
+        self._source = source
+        self._left = size
+        self._padding = padding(size)
+
+    def pieces(self) -> Iterator[bytes]:
+        while self._left:
+            piece = self._source.piece(min(self._left, CHUNK))
+            self._left -= len(piece)
+            yield piece
+
+    def rest(self) -> None:
+        self._source.skip(self._left + self._padding)
+        self._left = self._padding = 0
+
+
+class _Unpacker(Protocol):
+    """Unpacks at most some chunks at a time, however much a piece would become."""
+
+    @property
+    def has_more(self) -> bool: ...
+    @property
+    def is_whole(self) -> bool: ...
+    def __call__(self, packed: bytes) -> bytes: ...
+
+
+def _unpacker(head: bytes) -> _Unpacker:
+    if head.startswith(b"\x1f\x8b"):
+        return _Gzip()
+    return _Bzip2() if head.startswith(b"BZh") else _Plain()
+
+
+class _Plain:
+    has_more, is_whole = False, True
+
+    def __call__(self, packed: bytes) -> bytes:
+        return packed
+
+
+class _Gzip:
+    """One or more gzip members, one behind the other; zeros behind the last one are a tape's."""
+
+    def __init__(self) -> None:
+        self._one = zlib.decompressobj(wbits=31)
+        self._waiting = b""
+        self._is_full = False
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._waiting) or self._is_full
+
+    @property
+    def is_whole(self) -> bool:
+        return self._one.eof
+
+    def __call__(self, packed: bytes) -> bytes:
+        waiting = self._waiting + packed
+        if self._one.eof:
+            waiting = waiting.lstrip(b"\0")
+            if not waiting:
+                self._waiting = b""
+                return b""
+            self._one = zlib.decompressobj(wbits=31)
+        plain = self._one.decompress(waiting, CHUNK)
+        self._waiting = self._one.unconsumed_tail or self._one.unused_data
+        self._is_full = len(plain) == CHUNK  # there may be more of it inside, though all input was taken
+        return plain
+
+
+class _Bzip2:
+    def __init__(self) -> None:
+        self._one = bz2.BZ2Decompressor()
+        self._waiting = b""
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self._waiting) or not (self._one.eof or self._one.needs_input)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._one.eof
+
+    def __call__(self, packed: bytes) -> bytes:
+        waiting = self._waiting + packed
+        if self._one.eof:
+            self._one = bz2.BZ2Decompressor()
+        plain = self._one.decompress(waiting, CHUNK)
+        self._waiting = self._one.unused_data
+        return plain

@@ -1,0 +1,1 @@
+"""The layouts of other systems, each read by a file of its own."""

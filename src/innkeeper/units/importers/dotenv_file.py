@@ -1,0 +1,64 @@
+"""Reading an `.env` as docker compose and python-dotenv do; what can't be read is told by its line, never quoted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dotenv.parser import parse_stream
+
+LINES_MAX = 5000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A variable and the line that sets it last."""
+
+    name: str
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvFile:
+    """What a file sets, and which of its lines nobody can read."""
+
+    variables: Sequence[Variable]
+    faults: Sequence[str]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """By name."""
+        return {each.name: each.value for each in self.variables}
+
+
+def read_env(content: bytes, path: str) -> EnvFile:
+    """All that it sets; its values aren't expanded."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        return EnvFile(variables=(), faults=(f"{path}, line {line}: that is no UTF-8.",))
+    if text.count("\n") > LINES_MAX:
+        return EnvFile(variables=(), faults=(f"{path} has more than {LINES_MAX} lines.",))
+    found: dict[str, Variable] = {}
+    faults = []
+    for binding in parse_stream(io.StringIO(text)):
+        line = binding.original.line + _blank_lines(binding.original.string)
+        if binding.error:
+            faults.append(f"{path}, line {line}: that sets no variable.")
+        elif binding.key is not None and binding.value is None:
+            # Not quoted: it may be a key that somebody forgot to name.
+            faults.append(f"{path}, line {line}: a name without `=` sets nothing.")
+        elif binding.key is not None and binding.value is not None:
+            if "\0" in binding.value or "\0" in binding.key:
+                faults.append(f"{path}, line {line}: there is a NUL in it.")
+            else:
+                found[binding.key] = Variable(name=binding.key, value=binding.value, line=line)
+    return EnvFile(variables=tuple(found.values()), faults=tuple(faults))
+
+
+def _blank_lines(text: str) -> int:
+    """How many lines a binding begins with that are empty."""
+    return text[: len(text) - len(text.lstrip())].count("\n")
