@@ -96,7 +96,7 @@ async def test_a_lost_tenant_is_found_by_the_keyring_and_the_repositories(tmp_pa
         await old.save(target=REMOTE)
         await old.born("bob")
     new = RestoringHouse(tmp_path / "new")
-    new.snapshots, new.repository_keys = old.snapshots, old.repository_keys
+    new.repositories, new.repository_keys = old.repositories, old.repository_keys
     new.start()
     async with new.running():
         await new.record_release()

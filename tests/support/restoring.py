@@ -107,7 +107,7 @@ class RestoringHouse(House):
         self.repository_keys = keys
         places = [Target(name=name, folder=_made(root / f"{name}-repositories")) for name in targets]
         calls = Calls(places, keys, root / "cache")
-        self.repositories = self.snapshots = ResticStore(calls, erase=erase)
+        self.repositories = ResticStore(calls, erase=erase)
         units = FolderUnits(root / "tenants", owner_uid=OWNER[0], owner_gid=OWNER[1])
         super().__init__(units=cast("Any", units), prober=FolderProber(root / "tenants"))
         self.agent.start_timeout_s = 1
