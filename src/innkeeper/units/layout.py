@@ -91,7 +91,7 @@ class FolderUnits:
     def _read(self, unit: Path, paths: Sequence[str]) -> dict[str, bytes]:
         found = {}
         for path in paths:
-            *folders, name = _parts(path)
+            *folders, name = inside(path)
             try:
                 with self._open_root() as root, folder(root, [unit.name, PERSISTENCE, *folders]) as parent:
                     content = read_file(parent, name, limit=READ_LIMIT_BYTES)
@@ -123,7 +123,7 @@ class FolderUnits:
                     os.unlink(VARIABLES, dir_fd=ours)
 
     def _write_config(self, unit: Path, persistence: int, file: ConfigFile) -> None:
-        *folders, name = _parts(file.path)
+        *folders, name = inside(file.path)
         with (
             translated(unit / PERSISTENCE / file.path),
             made_folder(persistence, folders, self._tenants) as parent,
@@ -177,7 +177,7 @@ def _is_folder(path: Path) -> bool:
             return False
 
 
-def _parts(path: str) -> list[str]:
+def inside(path: str) -> list[str]:
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise UnitFault(f"{path!r} isn't a path within a tenant's data.")
