@@ -109,6 +109,9 @@ engine_packages() {
   packages "${names[@]}"
 }
 
+# What takes and restores snapshots, and the sandbox that it runs in.
+backup_packages() { packages restic bubblewrap; }
+
 # --- the virtual environment ----------------------------------------------------------------------------------
 
 is_new_enough() { "$1" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from innkeeper.core.hosts import Premises
 from innkeeper.core.keyring_facts import KeyringFacts
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime
+from innkeeper.core.ports.snapshots import REMOTE
 from innkeeper.core.records import Records
 from innkeeper.core.secrets import PLATFORM
 from innkeeper.core.tenant import NAME, Tenant
@@ -28,6 +30,7 @@ from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import (
+    BackupFacts,
     EgressFacts,
     Host,
     Isolation,
@@ -46,6 +49,7 @@ from innkeeper.host.swap_setup import OwnSwap
 from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source
 from innkeeper.keyring.data_keys import without_key
+from innkeeper.restic import ResticStore
 from innkeeper.runtimes.addressing import places_in
 from innkeeper.runtimes.docker import DockerRuntime
 from innkeeper.runtimes.host_net import HostNet
@@ -77,6 +81,7 @@ def doctor_host(
     missing_rungs: Mapping[Rung, str] | None = None,
     records: Records | None = None,
     in_force: Callable[[str], bool] | None = None,
+    deposit: ResticStore | None = None,
 ) -> Host:
     """This host as the doctor looks at it; without what only a control plane that runs can tell."""
     return Host(
@@ -96,6 +101,7 @@ def doctor_host(
         keyring=partial(_keyring, settings) if any((settings.data / each).exists() for each in _USED) else None,
         keyless=None if directory is None else _keyless(settings, directory),
         left_over=None if directory is None else partial(_left_over, settings, directory),
+        backups=_backups(settings, deposit),
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
@@ -140,6 +146,23 @@ def _left_over(settings: Settings, directory: Directory) -> LeftOver:
     folders = [each.name for each in units.iterdir() if NAME.fullmatch(each.name)] if units.is_dir() else []
     owners = {path.stem for path in keys.glob("[!.]*.key")}
     return LeftOver(folders=sorted(set(folders) - there), keys=len(owners - ids))
+
+
+def _backups(settings: Settings, deposit: ResticStore | None) -> BackupFacts:
+    """Far targets, only a control plane that runs has the credentials for."""
+    programs = {name: shutil.which(program) for name, program in (("restic", "restic"), ("bubblewrap", "bwrap"))}
+    local, remote = settings.backup_local, settings.backup_remote
+    folders = [] if local == "off" else [local or settings.data / "backups"]
+    is_far = remote is not None and not remote.startswith("/")
+    if remote is not None and not is_far:
+        folders.append(Path(remote))
+    return BackupFacts(
+        programs={name: None if path is None else Path(path) for name, path in programs.items()},
+        folders=folders,
+        far={REMOTE: partial(deposit.reach, REMOTE)} if is_far and deposit is not None else {},
+        elsewhere=remote is not None,
+        unseen=is_far and deposit is None,
+    )
 
 
 def _egress(settings: Settings, directory: Directory, in_force: Callable[[str], bool]) -> Callable[[], EgressFacts]:

@@ -57,7 +57,9 @@ from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
 from innkeeper.post_office import PostOffice, post_office
 from innkeeper.quarters import dormitory
+from innkeeper.recovery import recovery
 from innkeeper.safe_deposit import snapshot_store
+from innkeeper.safekeeping import safekeeping
 from innkeeper.settings import Settings
 from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
@@ -285,6 +287,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         hall = await stack.enter_async_context(proving)
         behind.carries_out(hall.work, hall.start)
+        keeping = safekeeping(
+            settings, behind, deposit, moves.stillness, store=store, seating=seating, bus=bus, clock=clock
+        )
+        kept = await stack.enter_async_context(keeping)
+        recovered = recovery(
+            settings,
+            behind,
+            kept,
+            deposit,
+            control=control,
+            keyring=keyring,
+            runtime=runtime,
+            units=units,
+            bus=bus,
+            clock=clock,
+        )
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -348,6 +366,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             exports=moves.exports,
             data_exports=moves.data_exports,
             fleet=moves.fleet,
+            backups=kept.backups,
+            restores=recovered.restores,
             integrations=integrations,
             people=people,
             provider=provider,
@@ -387,7 +407,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             survey=HostSurvey(settings, units),
             doctor=lambda: doctor.run(
                 doctor_host(
-                    settings, edge_plan(settings), directory, runtime, control.offer.missing, archive.records, in_force
+                    settings,
+                    edge_plan(settings),
+                    directory,
+                    runtime,
+                    control.offer.missing,
+                    archive.records,
+                    in_force,
+                    deposit,
                 )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),

@@ -29,6 +29,8 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
     created = shown.pop("created_at")
     assert created.startswith("2026-11-20T12:00:00")
     assert shown.pop("last_activity").startswith("2026-11-20T12:00")
+    backup = shown.pop("backup")
+    assert (backup["last_good"], backup["late"], backup["error"]) == (None, False, None)
     assert shown == {
         "name": "alice",
         "agent": "plain",
@@ -78,6 +80,7 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
         "closed": None,
         "fenced": False,
         "proven": None,
+        "packs": [],
         "revision": 1,
     }
 

@@ -15,9 +15,11 @@ import pytest
 from innkeeper.core.certificates import Certificate, CertificateFailure, Certificates
 from innkeeper.core.errors import DiskFull, RuntimeUnavailable
 from innkeeper.core.ladder import Rung
+from innkeeper.core.snapshot_errors import TargetUnreachable
 from innkeeper.host import doctor
 from innkeeper.host.doctor import (
     audit,
+    backups,
     bridge_netfilter,
     caddy,
     certificates,
@@ -40,6 +42,7 @@ from innkeeper.host.doctor import (
 )
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.host.doctor.host import (
+    BackupFacts,
     EgressFacts,
     Engine,
     Host,
@@ -528,3 +531,42 @@ async def test_what_deleted_tenants_have_left_is_told(paper: Paper) -> None:
     assert some.says.startswith("folders of a, b, c, d, e … and 2 data keys are kept")
     assert "--purge" in some.fix
     assert (await leftovers.check(paper.host())).status is Status.SKIP
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+def a_program(path: Path, says: str) -> Path:
+    path.write_text(f"#!/bin/sh\necho '{says}'\n")
+    path.chmod(0o755)
+    return path
+
+
+async def test_backups_say_what_is_missing_too_old_or_unreachable(tmp_path: Path) -> None:
+    restic, bwrap = a_program(tmp_path / "restic", "restic 0.16.4 compiled with go"), a_program(tmp_path / "bwrap", "")
+    old = a_program(tmp_path / "old", "restic 0.12.1 compiled with go")
+
+    async def there() -> None:
+        return None
+
+    async def away() -> None:
+        raise TargetUnreachable("s3:https://host/bucket doesn't answer.")
+
+    async def found(**facts: Any) -> Finding:
+        programs = facts.pop("programs", {"restic": restic, "bubblewrap": bwrap})
+        room = os.statvfs_result((4096, 4096, 0, 0, facts.pop("free", 1 << 24), 0, 0, 0, 0, 0))
+        told = BackupFacts(programs=programs, **facts)
+        return await backups.check(Host(data=tmp_path, engine=engine({}), backups=told, statvfs=lambda _: room))
+
+    near = {"folders": (tmp_path / "none/backups",)}
+    assert (await found()).status is Status.WARN
+    lacks = await found(programs={"restic": None, "bubblewrap": bwrap}, **near)
+    assert (lacks.status, "restic isn't installed" in lacks.says) == (Status.FAIL, True)
+    assert (await found(programs={"restic": old, "bubblewrap": bwrap}, **near)).status is Status.FAIL
+    assert "only copy" in (await found(**near)).says
+    both = await found(**near, far={"remote": there}, elsewhere=True)
+    assert (both.status, str(tmp_path) in both.says, "remote" in both.says) == (Status.OK, True, True)
+    gone = await found(**near, far={"remote": away}, elsewhere=True)
+    assert (gone.status, gone.fix) == (Status.FAIL, TargetUnreachable.default_hint)
+    assert (await found(**near, elsewhere=True, free=1000)).status is Status.WARN
+    assert "by a control plane that runs" in (await found(elsewhere=True, unseen=True)).says

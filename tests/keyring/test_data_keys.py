@@ -294,3 +294,34 @@ def test_what_to_do_with_a_broken_data_key_is_said(tmp_path: Path) -> None:
     path.rename(tmp_path / "broken")
     assert restore(tmp_path / "data", copy).keys == 1
     assert Keyring.open(tmp_path / "data").unseal("t_1", "msg", sealed) == b"x"
+
+
+# --- what snapshots are encrypted under -------------------------------------------------------------------------------
+
+
+def test_a_repositorys_password_is_its_owners_and_stays_through_rotations(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    for owner in ("tn_1", "tn_2"):
+        keyring.broker_token(owner, 1)
+    first, second = (keyring.repository_password(owner) for owner in ("tn_1", "tn_2"))
+    assert first != second
+    assert len(first) == 43  # 256 bits
+    keyring.rotate()
+    assert Keyring.open(tmp_path).repository_password("tn_1") == first
+
+
+def test_no_key_is_made_to_open_a_repository(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    with pytest.raises(KeyringFault, match="no data key"):
+        keyring.repository_password("tn_1")
+    assert not (tmp_path / "keys/tn_1.key").exists()
+
+
+async def test_a_destroyed_key_opens_no_repository(tmp_path: Path) -> None:
+    keyring = Keyring.open(tmp_path)
+    await keyring.ready("tn_1")
+    keyring.repository_password("tn_1")
+    await keyring.destroy("tn_1")
+    for each in (keyring, Keyring.open(tmp_path)):
+        with pytest.raises(KeyDestroyed):
+            each.repository_password("tn_1")

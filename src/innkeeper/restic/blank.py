@@ -19,7 +19,7 @@ from pathlib import Path
 
 VERSION = 2
 """Of the format: the one that compresses."""
-_FOLDERS = ("index", "keys", "locks", "snapshots", *(f"data/{number:02x}" for number in range(256)))
+_FOLDERS = ("data", "index", "keys", "locks", "snapshots", *(f"data/{number:02x}" for number in range(256)))
 _COST = {"N": 2, "r": 1, "p": 1}
 _SALT_BYTES, _NONCE_BYTES, _AES_BYTES, _MAC_BYTES = 64, 16, 32, 32
 _DEGREE = 53

@@ -16,7 +16,7 @@ from innkeeper.restic.blank import lay_out, random_polynomial
 from innkeeper.restic.calls import Call, Calls
 from innkeeper.restic.removal import NEW
 
-_PUTS = ("s3", "gs", "azure", "rest")
+_PUTS = ("s3", "gs", "azure", "rest", "sftp")
 """Where the two files of a fresh repository can be put by ourselves."""
 
 

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from innkeeper.core.snapshot_errors import BackupFailed
 from innkeeper.restic import said
 from innkeeper.restic.run import PATIENCE_S, running
 from innkeeper.restic.sandbox import Sandbox
 from innkeeper.restic.targets import Target, access, sftp_place, ssh_words
 
+_CONTENT = "content"
 _FLAT = ("snapshots", "index", "locks", "keys")
 
 
@@ -38,18 +38,29 @@ class SftpShelf:
         return any(line.endswith("/config") for line in printed if not line.startswith("sftp>"))
 
     async def names(self, owner: str) -> Sequence[str]:
-        """Left to restic."""
-        raise BackupFailed("Files aren't listed there one by one.")
+        """All but the data, which without an index is nothing."""
+        top = f"{self._path}/{owner}"
+        lines = [f"-ls -1 {_quoted(f'{top}/config')}", *(f"-ls -1 {_quoted(f'{top}/{kind}')}" for kind in _FLAT)]
+        code, printed, complaints = await self._batch(lines)
+        if code:
+            said.fail("Listing a repository", complaints, code)
+        return [line.removeprefix(f"{top}/") for line in printed if line.startswith(f"{top}/")]
 
     async def put(self, owner: str, name: str, content: bytes) -> None:
-        """Left to restic."""
-        raise BackupFailed("Files aren't put there one by one.")
+        """By way of another name, so that it is whole or not there."""
+        top = f"{self._path}/{owner}"
+        lines = [f"-mkdir {_quoted(each)}" for each in (top, *(f"{top}/{kind}" for kind in (*_FLAT, "data")))]
+        lines += [f"put {_CONTENT} {_quoted(f'{top}/.{_CONTENT}')}"]
+        lines += [f"rename {_quoted(f'{top}/.{_CONTENT}')} {_quoted(f'{top}/{name}')}"]
+        code, _, complaints = await self._batch(lines, content)
+        if code:
+            said.fail("Making a repository", complaints, code)
 
     async def clear(self, owner: str, under: str = "") -> Sequence[str]:
         """Every file and folder that restic makes; what is left."""
         top = f"{self._path}/{owner}"
         kinds = [*_FLAT, *(f"data/{number:02x}" for number in range(256))]
-        lines = [] if under else [f"-rm {_quoted(f'{top}/config')}"]
+        lines = [] if under else [f"-rm {_quoted(f'{top}/{each}')}" for each in ("config", f".{_CONTENT}")]
         for kind in kinds:
             if f"{kind}/".startswith(under):
                 lines += [f"-rm {_quoted(f'{top}/{kind}')}/*", f"-rmdir {_quoted(f'{top}/{kind}')}"]
@@ -60,10 +71,16 @@ class SftpShelf:
             said.fail("Removing a repository", complaints, code)
         return [line.removeprefix(f"{top}/") for line in printed if line.startswith(f"{top}/")]
 
-    async def _batch(self, lines: Sequence[str]) -> tuple[int, Sequence[str], Sequence[str]]:
+    async def _batch(
+        self, lines: Sequence[str], content: bytes | None = None
+    ) -> tuple[int, Sequence[str], Sequence[str]]:
         """Run these commands; a line that begins with a dash may fail. Code, stdout, stderr."""
         given = await asyncio.to_thread(access, self._target, {})
-        sandbox = Sandbox(files={**given.files, "batch": "\n".join([*lines, ""]).encode()}, network=True, ssh=True)
+        files = dict(given.files)
+        if content is not None:
+            files[_CONTENT] = content
+        sandbox = Sandbox(files=files, network=True, ssh=True)
+        files["batch"] = "\n".join([f"lcd {sandbox.hidden}", *lines, ""]).encode()
         words = ["-b", sandbox.file("batch"), *ssh_words(self._target, sandbox.file)]
         words += ["-P", self._port] if self._port is not None else []
         async with running("sftp", [*words, "--", self._login], sandbox, patience_s=PATIENCE_S) as run:

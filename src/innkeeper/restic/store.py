@@ -76,6 +76,11 @@ class ResticStore:
             self._calls.check(call, run, code)
         return True
 
+    async def reach(self, target: str) -> None:
+        """Try whether a far target answers and lets us in, without a repository; raises why not."""
+        if self._calls.target(target).kind in _WITH_A_SHELF:
+            await (await self._calls.shelf(target)).has("doctor")
+
     # --- snapshots ----------------------------------------------------------------------------------------------------
 
     async def save(

@@ -28,6 +28,9 @@ from innkeeper.units.pack_tar import Tarring
 from innkeeper.units.safe_tree import folder, read_file
 
 FACTS, IMAGE, FILES = "innkeeper.json", "image.tar", "files"
+DELIVERED = "hydration.json"
+"""Which content was delivered to it, so that it is known elsewhere, too."""
+_DELIVERED_LIMIT_BYTES = 64 << 20
 _TREE, _PART = "tree", "part"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -193,9 +196,15 @@ class FolderCrates:
         tarring.file(FACTS, json.dumps(packing.facts, indent=2).encode() + b"\n")
         tarring.file(COMPOSE, packing.compose.encode())
         tarring.file(ENV, self._env(tenant, packing).encode())
+        if (delivered := self._delivered(tenant)) is not None:
+            tarring.file(DELIVERED, delivered)
         tarring.tree(tree, PERSISTENCE, owner=self._owner_uid)
         with suppress(FileNotFoundError), os.fdopen(os.open(IMAGE, os.O_RDONLY, dir_fd=top), "rb") as image:
             tarring.stream(IMAGE, image, os.fstat(image.fileno()).st_size)
+
+    def _delivered(self, tenant: str) -> bytes | None:
+        with _opened(self._units) as units, folder(units, [tenant]) as unit:
+            return read_file(unit, DELIVERED, limit=_DELIVERED_LIMIT_BYTES)
 
     def _put_documents(self, tarring: Tarring, packing: PackingList, tree: int) -> None:
         for above in sorted({path.partition("/")[0] for path in packing.documents if "/" in path}):

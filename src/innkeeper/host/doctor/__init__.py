@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from innkeeper.core.errors import Problem, RuntimeUnavailable
 from innkeeper.host.doctor import (
     audit,
+    backups,
     bridge_netfilter,
     caddy,
     certificates,
@@ -55,6 +56,7 @@ CHECKS: tuple[Check, ...] = (
     revocation.check,
     audit.check,
     keyring.check,
+    backups.check,
     leftovers.check,
 )
 

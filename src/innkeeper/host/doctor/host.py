@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -91,6 +91,22 @@ class LeftOver:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupFacts:
+    """Where snapshots go, and what takes them."""
+
+    programs: Mapping[str, Path | None]
+    """`restic` and `bubblewrap`; None: isn't there."""
+    folders: Sequence[Path] = ()
+    """Of this host's disks."""
+    far: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    """By name, each with a try to reach it, which raises why not."""
+    elsewhere: bool = False
+    """Whether there is a place beside the local one."""
+    unseen: bool = False
+    """Whether it can't be tried from here, because no control plane runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """One machine, as the checks see it."""
 
@@ -112,6 +128,8 @@ class Host:
     """Finds tenants whose data key isn't there any more; None: no control plane runs."""
     left_over: Callable[[], LeftOver] | None = None
     """Finds what deleted tenants have left; None: no control plane runs."""
+    backups: BackupFacts | None = None
+    """None: there is no target."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None
@@ -125,6 +143,13 @@ class Host:
     now_s: Callable[[], float] = time.time
     ntp_synchronised: Callable[[], bool | None] = lambda: None
     """Whether the kernel's clock is disciplined; None: can't be told."""
+
+    def free_mb(self, folder: Path) -> int:
+        """What is free under the folder, or under the nearest above it that there is."""
+        while not folder.exists():
+            folder = folder.parent
+        seen = self.statvfs(folder)
+        return seen.f_bavail * seen.f_frsize // 2**20
 
     def read(self, path: Path) -> str | None:
         """A small file of the kernel's; None when it isn't there."""
