@@ -96,7 +96,7 @@ async def test_a_lost_tenant_is_found_by_the_keyring_and_the_repositories(tmp_pa
         await old.save(target=REMOTE)
         await old.born("bob")
     new = RestoringHouse(tmp_path / "new")
-    new.snapshots, new.repository_keys = old.snapshots, old.repository_keys
+    new.repositories, new.repository_keys = old.repositories, old.repository_keys
     new.start()
     async with new.running():
         await new.record_release()
@@ -227,8 +227,8 @@ async def test_what_one_target_does_not_give_comes_from_the_other(tmp_path: Path
         tenant = await house.born()
         saved = await house.save()
         near, far = (Repository(target=each, owner=tenant.id) for each in (LOCAL, REMOTE))
-        await house.snapshots.ready(far)
-        await house.snapshots.copy(near, far, saved)
+        await house.repositories.ready(far)
+        await house.repositories.copy(near, far, saved)
         house.remember("regret")
         [found] = await house.shelf.of(tenant.id)
         assert list(found.copies) == [LOCAL, REMOTE], "two copies of one are one"

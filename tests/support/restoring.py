@@ -107,7 +107,7 @@ class RestoringHouse(House):
         self.repository_keys = keys
         places = [Target(name=name, folder=_made(root / f"{name}-repositories")) for name in targets]
         calls = Calls(places, keys, root / "cache")
-        self.snapshots = ResticStore(calls, erase=erase)
+        self.repositories = ResticStore(calls, erase=erase)
         units = FolderUnits(root / "tenants", owner_uid=OWNER[0], owner_gid=OWNER[1])
         super().__init__(units=cast("Any", units), prober=FolderProber(root / "tenants"))
         self.agent.start_timeout_s = 1
@@ -117,7 +117,7 @@ class RestoringHouse(House):
         super().start(holder)
         root = self.root
         self.stages = FolderStages(root / "restores", root / "tenants", owner_uid=OWNER[0], owner_gid=OWNER[1])
-        self.shelf = Shelf(self.snapshots, self.repository_keys)
+        self.shelf = Shelf(self.repositories, self.repository_keys)
         agents = {"plain": self.agent}
         specs = RestoredSpecs(store=self.store, runtime=self.runtime, agents=agents)
         staging = Staging(shelf=self.shelf, stages=self.stages, specs=specs)
@@ -211,14 +211,14 @@ class RestoringHouse(House):
         manifest = manifest_of(tenant, snapshot="snap_x", taken_at=taken_at, consented=None, packs={}, secrets=secrets)
         unit = self.root / "tenants" / name
         repository = Repository(target=target, owner=tenant.id)
-        await self.snapshots.ready(repository)
+        await self.repositories.ready(repository)
         with tempfile.TemporaryDirectory() as folder:
             own, kept = _made(Path(folder) / "own"), _made(Path(folder) / "unit")
             (own / "manifest.json").write_bytes(manifest.dumped())
             for each in ("compose.yaml", ".env"):
                 (kept / each).write_bytes((unit / each).read_bytes())
             folders = {"/persistence": unit / "persistence", "/unit": kept, "/innkeeper": own}
-            saved = await self.snapshots.save(repository, folders, name=name, at=taken_at)
+            saved = await self.repositories.save(repository, folders, name=name, at=taken_at)
         return saved.id
 
     async def born(self, name: str = "alice") -> Tenant:
