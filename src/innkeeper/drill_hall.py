@@ -13,7 +13,7 @@ from innkeeper.agents import AGENTS
 from innkeeper.core.boarding import Boarding
 from innkeeper.core.directory import Directory
 from innkeeper.core.drill_berth import DrillBerth
-from innkeeper.core.drill_catalogue import ListedSnapshots
+from innkeeper.core.drill_catalogue import SnapshotCatalogue
 from innkeeper.core.drill_run import Gear
 from innkeeper.core.drill_schedule import DrillSchedule
 from innkeeper.core.drills import Drills, DrillWork
@@ -83,7 +83,7 @@ async def drill_hall(
 ) -> AsyncIterator[DrillHall]:
     """Put it together, and let go of the Engine at the end; what a drill has left is swept away by the next process."""
     room, prober = make_drill_room(settings), HttpProber()
-    catalogue = ListedSnapshots(snapshots)
+    catalogue = SnapshotCatalogue(store=store, snapshots=snapshots)
     gear = Gear(
         snapshots=snapshots,
         room=room,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from innkeeper.core.erasure import Disconnect, Erasure, Quiet
 from innkeeper.core.events import Bus
-from innkeeper.core.former_snapshots import FormerSnapshots, Recorded
+from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.ports import Clock, Store, Units
 from innkeeper.core.ports.snapshots import SnapshotStore
 from innkeeper.core.ports.traces import Traces
@@ -22,8 +23,9 @@ from innkeeper.loops.erasures import ErasureLoop
 from innkeeper.settings import Settings
 from innkeeper.units.places import FolderTraces
 
-PLACES = ("drills", "exports", "imports", "restores", "staging")
-"""Folders of the data directory in which something of a tenant may lie, in an entry that begins with its id."""
+PLACES = ("drills", "exports", "imports", "marks", "restores", "staging")
+"""Folders of the data directory in which something of a tenant may lie, in an entry that begins with its id,
+or with that of an operation on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +48,16 @@ def farewell(
     disconnect: Disconnect,
     quiet: Quiet,
     snapshots: SnapshotStore | None = None,
-    recorded: Recorded | None = None,
     traces: Sequence[Traces] = (),
 ) -> Farewell:
     """Put it together; `traces` are places beside those in PLACES."""
     places = [FolderTraces(settings.data / name, name) for name in PLACES]
+
+    async def recorded(tenant_id: str) -> Mapping[str, int]:
+        async with store.look() as tx:
+            known = await tx.snapshots.of(tenant_id)
+        return Counter(target for each in known for target in each.copies)
+
     former = FormerSnapshots(snapshots, recorded=recorded)
     erasure = Erasure(
         store=store,

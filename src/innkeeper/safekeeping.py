@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from innkeeper import telemetry
+from innkeeper.backstage import Backstage
 from innkeeper.core.aftercare import Aftercare
-from innkeeper.core.backing_up import BackingUp, Retaining, Verifying
+from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp, Retaining, Verifying
 from innkeeper.core.backup_plans import BackupPlans, backup_plans_from
 from innkeeper.core.backups import Backups, Overview
 from innkeeper.core.events import Bus
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.control_copies import ControlCopies
-from innkeeper.core.ports.snapshots import SnapshotStore
+from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
 from innkeeper.core.seating import Seating
+from innkeeper.core.secret_errors import SecretMissing
+from innkeeper.core.snapshot_errors import SnapshotMissing
 from innkeeper.core.stillness import Stillness
-from innkeeper.core.taking import Taking
+from innkeeper.core.taking import STILL, Taking
+from innkeeper.core.tenant import Tenant
 from innkeeper.core.works import Work, Works
+from innkeeper.keyring import Keyring
+from innkeeper.keyring.choice import master_source
 from innkeeper.loops.backups import BackupLoops
-from innkeeper.loops.supervise import Supervisor
+from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
 from innkeeper.store.copying import DatabaseCopies
+from innkeeper.units import memory
 from innkeeper.units.stills import FolderStills
 
 
@@ -38,35 +49,29 @@ class Safekeeping:
     """To be carried out."""
     loops: BackupLoops
 
-    def start(self, supervisor: Supervisor) -> None:
-        """Hand the loop to the supervisor."""
-        self.loops.start(supervisor)
 
-    async def close(self) -> None:
-        """Let go of threads."""
-        self.stills.close()
-
-
-def safekeeping(
+@asynccontextmanager
+async def safekeeping(
     settings: Settings,
-    *,
-    works: Works,
-    store: Store,
+    behind: Backstage,
     snapshots: SnapshotStore,
     stillness: Stillness,
+    *,
+    store: Store,
     seating: Seating,
     bus: Bus,
     clock: Clock,
-) -> Safekeeping:
-    """Put it together as the settings say."""
-    return kept_safe(
-        works=works,
+) -> AsyncIterator[Safekeeping]:
+    """Put it together as the settings say, and have its works carried out."""
+    kept = kept_safe(
+        works=behind.works,
         store=store,
         snapshots=snapshots,
         stills=FolderStills(
             settings.data / "tenants",
             staging=settings.data / "staging",
             kept=settings.data / "marks",
+            in_memory=memory.folder_for(settings.data),
             walkers=2 * settings.works_at_once,
         ),
         stillness=stillness,
@@ -78,6 +83,53 @@ def safekeeping(
         clock=clock,
         tell=telemetry.count_backups,
     )
+    for work in kept.works:
+        behind.loops.add(work)
+    behind.others.append(kept.loops.start)
+    try:
+        yield kept
+    finally:
+        await asyncio.to_thread(kept.stills.close)
+
+
+def put_control_back(settings: Settings, *, snapshot: str | None, target: str | None) -> dict[str, str]:
+    """Put the database back from a snapshot of it; the newest one that is listed where none is named.
+
+    Only on a host whose control plane doesn't run. KeyringFault, SnapshotMissing, Conflict, and what targets say.
+    """
+    keyring = Keyring.open(settings.data, master_source(settings, settings.data), make=False)
+    return asyncio.run(_put_control_back(settings, snapshot_store(settings, keyring, _NoVault()), snapshot, target))
+
+
+async def _put_control_back(
+    settings: Settings, snapshots: SnapshotStore, snapshot: str | None, target: str | None
+) -> dict[str, str]:
+    for place in snapshots.targets if target is None else [target]:
+        repository = Repository(target=place, owner=CONTROL)
+        found = [each for each in await snapshots.listing(repository) if STILL in each.tags]
+        if snapshot is not None:
+            found = [each for each in found if f"id={snapshot}" in each.tags or each.id.startswith(snapshot)]
+        if found:
+            break
+    else:
+        raise SnapshotMissing("There is no such snapshot of the database at any target.", hint="See where it lies.")
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="restore-", dir=settings.data) as room:
+        await snapshots.restore(repository, found[-1].id, Path(room))
+        where = await DatabaseCopies(settings.store_url).put_back(Path(room) / CONTROL_FOLDER.strip("/"))
+    taken = found[-1]
+    its = next((tag.removeprefix("id=") for tag in taken.tags if tag.startswith("id=")), taken.id)
+    return {"place": where, "snapshot": its, "target": place, "taken_at": taken.at.isoformat()}
+
+
+class _NoVault:
+    """The vault while its database isn't there."""
+
+    async def reveal(self, name: str, tenant: Tenant | None) -> str:
+        raise SecretMissing(
+            f"{name} is in the vault, which is in the database that is to be put back.",
+            hint="Name it `${env:NAME}` in INNKEEPER_BACKUP_CREDENTIALS for this once.",
+        )
 
 
 def kept_safe(

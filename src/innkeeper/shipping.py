@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import structlog
 
+from innkeeper.core.data_exports import DataExports
+from innkeeper.core.dossier import Dossier
 from innkeeper.core.errors import Problem
-from innkeeper.core.events import Bus
+from innkeeper.core.events import Bus, Event, TenantGone
 from innkeeper.core.exports import Exports
 from innkeeper.core.fleet import Fleet
-from innkeeper.core.ports import Clock, Runtime, Seals, Store, Units
+from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens, Units
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.vault import Vault
 from innkeeper.core.works import Works
 from innkeeper.images.saved import EngineImages, NoImages
 from innkeeper.loops.dormitory import Dormitory
-from innkeeper.loops.supervise import Supervisor, every
+from innkeeper.loops.supervise import Supervisor
 from innkeeper.settings import Settings
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.fleet_compose import render_fleet
@@ -34,11 +38,26 @@ class Shipping:
 
     stillness: Stillness
     exports: Exports
+    data_exports: DataExports
     fleet: Fleet
+    tidy_now: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
-        supervisor.add("exports", lambda: every(TIDY_EVERY_S, self._tidy))
+        supervisor.add("exports", self._tidy_forever)
+
+    def follow(self, event: Event) -> None:
+        """Whose tenant is gone, theirs go at once."""
+        if isinstance(event, TenantGone):
+            self.tidy_now.set()
+
+    async def _tidy_forever(self) -> None:
+        while True:
+            self.tidy_now.clear()
+            await self._tidy()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TIDY_EVERY_S):
+                    await self.tidy_now.wait()
 
     async def _tidy(self) -> None:
         try:
@@ -59,6 +78,7 @@ def shipping(
     seating: Seating,
     vault: Vault,
     seals: Seals,
+    tokens: Tokens,
     bus: Bus,
     clock: Clock,
     holder: str,
@@ -68,16 +88,32 @@ def shipping(
     stillness = Stillness(
         store=store, runtime=runtime, suspensions=beds.suspensions, bus=bus, clock=clock, holder=holder, hurry=hurry
     )
+    crates = FolderCrates(settings.data / "exports", settings.data / "tenants")
     exports = Exports(
         store=store,
         works=works,
         stillness=stillness,
-        crates=FolderCrates(settings.data / "exports", settings.data / "tenants"),
+        crates=crates,
         images=EngineImages(settings.docker_socket) if settings.runtime == "docker" else NoImages(),
         seating=seating,
         vault=vault,
         seals=seals,
         clock=clock,
     )
+    data_exports = DataExports(
+        dossier=Dossier(store=store, seals=seals),
+        tokens=tokens,
+        store=store,
+        works=works,
+        stillness=stillness,
+        crates=crates,
+        images=NoImages(),
+        seating=seating,
+        vault=vault,
+        seals=seals,
+        clock=clock,
+    )
     fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
-    return Shipping(stillness=stillness, exports=exports, fleet=fleet)
+    ready = Shipping(stillness=stillness, exports=exports, data_exports=data_exports, fleet=fleet)
+    bus.on_event(ready.follow)
+    return ready

@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
 from innkeeper import telemetry
 from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Inn
 from innkeeper.archive import archive_of
-from innkeeper.arrivals import arrivals
-from innkeeper.backstage import Backstage, backstage
-from innkeeper.brokerage import Brokerage, brokerage
+from innkeeper.back_office import back_office
+from innkeeper.backstage import backstage
+from innkeeper.brokerage import brokerage
 from innkeeper.concierge import concierge
 from innkeeper.core.access import digest
 from innkeeper.core.activate import Activator
 from innkeeper.core.control import Control
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
-from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
@@ -36,36 +34,29 @@ from innkeeper.core.revocations import revoked_lately
 from innkeeper.core.rungs import Rungs
 from innkeeper.core.seating import Seating
 from innkeeper.diagnosis import HostSurvey, doctor_host, parts
-from innkeeper.doorway import Doorway, doorway, severed_at
-from innkeeper.drill_hall import drill_hall
+from innkeeper.doorway import doorway, severed_at
 from innkeeper.edge.prober import HttpProber
-from innkeeper.edge.sockets import bind_private
-from innkeeper.erasing import farewell
 from innkeeper.front_desk import identity_provider, outside_issuer, reception
 from innkeeper.frontage import edge_plan, names_of, watch_of
 from innkeeper.grounds import make_runtime as make_runtime
 from innkeeper.host import doctor
 from innkeeper.host.memory import KernelMemory
+from innkeeper.house import House as House
 from innkeeper.keyring import admin_token
-from innkeeper.loops.certificates import CertificateWatch
-from innkeeper.loops.dormitory import Dormitory
 from innkeeper.loops.housekeeping import Housekeeping
 from innkeeper.loops.queue import KeyedQueue
 from innkeeper.loops.reconciler import ReconcilerLoops
-from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.loops.waker import Waker
 from innkeeper.loops.webhooks import Webhooks
-from innkeeper.post_office import PostOffice, post_office
+from innkeeper.post_office import post_office
 from innkeeper.quarters import dormitory
-from innkeeper.safe_deposit import snapshot_store
 from innkeeper.settings import Settings
-from innkeeper.shipping import shipping
 from innkeeper.store.sql import SqlStore
 from innkeeper.storeroom import storeroom
 from innkeeper.strongroom import open_keyring, strong_room
 from innkeeper.units.compose import render_compose
 from innkeeper.units.layout import FolderUnits
-from innkeeper.way_out import WayOut, way_out
+from innkeeper.way_out import way_out
 from innkeeper.workshop import image_maker
 
 MODEL = "default"
@@ -78,75 +69,6 @@ class SystemClock:
     def now(self) -> datetime:
         """The time, in UTC."""
         return utc_now()
-
-
-@dataclass(frozen=True, kw_only=True)
-class House:
-    """A control plane, put together."""
-
-    settings: Settings
-    inn: Inn
-    loops: ReconcilerLoops
-    dormitory: Dormitory
-    housekeeping: Housekeeping
-    agency: Brokerage
-    queue: KeyedQueue
-    doorway: Doorway | None
-    certificates: CertificateWatch | None
-    webhooks: Webhooks
-    post: PostOffice
-    way_out: WayOut
-    backstage: Backstage
-
-    def start(self, supervisor: Supervisor) -> None:
-        """Hand every loop to the supervisor."""
-        self.loops.start(supervisor)
-        self.dormitory.start(supervisor)
-        self.housekeeping.start(supervisor)
-        self.agency.start(supervisor)
-        self.webhooks.start(supervisor)
-        self.post.start(supervisor)
-        self.way_out.start(supervisor)
-        self.backstage.start(supervisor)
-        supervisor.add("denials", self.inn.denials.keep_writing)
-        supervisor.add("gauges", lambda: every(GAUGES_EVERY_S, self.measure))
-        if self.doorway is not None:
-            supervisor.add("caddy", self.doorway.caddy.watch)
-            self.doorway.severing.start(supervisor)
-        if self.certificates is not None:
-            self.certificates.start(supervisor)
-
-    def doors(self) -> list[socket.socket]:
-        """Where the API listens for those who come through the edge."""
-        return [bind_private(edge_plan(self.settings).console_socket, backlog=1024)] if self.doorway else []
-
-    def on_loop_restart(self, name: str) -> None:
-        """A loop fell."""
-        telemetry.loop_restarts.labels(loop=name.rstrip("-0123456789")).inc()
-
-    async def measure(self) -> None:
-        """Set the gauges."""
-        telemetry.queue_depth.set(len(self.queue))
-        telemetry.broker_in_flight.set(self.agency.broker.in_flight_in_all)
-        telemetry.starts_waiting.set(self.dormitory.turnstile.waiting)
-        telemetry.starts_under_way.set(self.dormitory.turnstile.starting)
-        await self._measure_swap()
-        if self.doorway is not None:
-            telemetry.caddy_up.set((await self.doorway.caddy.status()).running)
-        if self.certificates is not None:
-            for state, number in self.certificates.last.counts(utc_now()).items():
-                telemetry.certificates.labels(state=state).set(number)
-        await self.post.measure()
-
-    async def _measure_swap(self) -> None:
-        with suppress(Problem):
-            host = await self.inn.memory.now()
-            telemetry.zram_stored.set(host.zram_stored_mb * MB)
-            telemetry.zram_memory.set(host.zram_memory_mb * MB)
-
-
-GAUGES_EVERY_S = 5.0
-MB = 1 << 20
 
 
 @asynccontextmanager
@@ -199,17 +121,6 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         )
         holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         behind = backstage(settings, store=store, runtime=runtime, bus=bus, clock=clock, holder=holder)
-        behind.loops.add(packs.hydration)
-        importing = await arrivals(
-            settings,
-            store=store,
-            control=control,
-            units=units,
-            keyring=keyring,
-            backstage=behind,
-            bus=bus,
-            clock=clock,
-        )
         prober = HttpProber()
         stack.push_async_callback(prober.close)
         queue = KeyedQueue()
@@ -256,33 +167,25 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             calling=lambda: {*broker.tenants, *post.tenants},
         )
-        deposit = snapshot_store(settings, keyring, strong.vault)
-        give_back, quiet = integrations.give_all_back, behind.loops.quiet
-        leaving = farewell(
-            settings, store, units, keyring, bus=bus, clock=clock, disconnect=give_back, quiet=quiet, snapshots=deposit
-        )
-        moves = shipping(
+        offices = back_office(
             settings,
-            works=behind.works,
-            store=store,
+            behind,
+            packs,
+            control=control,
+            directory=directory,
             runtime=runtime,
-            beds=beds,
             units=units,
             seating=seating,
+            keyring=keyring,
             vault=strong.vault,
-            seals=keyring,
-            bus=bus,
-            clock=clock,
+            beds=beds,
+            disconnect=integrations.give_all_back,
             holder=holder,
             hurry=queue.add,
+            bus=bus,
+            clock=clock,
         )
-        behind.carries_out(moves.exports, moves.start)
-        behind.others.append(leaving.loop.start)
-        proving = drill_hall(
-            settings, deposit, behind.works, beds.boarding, directory=directory, store=store, bus=bus, clock=clock
-        )
-        hall = await stack.enter_async_context(proving)
-        behind.carries_out(hall.work, hall.start)
+        office = await stack.enter_async_context(offices)
         reconciler = Reconciler(
             store=store,
             runtime=runtime,
@@ -292,7 +195,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             seating=seating,
             suspensions=beds.suspensions,
             boarding=beds.boarding,
-            erasure=leaving.erasure,
+            erasure=office.leaving.erasure,
             paging=beds.paging,
             bus=bus,
             clock=clock,
@@ -343,23 +246,26 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         inn = Inn(
             control=control,
             keys=Keys(store=store, bus=bus, clock=clock),
-            exports=moves.exports,
-            fleet=moves.fleet,
+            exports=office.moves.exports,
+            data_exports=office.moves.data_exports,
+            fleet=office.moves.fleet,
+            backups=office.kept.backups,
+            restores=office.recovered.restores,
             integrations=integrations,
             people=people,
             provider=provider,
             inbox=post.inbox,
-            importing=importing,
+            importing=office.importing,
             vault=strong.vault,
             locksmith=strong.locksmith,
             ledger=agency.counting.ledger,
             prices=agency.counting.prices,
-            drills=hall.drills,
-            proofs=hall.proofs,
+            drills=office.hall.drills,
+            proofs=office.hall.proofs,
             asked_for=watched.asked_for,
             egress_in_force=in_force,
             records=archive.records,
-            receipts=leaving.receipts,
+            receipts=office.leaving.receipts,
             denials=archive.denials,
             releases=releases,
             packs=packs.releases,
@@ -391,7 +297,8 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     control.offer.missing,
                     archive.records,
                     in_force,
-                    deposit,
+                    office.snapshots,
+                    office.kept.backups,
                 )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),

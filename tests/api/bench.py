@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 from fastapi import FastAPI
@@ -20,7 +21,9 @@ from innkeeper.broker.outbound import outbound_client
 from innkeeper.core.access import SYSTEM, digest, new_secret
 from innkeeper.core.asked_for import AskedFor
 from innkeeper.core.costs import Figure, Source
+from innkeeper.core.data_exports import DataExports
 from innkeeper.core.door import Door
+from innkeeper.core.dossier import Dossier
 from innkeeper.core.drills import Drills
 from innkeeper.core.errors import Problem
 from innkeeper.core.exports import Exports
@@ -31,6 +34,9 @@ from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
 from innkeeper.core.proofs import Proofs
+from innkeeper.core.restored_spec import RestoredSpecs
+from innkeeper.core.restores import Restores
+from innkeeper.core.shelf import Shelf
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
@@ -40,12 +46,18 @@ from innkeeper.images.saved import NoImages
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
+from innkeeper.restic import Calls, ResticStore
 from innkeeper.units.crates import FolderCrates
+from innkeeper.units.erase import erase
 from innkeeper.units.fleet_compose import render_fleet
+from tests.backups.house import Bench as Keeping
+from tests.backups.house import make as backups_of
+from tests.support.arriving import hospitable as hospitable_house
 from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
-from tests.support.people import PlainSeals
+from tests.support.people import PlainSeals, PlainTokens
+from tests.support.restoring import RepositoryKeys
 from tests.support.secrets import NamedSecrets
 
 BODY_LIMIT = 100_000
@@ -149,6 +161,7 @@ class Bench:
     admin_token: str
     zone: Zone
     secrets: NamedSecrets
+    keeping: Keeping
 
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         """A client of the app in this process; as the admin unless a token is given."""
@@ -170,6 +183,16 @@ class Bench:
 
 def exports_of(house: House, data: Path) -> Exports:
     """Packs what lies in `data`."""
+    return Exports(**_packing(house, data))
+
+
+def data_exports_of(house: House, data: Path) -> DataExports:
+    """The same for a person's data."""
+    dossier = Dossier(store=house.store, seals=PlainSeals())
+    return DataExports(dossier=dossier, tokens=PlainTokens(), **_packing(house, data))
+
+
+def _packing(house: House, data: Path) -> dict[str, Any]:
     stillness = Stillness(
         store=house.store,
         runtime=house.runtime,
@@ -179,24 +202,38 @@ def exports_of(house: House, data: Path) -> Exports:
         holder="exports",
         hurry=house.queue.add,
     )
-    return Exports(
+    return {
+        "store": house.store,
+        "works": Works(store=house.store, bus=house.bus, clock=house.clock),
+        "stillness": stillness,
+        "crates": FolderCrates(data / "exports", data / "tenants"),
+        "images": NoImages(),
+        "seating": house.seating,
+        "vault": house.vault,
+        "seals": PlainSeals(),
+        "clock": house.clock,
+    }
+
+
+def restores_of(house: House, data: Path) -> Restores:
+    """Restores from no target at all, unless a test gives another."""
+    return Restores(
         store=house.store,
+        shelf=Shelf(ResticStore(Calls([], RepositoryKeys(), data / "cache"), erase=erase), RepositoryKeys()),
+        specs=RestoredSpecs(store=house.store, runtime=house.runtime, agents=house.control.agents),
+        units=house.units,
         works=Works(store=house.store, bus=house.bus, clock=house.clock),
-        stillness=stillness,
-        crates=FolderCrates(data / "exports", data / "tenants"),
-        images=NoImages(),
-        seating=house.seating,
-        vault=house.vault,
-        seals=PlainSeals(),
+        bus=house.bus,
         clock=house.clock,
+        domain=HOSTING.domain,
     )
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[Bench]:
-    """A control plane with its reconciler at work."""
+async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench]:
+    """A control plane with its reconciler at work; a `hospitable` one has real folders and the real agents."""
     agent = ServedAgent()
-    house = House(agent=agent)
+    house = await hospitable_house(data, agent=agent) if hospitable else House(agent=agent)
     admin_token = new_secret("a")
     builds, survey, zone, secrets = Builds(), Surveyed(), Zone(), NamedSecrets()
     findings = [Finding(name="docker", status=Status.OK, says="Docker Engine 27 answers")]
@@ -229,11 +266,15 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
         bus=house.bus,
     )
     packs = packs_for(house, data)
+    keeping = backups_of(data, house)
     inn = Inn(
         control=house.control,
         keys=house.keys,
         exports=exports_of(house, data),
+        data_exports=data_exports_of(house, data),
         fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
+        restores=restores_of(house, data),
+        backups=keeping.keeping.backups,
         integrations=house.integrations,
         people=house.people,
         provider=None,
@@ -293,6 +334,7 @@ async def opened(data: Path) -> AsyncIterator[Bench]:
             admin_token=admin_token,
             zone=zone,
             secrets=secrets,
+            keeping=keeping,
         )
     await tools.close()
     await out.aclose()

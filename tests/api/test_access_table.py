@@ -61,6 +61,8 @@ TABLE: Mapping[str, set[str]] = {
     "PUT /v1/tenants/{name}/secrets/{key}": OWNERS,
     "POST /v1/tenants/{name}/secrets/{key}/rotate": OWNERS,
     "DELETE /v1/tenants/{name}/secrets/{key}": OWNERS,
+    "POST /v1/tenants/{name}/restore": OWNERS,
+    "POST /v1/tenants/{name}/confirm": OWNERS,
     "POST /v1/tenants/{name}/exports": OWNERS,
     "GET /v1/tenants/{name}/exports/{operation_id}": OWNERS,
     "DELETE /v1/tenants/{name}/exports/{operation_id}": OWNERS,
@@ -68,8 +70,16 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/tenants/{name}/drills": PLATFORM,
     "GET /v1/tenants/{name}/unit": LOOKERS,
     "POST /v1/tenants/{name}/hydrate": OWNERS,
+    "GET /v1/tenants/{name}/backups": LOOKERS,
+    "POST /v1/tenants/{name}/backups": OWNERS,
+    "POST /v1/tenants/{name}/backups/prune": OWNERS,
+    "GET /v1/tenants/{name}/backups/{snapshot_id}": LOOKERS,
+    "POST /v1/tenants/{name}/backups/{snapshot_id}/verify": OWNERS,
     "GET /v1/tenants/{name}/egress": USERS,
     "DELETE /v1/tenants/{name}/egress": OWNERS,
+    # units from elsewhere
+    "POST /v1/units/import": {"admin"},
+    "PUT /v1/units/import": PLATFORM,
     # the house
     "GET /v1/operations": SEERS,
     "GET /v1/operations/{operation_id}": SEERS,  # of one that isn't there
@@ -80,15 +90,23 @@ TABLE: Mapping[str, set[str]] = {
     "POST /v1/packs": PLATFORM,
     "DELETE /v1/packs/{pack}/{version}": PLATFORM,
     "GET /v1/status": SEERS,
+    "GET /v1/restorable": PLATFORM,
     "GET /v1/doctor": SEERS,
     "GET /v1/capacity": SEERS,
     "GET /v1/drills": SEERS,
     "GET /v1/compose": PLATFORM,
     "GET /v1/usage": SEERS,
     "GET /v1/events": SEERS,
+    "GET /v1/backups": SEERS,
+    "GET /v1/backups/control": SEERS,
+    "POST /v1/backups/control": PLATFORM,
+    "POST /v1/backups/prune": PLATFORM,
     "GET /v1/audit": {"admin", "auditor"},
     "GET /v1/audit/export": {"admin", "auditor"},
     "POST /v1/audit/verify": {"admin", "auditor"},
+    "POST /v1/tenants/{name}/data-exports": OWNERS,
+    "GET /v1/tenants/{name}/data-exports/{operation_id}": OWNERS,
+    "DELETE /v1/tenants/{name}/data-exports/{operation_id}": OWNERS,
     "GET /v1/receipts": SEERS,
     "GET /v1/receipts/key": SEERS,
     "GET /v1/receipts/{receipt_id}": SEERS,
@@ -115,6 +133,9 @@ TABLE: Mapping[str, set[str]] = {
     "GET /api/containers": SEERS,
     "POST /api/containers/{name}/wake": OWNERS,
     "POST /api/containers/{name}/hibernate": OWNERS,
+    # StartClaw's
+    "POST /restore": PLATFORM,
+    "POST /backup": PLATFORM,
 }
 ROUTES = [f"{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods]
 GUARDED = [route for route in ROUTES if route not in OPEN]
@@ -122,12 +143,15 @@ BODIES: dict[str, Any] = {
     "POST /v1/tenants": {"name": "carol", "agent": "plain"},
     "POST /v1/tenants/{name}/chat": {"message": "hello"},
     "POST /v1/releases/build": {"agent": "plain"},
+    "POST /v1/units/import": {"from": "marcoby", "path": "/nowhere"},
     "PUT /v1/tenants/{name}/secrets/{key}": {"value": "x"},
     "POST /v1/tenants/{name}/secrets/{key}/rotate": {"value": "x"},
     "PUT /v1/secrets/{key}": {"value": "x"},
     "POST /v1/secrets/{key}/rotate": {"value": "x"},
     "POST /v1/users": {"mail": "new@example.com"},
+    "POST /backup": {"tenant": "alice"},
     "POST /v1/me/password": {"old": "x", "new": "y"},
+    "POST /restore": {"tenant": "alice"},
 }
 
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.backup_plans import BackupPlans
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import AlertRaised, Event
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports.snapshots import Repository, SnapshotStore
 from innkeeper.core.snapshots import BackupState, Snapshot
 from innkeeper.core.stillness import Stillness
+from innkeeper.core.taking import Take
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.works import RESULT, Works
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.safekeeping import Safekeeping, kept_safe
+from innkeeper.units import memory
 from innkeeper.units.stills import FolderStills
 from tests.restic.deposits import near
 from tests.support.house import House
@@ -48,6 +52,8 @@ class Bench:
     works: Works
     database: SmallDatabase
     alerts: list[AlertRaised]
+    taken_s: list[float] = field(default_factory=list)
+    """How long each snapshot took until it was there."""
 
     def home(self, name: str = "alice") -> Path:
         """Where a tenant's data lies."""
@@ -68,6 +74,13 @@ class Bench:
     async def backup(self, name: str = "alice") -> Operation:
         """A backup, at its end."""
         return await self.over(await self.keeping.backups.create(name, actor=SYSTEM))
+
+    async def backup_or_none(self, name: str) -> Operation | None:
+        """The same; None where it can't even be asked for."""
+        try:
+            return await self.backup(name)
+        except Problem:
+            return None
 
     async def over(self, operation: Operation) -> Operation:
         return await self.house.control.wait(operation.id, timeout_s=60)
@@ -102,7 +115,12 @@ class Bench:
 
 
 def make(
-    data: Path, house: House | None = None, *, snapshots: SnapshotStore | None = None, plans: BackupPlans | None = None
+    data: Path,
+    house: House | None = None,
+    *,
+    snapshots: SnapshotStore | None = None,
+    plans: BackupPlans | None = None,
+    entries_max: int = ENTRIES_MAX,
 ) -> Bench:
     """Put one together; nothing runs yet."""
     house = house or House()
@@ -129,7 +147,12 @@ def make(
         store=house.store,
         snapshots=snapshots,
         stills=FolderStills(
-            data / "tenants", staging=data / "staging", kept=data / "marks", entries_max=ENTRIES_MAX, walkers=2
+            data / "tenants",
+            staging=data / "staging",
+            kept=data / "marks",
+            in_memory=memory.folder_for(data),
+            entries_max=entries_max,
+            walkers=2,
         ),
         stillness=stillness,
         seating=house.seating,
@@ -139,7 +162,7 @@ def make(
         bus=house.bus,
         clock=house.clock,
     )
-    return Bench(
+    bench = Bench(
         house=house,
         data=data,
         snapshots=snapshots,
@@ -148,6 +171,19 @@ def make(
         database=database,
         alerts=alerts,
     )
+    keeping.backing_up._taking.of = _timed(keeping.backing_up._taking.of, bench.taken_s)  # type: ignore[method-assign,assignment]
+    return bench
+
+
+def _timed(take: Callable[..., Awaitable[Take]], taken_s: list[float]) -> Callable[..., Awaitable[Take]]:
+    async def timed(*which: Any, **how: Any) -> Take:
+        began = perf_counter()
+        try:
+            return await take(*which, **how)
+        finally:
+            taken_s.append(perf_counter() - began)
+
+    return timed
 
 
 @asynccontextmanager

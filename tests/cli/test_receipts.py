@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -78,3 +81,17 @@ async def test_a_delete_alone_says_what_it_keeps(inn: Run, bench: Bench) -> None
     await bench.tenant()
     done = await inn("tenant", "delete", "alice", "--yes")
     assert "Kept: folder, data key, snapshots, usage." in done.err
+
+
+async def test_openssl_and_jq_agree_as_the_docs_say(inn: Run, bench: Bench, tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("there is no jq")
+    await bench.tenant()
+    await inn("tenant", "delete", "alice", "--purge", "--yes", "--receipt", str(tmp_path / "alice-receipt.json"))
+    (tmp_path / "innkeeper-receipts.pem").write_text((await inn("receipt", "key")).out)
+    page = Path("docs/how-to/erase-a-persons-data.md").read_text()
+    lines = [line.removeprefix("$ ") for line in page.splitlines() if line.startswith("$ ")]
+    assert len(lines) == 3
+    shell = ["bash", "-c", "\n".join(lines)]
+    done = await asyncio.to_thread(subprocess.run, shell, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "Signature Verified Successfully", done

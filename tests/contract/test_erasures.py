@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.access import TenantRole
+from innkeeper.core.drill import Drill, Outcome
 from innkeeper.core.egress import AskedName
 from innkeeper.core.errors import StaleLease
 from innkeeper.core.integration import Begun, Connection
@@ -17,6 +18,7 @@ from innkeeper.core.people import ApiToken, Member, Session, SignInMethod, Ticke
 from innkeeper.core.ports import Store
 from innkeeper.core.receipts import Signed
 from innkeeper.core.secrets import SecretVersion
+from innkeeper.core.snapshots import BackupState, Origin, Snapshot
 from innkeeper.core.usage import Counts, UsageKey, UsageRow
 from innkeeper.store import tables
 from innkeeper.store.of_tenant import KEPT, tables_with
@@ -35,7 +37,7 @@ from tests.store.examples import (
     tenant,
 )
 
-OF_NOBODY = {"users", "sessions", "releases", "audit_ends", "work_leases"}
+OF_NOBODY = {"users", "sessions", "releases", "packs", "audit_ends", "work_leases"}
 """Tables that have nothing to do with one tenant."""
 
 
@@ -119,10 +121,20 @@ async def test_a_purge_leaves_no_row_and_counts_them(store: Store) -> None:
             await write.asked_names.add(name, id_, [asked], keep=10)
             usage = UsageRow(key=UsageKey(id_, "2026-11-20", "p", "m"), tenant=name, counts=Counts(calls=1))
             await write.usage.add([usage])
+            snapshot = Snapshot(
+                id=f"snap_{name}", owner=id_, tenant=name, taken_at=NOON, origin=Origin.ASKED, confirmed_at=NOON
+            )
+            await write.snapshots.put(snapshot)
+            await write.snapshots.put_state(BackupState(owner=id_, tenant=name))
+            await write.drills.put(
+                Drill(id=f"op_{name}", tenant=name, tenant_id=id_, snapshot="s", target="local", taken_at=NOON,
+                      began_at=NOON, ended_at=NOON, outcome=Outcome.PROVEN)
+            )  # fmt: skip
             await write.audit(entry("tenant.create", each))
     kinds = {
         "tenants", "hostnames", "tenant_keys", "members", "tokens", "tickets", "integrations", "integration_states",
         "operations", "receipts", "messages", "secrets", "asked_names", "usage",
+        "snapshots", "backup_states", "drills",
     }  # fmt: skip
     for name, id_ in (("a", "t_a"), ("b", "t_b")):
         lease = await store.claim(name, holder="one", for_s=30)

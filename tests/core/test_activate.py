@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from innkeeper.core import errors
 from innkeeper.core.access import ADMIN, SYSTEM, digest
-from innkeeper.core.activate import Activator
+from innkeeper.core.activate import Activator, is_open
+from innkeeper.core.closing import Closing
+from innkeeper.core.closing_errors import TenantClosed
 from innkeeper.core.door import Door
 from innkeeper.core.events import StateChanged, TenantChanged
 from innkeeper.core.instance import State
@@ -97,6 +100,22 @@ async def test_what_sleeps_by_order_isnt_woken_by_requests(house: House) -> None
     with pytest.raises(errors.TenantAsleep):
         await house.activator.ready("alice", deadline_s=30)
     assert (await house.tenant()).seen.state is State.STOPPED
+
+
+async def test_whoever_comes_to_a_closed_tenant_hears_so_at_once(house: House) -> None:
+    activator = Activator(directory=house.directory, rouse=house.rungs.rouse, hold_limit=10)
+    house.prober.answer = None
+    await house.control.restart("alice", actor=SYSTEM)
+    waiting = asyncio.create_task(activator.ready("alice", deadline_s=300))
+    await asyncio.sleep(1)
+    await Closing(store=house.store, runtime=house.runtime, bus=house.bus).close("alice", "op_1")
+    async with asyncio.timeout(1):
+        with pytest.raises(TenantClosed, match="restored"):
+            await waiting
+        with pytest.raises(TenantClosed):
+            await activator.ready("alice", deadline_s=300)
+    tenant = await house.tenant()
+    assert not is_open(replace(tenant, seen=replace(tenant.seen, ready=True, state=State.RUNNING)))
 
 
 async def test_a_waiter_that_leaves_takes_nobody_with_it(house: House) -> None:

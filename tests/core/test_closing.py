@@ -10,8 +10,9 @@ from innkeeper.core.access import SYSTEM
 from innkeeper.core.closing import Closing
 from innkeeper.core.errors import Conflict, TenantNotReady, UnknownTenant
 from innkeeper.core.instance import State
-from innkeeper.core.operations import Status
+from innkeeper.core.operations import OperationKind, Status, work_ended
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.works import Works
 from innkeeper.loops.supervise import Supervisor
 from tests.support.house import House
 
@@ -59,11 +60,15 @@ async def test_it_comes_down_stays_down_and_comes_up_anew(house: House) -> None:
 
 async def test_one_operation_at_a_time_has_it(house: House) -> None:
     await house.create()
-    closing = closing_of(house)
-    await closing.close("alice", "op_1")
-    assert (await closing.close("alice", "op_1")).closed == "op_1"
+    closing, works = closing_of(house), Works(store=house.store, bus=house.bus, clock=house.clock)
+    began = await works.begin(OperationKind.RESTORE, "alice", actor=SYSTEM)
+    await closing.close("alice", began.id)
+    assert (await closing.close("alice", began.id)).closed == began.id
     with pytest.raises(Conflict):
         await closing.close("alice", "op_2")
+    async with house.store.begin() as tx:
+        await tx.put_operation(work_ended(began, house.clock.now()))
+    assert (await closing.close("alice", "op_2")).closed == "op_2", "one that ended and left it closed doesn't have it"
 
 
 async def test_one_that_goes_isnt_closed_and_a_closed_one_can_go(house: House) -> None:

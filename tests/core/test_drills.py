@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from innkeeper.core.instance import Execution
 from innkeeper.core.operations import Status
 from innkeeper.core.ports import Blueprint
 from innkeeper.core.redaction import hide
+from innkeeper.core.snapshots import Origin, Snapshot
 from innkeeper.core.works import RESULT
 from tests.support.drills import Range, a_range, described
 
@@ -186,6 +188,39 @@ async def test_one_is_asked_for_by_how_its_id_begins(range_: Range) -> None:
         missing = await range_.drilled(snapshot=asked or "zz")
         assert (missing.error and missing.error.code) == "nothing_to_drill"
     assert range_.alerts == []
+
+
+async def test_what_the_store_knows_of_snapshots_counts(range_: Range) -> None:
+    """A good one is drilled rather than a newer one that nobody has verified, and is proven then."""
+    tenant, clock = await range_.tenant(), range_.house.clock
+    copies = [await range_.snapshot(), await range_.snapshot({"notes.txt": b"later"})]
+    known = [
+        Snapshot(
+            id=f"snap_{number}00000",
+            owner=tenant.id,
+            tenant="alice",
+            taken_at=clock.now() + timedelta(hours=number),
+            confirmed_at=clock.now() + timedelta(hours=number),
+            origin=Origin.SCHEDULE,
+            copies={"local": copy},
+            verified_at=clock.now() if number == 0 else None,
+        )
+        for number, copy in enumerate(copies)
+    ]
+    async with range_.house.store.begin() as tx:
+        for each in known:
+            await tx.snapshots.put(each)
+    ended = await range_.drilled()
+    assert ended.detail[RESULT]["snapshot"] == known[0].id, described(ended)
+    async with range_.house.store.look() as read:
+        assert [(await read.snapshots.get(each.id)).proven_at for each in known] == [  # type: ignore[union-attr]
+            clock.now(),
+            None,
+        ]
+    by_hand = await range_.drilled(snapshot="snap_10000")
+    assert by_hand.detail[RESULT]["snapshot"] == known[1].id
+    by_its_copy = await range_.drilled(snapshot=copies[1][:10])
+    assert by_its_copy.detail[RESULT]["snapshot"] == known[1].id
 
 
 async def test_without_a_snapshot_there_is_nothing_to_drill(range_: Range) -> None:

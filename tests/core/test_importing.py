@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,3 +270,49 @@ async def test_a_full_disk_is_told_before_it_is_full(
     assert ended.error.code == "disk_full"
     assert not unit(data, "client-alpha").exists()
     assert not list(data.glob("imports/*"))
+
+
+async def test_cancelled_it_has_stopped_writing_when_it_returns(data: Path, tmp_path: Path) -> None:
+    source = layouts.marcoby(tmp_path)
+    for number in range(2000):
+        layouts.write(source / f"persistence/workspace/many/{number}.md", "x")
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    asked = Asked(seed=Seed.MARCOBY, path=str(source))
+    copying = asyncio.create_task(
+        arrivals_of(data).stage(
+            "op_1", asked, "client-alpha", None, lambda done, of: loop.call_soon_threadsafe(begun.set)
+        )
+    )
+    await begun.wait()
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert len(list(data.glob("imports/op_1/*/persistence/workspace/many/*"))) < 2000
+
+
+async def test_links_and_hard_links_come_along_and_lead_nowhere(house: House, data: Path, tmp_path: Path) -> None:
+    source = layouts.marcoby(tmp_path)
+    workspace = source / "persistence/workspace"
+    (workspace / "passwd").symlink_to("/etc/passwd")
+    (workspace / "up").symlink_to("../../../..")
+    (workspace / "again.md").hardlink_to(workspace / "SOUL.md")
+    (ended,) = await taken(house, data, Asked(seed=Seed.MARCOBY, path=str(source)))
+    assert ended.status is Status.DONE, ended
+    found = unit(data, "client-alpha") / "persistence/workspace"
+    assert str((found / "passwd").readlink()) == "/etc/passwd"
+    assert str((found / "up").readlink()) == "../../../.."
+    assert (found / "again.md").stat().st_ino == (found / "SOUL.md").stat().st_ino
+    assert (found / "again.md").stat().st_ino != (workspace / "SOUL.md").stat().st_ino
+
+
+async def test_a_link_where_a_folder_belongs_isnt_followed(house: House, data: Path, tmp_path: Path) -> None:
+    elsewhere = layouts.marcoby(tmp_path, "elsewhere")
+    source = layouts.marcoby(tmp_path)
+    shutil.rmtree(source / "persistence")
+    (source / "persistence").symlink_to(elsewhere / "persistence")
+    (source / ".env").unlink()
+    (source / ".env").symlink_to(elsewhere / ".env")
+    (plan,) = await importing_of(house, data).look(Asked(seed=Seed.MARCOBY, path=str(source)))
+    assert any("half copied" in each for each in plan.refusals)
+    assert any(".env" in each for each in plan.refusals)
+    assert not plan.adoption.secrets

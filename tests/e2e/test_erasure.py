@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import shutil
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from innkeeper.api.app import create_app
+from innkeeper.cli.main import outcome
 from innkeeper.core.access import ADMIN
 from innkeeper.core.egress import AskedName
 from innkeeper.core.operations import Status
@@ -32,7 +35,7 @@ from innkeeper.wiring import House, build
 from tests.restic.deposits import AT
 from tests.store.examples import NOON, message, tenant
 from tests.support.secrets import NamedSecrets
-from tests.support.serving import free_port
+from tests.support.serving import free_port, serving
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -160,3 +163,25 @@ async def test_a_target_that_is_away_is_gone_after_once_it_is_back(tmp_path: Pat
         assert len(receipt.supplements) == 1
         assert check_receipt(settings, json.loads(json.dumps(receipt.document())), public_key=None)["ok"]
     assert not any((tmp_path / "second").iterdir())
+
+
+async def test_data_is_exported_then_all_is_erased_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    canary = f"canary{secrets.token_hex(8)}"
+    settings = settings_of(tmp_path)
+    tar, receipt = tmp_path / "data.tar", tmp_path / "receipt.json"
+    async with running(settings) as house, serving(create_app(house.inn)) as url:
+        monkeypatch.setenv("INNKEEPER_API", url.removeprefix("http://"))
+        monkeypatch.setenv("INNKEEPER_DATA", str(settings.data))
+        await planted(house, settings, canary)
+        said = ["tenant", "export-data", "alice", "--output", str(tar), "--json"]
+        assert await asyncio.to_thread(outcome, said) == 0, capsys.readouterr()
+        with tarfile.open(tar) as opened:
+            names = opened.getnames()
+        assert "alice/README.txt" in names
+        assert f"alice/files/.nanobot/{canary}.json" in names
+        said = ["tenant", "delete", "alice", "--purge", "--yes", "--receipt", str(receipt)]
+        assert await asyncio.to_thread(outcome, said) == 0, capsys.readouterr()
+    assert await asyncio.to_thread(outcome, ["receipt", "verify", str(receipt)]) == 0
+    assert everywhere(settings.data, canary) == []

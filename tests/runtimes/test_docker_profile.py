@@ -50,6 +50,13 @@ def test_no_limit_that_would_mean_unlimited_gets_through(limits: Limits) -> None
         config_of(replace(BLUEPRINT, limits=limits))
 
 
+def test_what_is_reserved_is_asked_for_and_nothing_else_is() -> None:
+    reserved = replace(BLUEPRINT.limits, memory_reserve_mb=32, cpus_reserve=0.05)
+    host = config_of(replace(BLUEPRINT, limits=reserved))["HostConfig"]
+    assert (host["MemoryReservation"], host["CpuShares"]) == (32 << 20, 51)
+    assert not {"MemoryReservation", "CpuShares"} & config_of(BLUEPRINT)["HostConfig"].keys()
+
+
 def test_a_command_is_the_whole_program_whatever_entrypoint_the_image_has() -> None:
     config = config_of(replace(BLUEPRINT, command=("serve", "--port", "80")))
     assert (config["Entrypoint"], config["Cmd"]) == (["serve"], ["--port", "80"])

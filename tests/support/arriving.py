@@ -17,7 +17,7 @@ from innkeeper.units.archive import Caps
 from innkeeper.units.arrivals import FolderArrivals
 from innkeeper.units.layout import FolderUnits
 from innkeeper.units.source_paths import Premises
-from tests.support.house import House
+from tests.support.house import House, PlainAgent
 from tests.support.people import PlainSeals
 
 OWNER = (1000, 1000) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
@@ -48,15 +48,15 @@ def importing_of(house: House, data: Path, arrivals: FolderArrivals | None = Non
     )
 
 
-async def hospitable(data: Path) -> House:
+async def hospitable(data: Path, *, agent: PlainAgent | None = None) -> House:
     """A house with folders on the disk, in which OpenClaw and nanobot can run."""
     units = FolderUnits(data / "tenants", owner_uid=OWNER[0], owner_gid=OWNER[1])
-    house = House(real_units=units, more_agents=AGENTS)
+    house = House(real_units=units, more_agents=AGENTS, agent=agent or PlainAgent())
     house.prober.answer = (200, b'{"ok": true, "status": "started"}')
-    for name, agent in AGENTS.items():
+    for name, each in AGENTS.items():
         await house.releases.record(
             agent=name,
-            version=agent.minimum_version or "1",
+            version=each.minimum_version or "1",
             image=f"sha256:{name}",
             source="packages",
             size_mb=1,
@@ -66,12 +66,15 @@ async def hospitable(data: Path) -> House:
 
 
 @asynccontextmanager
-async def open_house(house: House, importing: Importing, *, holder: str = "one") -> AsyncIterator[WorkLoops]:
-    """Works are carried out and tenants brought up while the block runs."""
+async def open_house(
+    house: House, importing: Importing, *, holder: str = "one", tenants: bool = True
+) -> AsyncIterator[WorkLoops]:
+    """Works are carried out, and `tenants` brought up, while the block runs."""
     works = WorkLoops([importing], store=house.store, bus=house.bus, clock=house.clock, holder=holder)
     supervisor = Supervisor()
     works.start(supervisor)
-    house.loops(workers=2).start(supervisor)
+    if tenants:
+        house.loops(workers=2).start(supervisor)
     async with supervisor.running():
         yield works
 

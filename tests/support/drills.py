@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.drill_catalogue import ListedSnapshots
+from innkeeper.core.drill_catalogue import SnapshotCatalogue
 from innkeeper.core.drill_run import Gear
 from innkeeper.core.drills import Drills, DrillWork
 from innkeeper.core.events import AlertRaised
@@ -75,7 +75,7 @@ class Range:
         target = Target(name=LOCAL, folder=self.folder / "backups")
         self.snapshots = ResticStore(Calls([target], PlainPasswords(), self.folder / "cache"), erase=erase)
         self.staging = FolderStaging(self.folder / "drills")
-        self.catalogue = ListedSnapshots(self.snapshots)
+        self.catalogue = SnapshotCatalogue(store=self.house.store, snapshots=self.snapshots)
         self.works = Works(store=self.house.store, bus=self.house.bus, clock=self.house.clock)
         self.drills = Drills(works=self.works)
 

@@ -53,6 +53,7 @@ async def house(tmp_path: Path) -> House:
     (data / "plain.json.bak").write_text(f'{{"token": "{SECRET}"}}')
     (data / "out").symlink_to("/etc/passwd")
     os.mkfifo(data / "fifo")
+    (tmp_path / "tenants" / "alice" / "hydration.json").write_text("{}")
     with (tmp_path / "tenants" / "alice" / ".env").open("a") as env:
         env.write("MODEL_API_KEY=an-operators-own\nPORT=19123\n")
     return house
@@ -95,9 +96,10 @@ async def test_the_tar_holds_the_unit_and_no_secret(house: House, tmp_path: Path
     found, result = members(tar), operation.detail[RESULT]
     assert list(found)[-1] == "alice/innkeeper.end"
     assert found["alice/persistence/workspace/SOUL.md"] == b"I am alice's."
-    assert {"alice/compose.yaml", "alice/.env", "alice/persistence/out"} <= found.keys()
+    assert {"alice/compose.yaml", "alice/.env", "alice/persistence/out", "alice/hydration.json"} <= found.keys()
     assert not [name for name in found if "cache" in name or "fifo" in name]
     facts = json.loads(found["alice/innkeeper.json"])
+    assert (facts["tenant"], facts["release"]) == ("alice", "1.0")
     assert (facts["format"], facts["agent"], facts["spec"]["config"]["channels"]) == (
         1,
         "plain",

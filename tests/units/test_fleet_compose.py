@@ -18,6 +18,7 @@ from innkeeper.agents import AGENTS
 from innkeeper.core.fleet import DataIn, Member
 from innkeeper.core.ports import Blueprint
 from innkeeper.core.tenant import CustomAgent
+from innkeeper.units.compose import as_env_file
 from innkeeper.units.fleet_compose import render_fleet
 from tests.agents.seats import GATEWAY_TOKEN, spec_for
 from tests.e2e.conftest import have_image
@@ -98,8 +99,16 @@ def test_no_tenant_is_a_file_all_the_same() -> None:
 @pytest.mark.parametrize("data", list(DataIn))
 def test_compose_takes_it(tmp_path: Path, data: DataIn) -> None:
     fleet = [member(), member("nanobot", "b", 1), member("openclaw", "c", 2), member("custom", "d", 4)]
-    odd = replace(fleet[3], blueprint=replace(fleet[3].blueprint, env={"PRICE": "5$", "X": "#'\""}))
-    (tmp_path / "fleet.yml").write_text(render_fleet([*fleet[:3], odd], environment="production", data=data))
+    values = {"PRICE": "5$HOME", "QUOTED": '#it\'s "so"', "EMPTY": "", "SPACED": " a b "}
+    blueprint = replace(
+        fleet[3].blueprint, env={**values, "OURS": "1"}, persistence=str(tmp_path / "d" / "persistence")
+    )
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "agent.env").write_text(as_env_file(values))
+    odd = replace(fleet[3], blueprint=blueprint, variables=frozenset(values))
+    text = render_fleet([*fleet[:3], odd], environment="production", data=data)
+    assert "5$" not in text, "an operator's own environment is quoted nowhere"
+    (tmp_path / "fleet.yml").write_text(text)
     done = subprocess.run(
         [*compose_command(), "-f", "fleet.yml", "config"], cwd=tmp_path, capture_output=True, text=True
     )
@@ -107,7 +116,10 @@ def test_compose_takes_it(tmp_path: Path, data: DataIn) -> None:
     assert not [line for line in done.stderr.splitlines() if "warning" in line.lower()]
     read = yaml.safe_load(done.stdout)
     assert len(read["services"]) == 4
-    assert read["services"]["tenant-d"]["environment"]["PRICE"] in ("5$", "5$$")
+    environment = read["services"]["tenant-d"]["environment"]
+    got = {name: text.replace("$$", "$") for name, text in environment.items() if name in values}
+    assert got == values
+    assert environment["OURS"] == "1"
 
 
 # --- the real thing ---------------------------------------------------------------------------------------------------

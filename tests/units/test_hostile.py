@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -172,6 +174,62 @@ async def test_erasing_what_is_being_written_to(units: FolderUnits, agent: Path)
     await units.erase("a")
     writer.join()
     assert await units.names() == []
+
+
+async def test_erasing_names_that_arent_text(units: FolderUnits, agent: Path) -> None:
+    for name in (b"\xff\xfe", b"new\nline", b"-rf", b"\x1b[2J", b"x" * 255):
+        (agent / os.fsdecode(name)).mkdir()
+        (agent / os.fsdecode(name) / os.fsdecode(name)).touch()
+    await units.erase("a")
+    assert not await units.exists("a")
+
+
+@pytest.fixture
+def immutable(agent: Path) -> Iterator[Path]:
+    """A file that not even the super-user removes."""
+    file = agent / "folder/immutable"
+    file.parent.mkdir()
+    file.touch()
+    if subprocess.run(["chattr", "+i", str(file)], capture_output=True, check=False).returncode:
+        pytest.skip("this file system has no immutable files, or that takes root")
+    yield file
+    subprocess.run(["chattr", "-i", str(file)], capture_output=True, check=False)
+
+
+async def test_what_is_immutable_is_told_and_all_else_goes(units: FolderUnits, agent: Path, immutable: Path) -> None:
+    for each in ("a", "folder/b", "z/y/x"):
+        (agent / each).mkdir(parents=True)
+        (agent / each / "file").touch()
+    with pytest.raises(UnitFault, match=r"'immutable'.*Operation not permitted") as told:
+        await units.erase("a")
+    assert "chattr" in told.value.hint
+    left = [path for path in agent.parents[1].rglob("*") if path.is_file()]
+    assert [path.name for path in left] == ["immutable"]
+    await asyncio.to_thread(subprocess.run, ["chattr", "-i", str(left[0])], check=True)
+    await units.erase("a")
+    assert not await units.exists("a")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+async def test_what_is_mounted_in_it_is_told_and_not_entered(units: FolderUnits, agent: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious").touch()
+    (agent / "deep/mount").mkdir(parents=True)
+    (agent / "file").touch()
+    mount = ["mount", "--bind", str(elsewhere), str(agent / "deep/mount")]
+    await asyncio.to_thread(subprocess.run, mount, check=True)
+    try:
+        with pytest.raises(UnitFault, match="busy") as told:
+            await units.erase("a")
+        assert "mounted" in told.value.hint
+        assert (elsewhere / "precious").exists()
+        assert not (agent / "file").exists()
+    finally:
+        moved = next(path for path in agent.parents[1].rglob("mount"))
+        await asyncio.to_thread(subprocess.run, ["umount", "-l", str(moved)], check=True)
+    await units.erase("a")
+    assert (elsewhere / "precious").exists()
 
 
 async def test_an_erase_that_was_interrupted_is_finished(

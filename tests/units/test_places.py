@@ -18,7 +18,20 @@ async def test_what_is_named_by_her_id_or_an_operation_on_her_goes(tmp_path: Pat
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("precious")
-    for name in ("tn_1", "tn_1-new", "tn_1.part", "op_7", "tn_12", "tn_2", "op_77", "op_8", "a", "a-tn_1", ".tn_1"):
+    for name in (
+        "tn_1",
+        "tn_1-new",
+        "tn_1.part",
+        "op_7",
+        "op_7_ab12",
+        "tn_12",
+        "tn_2",
+        "op_77",
+        "op_8",
+        "a",
+        "a-tn_1",
+        ".tn_1",
+    ):
         (place / name / "deep").mkdir(parents=True)
         (place / name / "deep/file").write_text("x")
     (place / "tn_1.tar").write_text("x")
@@ -26,7 +39,7 @@ async def test_what_is_named_by_her_id_or_an_operation_on_her_goes(tmp_path: Pat
     traces = FolderTraces(place, "exports")
     found = await traces.extent(HERS)
     assert found is not None
-    assert (found.files, found.folders) == (6, 4)
+    assert (found.files, found.folders) == (7, 5)
     await traces.erase(HERS)
     await traces.erase(HERS)
     assert await traces.extent(HERS) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.ports.stills import Mark, Shadow, TooMuch
+from innkeeper.units import memory
 from innkeeper.units.marks import TICK_NS, FolderMark
 from innkeeper.units.stills import FolderStills
 
 OP = "op_1"
-PLENTY = 1 << 30
+PLENTY = 1 << 20
 
 
 @pytest.fixture
@@ -25,11 +27,20 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-@pytest.fixture
-def stills(tmp_path: Path, home: Path) -> Iterator[FolderStills]:
-    stills = FolderStills(tmp_path / "tenants", staging=tmp_path / "staging", kept=tmp_path / "marks", entries_max=1000)
+@pytest.fixture(params=["memory", "disk"])
+def stills(tmp_path: Path, home: Path, request: pytest.FixtureRequest) -> Iterator[FolderStills]:
+    in_memory = memory.folder_for(tmp_path) if request.param == "memory" else None
+    stills = FolderStills(
+        tmp_path / "tenants",
+        staging=tmp_path / "staging",
+        kept=tmp_path / "marks",
+        in_memory=in_memory,
+        entries_max=1000,
+    )
     yield stills
     stills.close()
+    if in_memory is not None:
+        shutil.rmtree(in_memory, ignore_errors=True)
 
 
 def grow(home: Path) -> None:
@@ -56,6 +67,7 @@ async def settled(stills: FolderStills, home: Path) -> FolderMark:
 
 
 async def laid_out(stills: FolderStills, since: Mark) -> Shadow:
+    await stills.prepare(OP, since=since, bytes_max=PLENTY)
     taken = await stills.take("alice", OP, since=since, leave_out=(), bytes_max=PLENTY)
     return await stills.lay_out(OP, taken, since=since)
 
@@ -116,6 +128,7 @@ async def test_what_was_written_in_the_moment_of_the_mark_counts_as_written_sinc
 ) -> None:
     (home / "just").write_bytes(b"now")
     since = await stills.mark("alice", leave_out=())
+    await stills.prepare(OP, since=since, bytes_max=PLENTY)
     taken = await stills.take("alice", OP, since=since, leave_out=(), bytes_max=PLENTY)
     assert taken.copies == 1
 
@@ -206,6 +219,7 @@ async def test_too_much_is_told_before_it_takes_long(stills: FolderStills, home:
     for number in range(1000):
         (home / str(number)).unlink()
     (home / "large").write_bytes(bytes(1000))
+    await stills.prepare(OP, since=FolderMark(began_ns=0), bytes_max=999)
     with pytest.raises(TooMuch):
         await stills.take("alice", OP, since=FolderMark(began_ns=0), leave_out=(), bytes_max=999)
 

@@ -12,11 +12,13 @@ from fastapi.routing import APIRoute
 from innkeeper.api import (
     agents,
     audit,
+    backups,
     capacity,
     chat,
     compose,
     console,
     console_integrations,
+    data_exports,
     doctor,
     drills,
     edge_ask,
@@ -41,8 +43,10 @@ from innkeeper.api import (
     problems,
     receipts,
     releases,
+    restores,
     secrets,
     seeds,
+    startclaw,
     stats,
     status,
     tenants,
@@ -74,6 +78,7 @@ _GUARDED = (
     keys,
     secrets,
     exports,
+    data_exports,
     integrations,
     members,
     users,
@@ -97,6 +102,8 @@ _GUARDED = (
     capacity,
     compose,
     usage,
+    restores,
+    backups,
     audit,
     receipts,
 )
@@ -135,7 +142,7 @@ def openapi() -> dict[str, Any]:
 
 def needed() -> Mapping[str, Action]:
     """What each route that isn't open asks for, by method and path."""
-    routers = [*((V1, module.router) for module in _GUARDED), ("", seeds.router)]
+    routers = [*((V1, module.router) for module in _GUARDED), ("", seeds.router), ("", startclaw.router)]
     return {
         f"{method} {prefix}{route.path}": route.endpoint.needs[0]  # type: ignore[attr-defined]
         for prefix, router in routers
@@ -161,6 +168,7 @@ def _bare() -> FastAPI:
         v1.include_router(all_declared(module.router))
     app.include_router(v1)
     app.include_router(all_declared(seeds.router))
+    app.include_router(all_declared(startclaw.router))
     app.include_router(health.router)
     app.include_router(console.router)
     app.include_router(console_integrations.router)

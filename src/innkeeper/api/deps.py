@@ -12,7 +12,9 @@ from fastapi import Depends, Request
 
 from innkeeper.api.measured import Measured
 from innkeeper.core.asked_for import AskedFor
+from innkeeper.core.backups import Backups
 from innkeeper.core.control import Control
+from innkeeper.core.data_exports import DataExports
 from innkeeper.core.denials import Denials
 from innkeeper.core.directory import Directory
 from innkeeper.core.door import Door
@@ -38,6 +40,7 @@ from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
+from innkeeper.core.restores import Restores
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.tools import Tools
 from innkeeper.core.vault import Vault
@@ -125,7 +128,9 @@ class Inn:
 
     control: Control
     keys: Keys
+    backups: Backups
     exports: Exports
+    data_exports: DataExports
     fleet: Fleet
     integrations: Integrations
     people: Reception
@@ -149,6 +154,7 @@ class Inn:
     packs: PackReleases
     hydration: Hydration
     works: Works
+    restores: Restores
     store: Store
     runtime: Runtime
     door: Door

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 
+from innkeeper.api.backup_documents import BackupDocument, backup_document
 from innkeeper.api.deps import Inn
 from innkeeper.api.proof_document import proof_document
 from innkeeper.api.schema import (
@@ -18,6 +19,7 @@ from innkeeper.api.schema import (
 )
 from innkeeper.api.sleep_documents import sleep_document, wake_document
 from innkeeper.api.uses_schema import UsesBody
+from innkeeper.core.backups import Overview
 from innkeeper.core.instance import Usage
 from innkeeper.core.operations import Operation, Trouble
 from innkeeper.core.ports import MemoryNow
@@ -29,9 +31,14 @@ MB = 1 << 20
 
 
 def tenant_document(
-    tenant: Tenant, inn: Inn, usage: Usage | None = None, host: MemoryNow | None = None
+    tenant: Tenant,
+    inn: Inn,
+    usage: Usage | None = None,
+    host: MemoryNow | None = None,
+    backup: Overview | None = None,
 ) -> TenantDocument:
-    """A tenant as the API shows it; `host` tells what compressed swap takes."""
+    """A tenant as the API shows it; `host` tells what compressed swap takes, and `backup` how its backups stand now:
+    else as they did half a minute ago at the most."""
     spec, seen = tenant.spec, tenant.seen
     active = inn.directory.last_activity(tenant)
     return TenantDocument(
@@ -61,9 +68,16 @@ def tenant_document(
         closed=tenant.closed,
         fenced=tenant.fenced,
         proven=proof_document(inn.proofs.of(tenant)),
+        backup=_backup_document(tenant, inn, backup),
         revision=tenant.revision,
         created_at=tenant.created_at,
     )
+
+
+def _backup_document(tenant: Tenant, inn: Inn, backup: Overview | None) -> BackupDocument | None:
+    if not inn.backups.targets:
+        return None
+    return backup_document(backup or inn.backups.of(tenant, inn.backups.known.get(tenant.id)), inn.clock.now())
 
 
 def _inbox_documents(tenant: Tenant) -> list[InboxPathDocument]:

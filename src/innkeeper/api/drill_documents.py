@@ -15,7 +15,7 @@ class RunDrill(Body):
     """Which snapshot is to be drilled."""
 
     snapshot: str | None = Field(
-        default=None, min_length=6, max_length=64, pattern="^[0-9a-f]+$", examples=["5e3f9d99"]
+        default=None, min_length=6, max_length=64, pattern="^(snap_)?[0-9a-z]+$", examples=["snap_01kadn3v9f"]
     )
     """How its id begins; null: the newest."""
 

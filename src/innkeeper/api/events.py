@@ -16,6 +16,7 @@ from innkeeper.api.tenants import Name
 from innkeeper.core.access import Action
 from innkeeper.core.events import (
     AlertRaised,
+    BackupDone,
     BudgetWarned,
     CapacityShort,
     CertificateFailed,
@@ -45,8 +46,8 @@ router = APIRouter(tags=["events"])
 async def all_events(inn: TheInn, guest: TheGuest) -> EventStream:
     """Every event from now on: `tenant.changed`, `tenant.state`, `tenant.step`, `tenant.woken`, `tenant.memory`,
     `tenant.keys`, `tenant.secrets`, `tenant.gone`, `capacity.short`, `budget.warned`, `budget.spent`,
-    `egress.refused`, `integration.broken`, `certificate.failed`, `drill`, `alert`, `operation`. A listener that is too
-    slow loses the oldest ones and is told so by `lagged`; then look again by GET.
+    `egress.refused`, `integration.broken`, `certificate.failed`, `backup.done`, `drill`, `alert`, `operation`. A
+    listener that is too slow loses the oldest ones and is told so by `lagged`; then look again by GET.
     """
     return EventStream(_events(inn, None), guest=guest, stopping=inn.stopping)
 
@@ -105,6 +106,8 @@ def _document(event: Event, inn: Inn) -> dict[str, Any]:
             told |= {"integration": integration, "why": why}
         case DrillEnded(drill=drill):
             told["drill"] = _json(drill_document(drill))
+        case BackupDone():
+            told |= {name: getattr(event, name) for name in ("snapshot", "way", "seconds", "frozen_s", "bytes_added")}
         case AlertRaised(code=code, says=says):
             told |= {"code": code, "says": says}
         case EgressRefused(name=name):

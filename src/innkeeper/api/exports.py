@@ -25,7 +25,7 @@ from innkeeper.core.ports.exports import Lock
 
 MEDIA_TYPE = "application/octet-stream"
 _CHUNK = 256 << 10
-_FILE: dict[str, Any] = {
+FILE: dict[str, Any] = {
     "response_class": StreamingResponse,
     "responses": {200: {"description": "The file.", "content": {MEDIA_TYPE: {}}}},
 }
@@ -88,7 +88,7 @@ async def create(
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 
-@router.get("/{operation_id}", summary="Fetch an export", **_FILE)
+@router.get("/{operation_id}", summary="Fetch an export", **FILE)
 @needs(Action.EXPORT)
 async def fetch(name: Name, operation_id: ExportId, inn: TheInn, guest: TheGuest) -> StreamingResponse:
     """The file, which proves by its last member that it is whole. That somebody took it stands in the audit trail."""
@@ -97,6 +97,11 @@ async def fetch(name: Name, operation_id: ExportId, inn: TheInn, guest: TheGuest
     if await inn.exports.wants_secrets(name, operation_id):
         _check_secrets(guest, name)
     path, called = await inn.exports.fetch(name, operation_id, actor=guest.actor)
+    return await file_answer(path, called, inn, guest)
+
+
+async def file_answer(path: Path, called: str, inn: Inn, guest: Guest) -> StreamingResponse:
+    """The file, to be kept by that name; it breaks off when the guest isn't welcome any more."""
     size = (await asyncio.to_thread(path.stat)).st_size
     headers = {
         "Cache-Control": "no-store",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.requests import ClientDisconnect
 
 from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import TheInn
@@ -14,6 +16,7 @@ from innkeeper.api.once import MaybeOnce
 from innkeeper.core.access import Action
 from innkeeper.core.adoption import Asked, Seed
 from innkeeper.core.errors import Invalid
+from innkeeper.core.import_errors import ArchiveDamaged
 
 router = APIRouter(prefix="/units", tags=["units"])
 
@@ -58,7 +61,7 @@ async def sent(
     if request.headers.get("content-type", "").partition(";")[0].strip() != TAR:
         raise Invalid(f"The body has to be a tar ({TAR}).", field="body")
     asked = Asked(seed=Seed.INNKEEPER, path="", name=name, release=release, partial=partial)
-    upload = await inn.importing.receive(request.stream())
+    upload = await inn.importing.receive(_pieces(request))
     kept = False
     try:
         if dry_run:
@@ -71,3 +74,12 @@ async def sent(
         if not kept:
             await inn.importing.drop(upload)
     return ImportAnswer(units=[], operations=[operation_document(each) for each in begun])
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """The body as it comes."""
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise ArchiveDamaged("Whoever sent it left in the middle.") from None

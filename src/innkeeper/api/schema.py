@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from innkeeper.api.backup_documents import BackupDocument
 from innkeeper.api.forms import Body as Body
 from innkeeper.api.forms import Document as Document
 from innkeeper.api.forms import ItemsOf as ItemsOf
@@ -353,6 +354,8 @@ class TenantDocument(Document):
     """Its channels are off until they are confirmed: after a restore to another name, or an import."""
     proven: ProofDocument | None
     """What drills last said of its snapshots; null: none was drilled yet."""
+    backup: BackupDocument | None
+    """How its backups stand; null: they are off."""
     revision: int
     created_at: datetime
 

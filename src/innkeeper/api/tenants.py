@@ -94,7 +94,8 @@ async def show(name: Name, inn: TheInn) -> TenantDocument:
     """The tenant as it should be and as it was last seen, with its memory measured now."""
     tenant = await inn.control.tenant(name)
     _, usage = await inn.measured.now(tenant, inn.runtime)
-    return tenant_document(tenant, inn, usage, await inn.measured.host(inn.memory))
+    host, backup = await inn.measured.host(inn.memory), await inn.backups.how(tenant)
+    return tenant_document(tenant, inn, usage, host, backup)
 
 
 @router.patch("/{name}", summary="Change a tenant", **ACCEPTED)

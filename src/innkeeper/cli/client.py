@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,7 +16,6 @@ from innkeeper.cli.exits import Stop, failed, refused, unreachable
 
 _TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
 _PATIENT = httpx2.Timeout(30.0, connect=5.0, read=None)
-_CHUNK = 1 << 20
 Params = Mapping[str, str | int | float | bool | list[str] | None]
 
 
@@ -46,17 +45,6 @@ class Client:
         if response.is_error:
             raise _refusal(response)
         answer: dict[str, Any] = response.json() if response.content else {}
-        return answer
-
-    def upload(self, path: str, file: BinaryIO) -> dict[str, Any]:
-        """The document that the API answers with to what `file` holds."""
-        try:
-            response = self._http.post(path, content=iter(lambda: file.read(_CHUNK), b""), timeout=_PATIENT)
-        except httpx2.HTTPError as error:
-            raise self._unreachable(error) from error
-        if response.is_error:
-            raise _refusal(response)
-        answer: dict[str, Any] = response.json()
         return answer
 
     def items(self, path: str, params: Params | None = None) -> Iterator[dict[str, Any]]:
@@ -97,6 +85,22 @@ class Client:
         if response.is_error:
             raise _refusal(response)
         return response.text
+
+    def upload(
+        self, method: str, path: str, pieces: Iterable[bytes], *, kind: str, params: Params | None = None
+    ) -> dict[str, Any]:
+        """Send a large body as it comes; the document that is answered."""
+        headers = {"Content-Type": kind}
+        try:
+            response = self._http.request(
+                method, path, content=pieces, params=_given(params), headers=headers, timeout=_PATIENT
+            )
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if response.is_error:
+            raise _refusal(response)
+        answer: dict[str, Any] = response.json()
+        return answer
 
     def download(self, path: str, params: Params | None = None, *, to: Path | None) -> int:
         """What stands at `path`, into a file that is there when it is whole, or to standard output; in bytes."""

@@ -12,6 +12,7 @@ from innkeeper.cli.exits import ExitCode, Stop
 from innkeeper.cli.operate import ended
 from innkeeper.cli.options import Json, TenantArgument, Wait
 from innkeeper.cli.paths import path_part
+from innkeeper.core.drill_catalogue import short_id
 
 app = typer.Typer(no_args_is_help=True, help="Proofs that snapshots can be restored.")
 
@@ -62,7 +63,7 @@ def _row(drill: dict[str, Any]) -> tuple[Any, ...]:
     return (
         drill["tenant"],
         drill["outcome"],
-        drill["snapshot"][:8],
+        short_id(drill["snapshot"]),
         show.ago(drill["taken_at"]),
         show.ago(drill["ended_at"]),
         f"{sum(step['seconds'] for step in drill['steps']):.1f}",
@@ -76,4 +77,4 @@ def _says(tenant: str, operation: dict[str, Any]) -> str:
     if result is None:
         return f"the drill of {tenant} has begun: {operation['id']}"
     sessions = "" if result["sessions"] is None else f", {result['sessions']} sessions"
-    return f"the snapshot {result['snapshot'][:8]} of {tenant} is proven: {result['release']}{sessions}"
+    return f"the snapshot {short_id(result['snapshot'])} of {tenant} is proven: {result['release']}{sessions}"

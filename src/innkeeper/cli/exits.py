@@ -36,6 +36,8 @@ CODES: Mapping[str, str] = {
     "broke_off": "A stream ended before its last event.",
     "not_measured": "A simulation needs a cost that hasn't been measured on this host, and that wasn't given.",
     "unwritable": "The file that a result should go to can't be written.",
+    "unreadable": "A file that a command was given can't be read, or holds something else.",
+    "not_opened": "An encrypted file doesn't open with that key or passphrase, or was changed.",
     "interrupted": "You stopped waiting; what was asked for goes on.",
 }
 """The codes of problems that arise in the command line itself; all others are the API's."""

@@ -12,8 +12,10 @@ import typer
 from innkeeper.cli import (
     agents,
     audit,
+    backups,
     capacity,
     compose,
+    data_export,
     doctor,
     drills,
     egress,
@@ -29,6 +31,7 @@ from innkeeper.cli import (
     packs,
     receipts,
     reference_command,
+    restores,
     secrets,
     serve,
     sessions,
@@ -38,6 +41,7 @@ from innkeeper.cli import (
     tenants,
     tokens,
     unit_export,
+    unit_import,
     units,
     usage,
     users,
@@ -77,6 +81,7 @@ app.command()(capacity.capacity)
 app.command()(usage.usage)
 app.command()(version.version)
 app.command()(sessions.whoami)
+app.command()(restores.restore)
 app.add_typer(tenants.app, name="tenant")
 app.add_typer(units.app, name="unit")
 app.add_typer(compose.app, name="compose")
@@ -96,16 +101,19 @@ app.add_typer(egress.app, name="egress")
 app.add_typer(drills.app, name="drill")
 app.add_typer(host.app, name="host")
 app.add_typer(packs.app, name="pack")
-app.add_typer(units.app, name="unit")
 app.add_typer(operations.app, name="operation")
+app.add_typer(backups.app, name="backup")
 app.add_typer(audit.app, name="audit")
 app.add_typer(receipts.app, name="receipt")
 app.command(hidden=True)(reference_command.reference)
 units.app.command("export")(unit_export.export)
 tenants.app.command()(talk.chat)
 tenants.app.command()(talk.logs)
+tenants.app.command("export-data")(data_export.export_data)
 units.app.command()(hydrate.hydrate)
 units.app.command()(hydrate.status)
+units.app.command("import")(unit_import.take_in)
+tenants.app.command()(restores.confirm)
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -12,6 +12,8 @@ from innkeeper.cli.desk import Desk
 from innkeeper.cli.options import Json, Yes
 from innkeeper.cli.paths import path_part
 
+_PIECE = 1 << 20
+
 app = typer.Typer(no_args_is_help=True, help="Packs: core content such as SOPs, identity and knowledge, in versions.")
 
 
@@ -28,7 +30,8 @@ def add(
 
     desk: Desk = ctx.obj
     with tarball(source) as file:
-        pack = desk.client.upload("/v1/packs", file)
+        pieces = iter(lambda: file.read(_PIECE), b"")
+        pack = desk.client.upload("POST", "/v1/packs", pieces, kind="application/octet-stream")
     if as_json:
         show.document(pack)
     else:

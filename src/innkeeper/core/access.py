@@ -85,6 +85,7 @@ class Action(StrEnum):
         "its secrets and integrations: set, list the names, delete; read in exports",
     )
     EXPORT = "tenant.export", Scope.MANAGE, "take all its data out, and with `tenant.secrets` its secrets"
+    BACKUP = "tenant.backup", Scope.OPERATE, "take snapshots of it, verify and prune them, restore it"
     CHANGE = "tenant.change", Scope.OPERATE, "its spec: what it may use and costs"
     CREATE = "tenant.create", Scope.OPERATE, "create one"
     DELETE = "tenant.delete", Scope.OPERATE, "delete it"
@@ -122,7 +123,7 @@ _ON_TENANT: Mapping[TenantRole, frozenset[Action]] = {
     TenantRole.MEMBER: frozenset({Action.LOOK, Action.ENTER, Action.WAKE, Action.READ}),
     TenantRole.OWNER: frozenset(
         {Action.LOOK, Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.TRAIL}
-        | {Action.SECRETS, Action.EXPORT}
+        | {Action.SECRETS, Action.EXPORT, Action.BACKUP}
     ),
 }
 _SEES = frozenset({Action.LOOK, Action.HOUSE, Action.USERS, Action.RECEIPTS})
@@ -130,7 +131,7 @@ _ON_PLATFORM: Mapping[Role, frozenset[Action]] = {
     Role.ADMIN: frozenset(Action),
     Role.OPERATOR: _SEES
     | {Action.ENTER, Action.WAKE, Action.READ, Action.STEER, Action.ADMIT, Action.CHANGE, Action.CREATE}
-    | {Action.DELETE, Action.BUILD, Action.SECRETS, Action.EXPORT},
+    | {Action.DELETE, Action.BUILD, Action.SECRETS, Action.EXPORT, Action.BACKUP},
     Role.AUDITOR: _SEES | {Action.TRAIL, Action.HOUSE_TRAIL},
 }
 _ON_ONESELF = frozenset({Action.SELF, Action.SELF_CHANGE})

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from innkeeper.core.closing_errors import TenantClosed
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem, TenantAsleep, TenantFailed, TenantNotReady, UnknownTenant
 from innkeeper.core.instance import State
@@ -61,7 +62,8 @@ class Activator:
             flight.fail(problem)
 
     async def ready(self, name: str, *, deadline_s: float) -> Tenant:
-        """The tenant once it is ready. Raises TenantNotReady, TenantAsleep, TenantFailed, NoCapacity, UnknownTenant."""
+        """The tenant once it is ready. Raises TenantNotReady, TenantClosed, TenantAsleep, TenantFailed, NoCapacity,
+        UnknownTenant."""
         flight = self._flight(name)
         if flight.waiters >= self._hold_limit:
             raise TenantNotReady(f"Too many requests wait for {name} already.")
@@ -137,6 +139,8 @@ class _Flight:
             return
         if tenant is None or tenant.wanted is Wanted.GONE:
             self.fail(UnknownTenant(f"There is no tenant {self._name}."))
+        elif tenant.closed is not None:
+            self.fail(TenantClosed(f"{self._name} is being restored or moved, and is closed meanwhile."))
         elif tenant.wanted is Wanted.ASLEEP:
             self.fail(TenantAsleep(f"{self._name} was put to sleep and isn't to be woken."))
         elif tenant.seen.state is State.FAILED:
@@ -182,6 +186,8 @@ class _Flight:
 def is_open(tenant: Tenant) -> bool:
     """Whether requests may go to the tenant right now."""
     seen = tenant.seen
+    if tenant.closed is not None:
+        return False
     return seen.ready and seen.state is State.RUNNING and tenant.target is State.RUNNING and seen.suspension is None
 
 

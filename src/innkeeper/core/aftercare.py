@@ -143,6 +143,13 @@ class Aftercare:
             await self.prune(state)
         return dropped
 
+    async def unlock(self, owner: str) -> None:
+        """Remove what dead processes have locked: whoever calls this holds the lease, so nobody else works there."""
+        for target in self._snapshots.targets:
+            repository = Repository(target=target, owner=owner)
+            if await self._snapshots.exists(repository):
+                await self._snapshots.unlock(repository)
+
     async def prune(self, state: BackupState) -> None:
         """Drop what nothing is known of and what nobody refers to, at every target."""
         await self.adopt(state.owner, state.tenant)

@@ -15,7 +15,7 @@ from innkeeper.core.aftercare import VERIFIED_AGAIN, Aftercare
 from innkeeper.core.backup_errors import BackupsOff
 from innkeeper.core.backup_plans import BackupPlan, BackupPlans
 from innkeeper.core.boarding import NotYet
-from innkeeper.core.errors import Problem, StaleLease, Superseded, TenantLeaving, UnknownTenant
+from innkeeper.core.errors import Problem, StaleLease, Superseded, TenantLeaving, UnitFault, UnknownTenant
 from innkeeper.core.events import BackupDone, Bus
 from innkeeper.core.ids import new_id
 from innkeeper.core.operations import Operation, OperationKind, Trouble
@@ -83,6 +83,10 @@ class BackingUp:
         except Problem as problem:
             await self._failed(operation, problem)
             raise
+        except OSError as error:  # something is in the way, on a disk of ours or of the target
+            fault = UnitFault(f"{error.filename or 'A file'}: {error.strerror or error}.")
+            await self._failed(operation, fault)
+            raise fault from error
         result: dict[str, Any] = {
             "snapshot": snapshot.id,
             "way": done.way,
@@ -277,6 +281,7 @@ class Retaining:
 
     async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
         """All of the owner's."""
+        await self._aftercare.unlock(operation.tenant_id)
         async with self._store.look() as tx:
             tenant = await tx.tenant(operation.tenant) if operation.tenant else None
         tell.step("dropping and pruning")

@@ -51,6 +51,8 @@ class Backups:
         self._clock = clock
         self.plans = plans
         self._here_since = clock.now()
+        self.known: dict[str, BackupState] = {}
+        """What was last read of all owners' states: for lists, which don't look."""
 
     @property
     def targets(self) -> Sequence[str]:
@@ -146,12 +148,16 @@ class Backups:
         """How the backups of all tenants stand, by name."""
         async with self._store.look() as tx:
             tenants, states = await tx.tenants(after=after, limit=limit), await tx.snapshots.states()
+        self.known = dict(states)
         return [self.of(tenant, states.get(tenant.id)) for tenant in tenants]
 
     async def how(self, tenant: Tenant) -> Overview:
         """How those of one stand."""
         async with self._store.look() as tx:
-            return self.of(tenant, await tx.snapshots.state(tenant.id))
+            state = await tx.snapshots.state(tenant.id)
+        if state is not None:
+            self.known[tenant.id] = state
+        return self.of(tenant, state)
 
     async def how_control(self) -> Overview:
         """How those of the database stand."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from innkeeper.core.errors import Conflict, Problem, TenantNotReady, UnknownTenant
 from innkeeper.core.events import Bus, TenantChanged
 from innkeeper.core.ladder import Rung
-from innkeeper.core.ports import Runtime, Store
+from innkeeper.core.ports import Runtime, Store, Transaction
 from innkeeper.core.tenant import Tenant, Wanted
 
 LOOK_EVERY_S = 0.25
@@ -23,12 +23,13 @@ class Closing:
         self._bus = bus
 
     async def close(self, name: str, operation_id: str) -> Tenant:
-        """Have it brought down for the operation; repeatable. Conflict where another operation has it."""
+        """Have it brought down for the operation; repeatable. Conflict where another operation has it, unless that has
+        ended and left it closed."""
         async with self._store.begin() as tx:
             tenant = await tx.tenant(name)
             if tenant is None or tenant.wanted is Wanted.GONE:
                 raise UnknownTenant(f"{name} is gone, or about to be.")
-            if tenant.closed not in (None, operation_id):
+            if tenant.closed not in (None, operation_id) and await _is_open(tx, tenant.closed):
                 raise Conflict(f"{name}'s folder is being worked on by {tenant.closed}.", hint="Wait for its end.")
             closed = replace(tenant, closed=operation_id)
             if closed != tenant:
@@ -73,3 +74,8 @@ class Closing:
             await tx.change_tenant(opened, from_revision=tenant.revision)
         self._bus.publish(TenantChanged(tenant=name, now=opened))
         return opened
+
+
+async def _is_open(tx: Transaction, operation_id: str) -> bool:
+    operation = await tx.operation(operation_id)
+    return operation is not None and not operation.status.ended

@@ -103,6 +103,7 @@ class DrillRun:
             units = gear.staging.units(self.drill)
             folder = await gear.staging.make(self.drill, self.tenant)
             await gear.snapshots.restore(self.repository, self.snapshot, folder, paths=[PERSISTENCE])
+            await gear.staging.check(self.drill, self.tenant)
         return units
 
     async def _size(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from innkeeper.core.access import Actor
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.drill import Drill, Outcome
+from innkeeper.core.drill_catalogue import Drillable, short_id
 from innkeeper.core.drill_errors import DrillFailed, NothingToDrill
 from innkeeper.core.drill_run import DrillRun, Gear
 from innkeeper.core.errors import (
@@ -30,7 +31,6 @@ from innkeeper.core.events import AlertRaised, Bus, DrillEnded
 from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Clock, Store
-from innkeeper.core.ports.snapshots import Kept, Repository
 from innkeeper.core.redaction import redact
 from innkeeper.core.snapshot_errors import BackupToolMissing, RepositoryLocked, TargetUnreachable
 from innkeeper.core.works import Tell, Works
@@ -43,18 +43,17 @@ IN_THE_WAY = (*AWAY, DiskFull, IsolationBroken, BackupToolMissing)
 """What says nothing of the snapshot."""
 PATIENCE = timedelta(hours=1)
 AGAIN_S = 60.0
-SHORTEST_PREFIX = 6
 
 
 class Catalogue(Protocol):
     """Knows which snapshots of a tenant are whole, as far as anybody knows."""
 
-    async def newest(self, tenant_id: str) -> tuple[Repository, Kept] | None:
-        """The newest, and where it lies nearest; None: there is none."""
+    async def newest(self, tenant_id: str) -> Drillable | None:
+        """The newest, where it lies nearest; None: there is none."""
         ...
 
-    async def named(self, tenant_id: str, prefix: str) -> tuple[Repository, Kept] | None:
-        """The one whose id begins so; None: there is none, or there are several."""
+    async def named(self, tenant_id: str, asked: str) -> Drillable | None:
+        """The one of which an id begins so; None: there is none, or there are several."""
         ...
 
 
@@ -110,8 +109,8 @@ class DrillWork:
 
     async def _drilled(self, operation: Operation, tell: Tell) -> Drill:
         began = self._clock.now()
-        repository, kept = await self._chosen(operation)
-        await tell.keep(snapshot=kept.id, target=repository.target)
+        chosen = await self._chosen(operation)
+        await tell.keep(snapshot=chosen.id, target=chosen.repository.target)
         # Of this attempt alone: one whose lease was lost may still be throwing away what is its own.
         attempt = f"{operation.id}_{secrets.token_hex(3)}"
         run = DrillRun(
@@ -119,17 +118,17 @@ class DrillWork:
             drill=attempt,
             tenant=operation.tenant,
             tenant_id=operation.tenant_id,
-            repository=repository,
-            snapshot=kept.id,
+            repository=chosen.repository,
+            snapshot=chosen.copy,
             tell=tell.step,
         )
         drill = Drill(
             id=operation.id,
             tenant=operation.tenant,
             tenant_id=operation.tenant_id,
-            snapshot=kept.id,
-            target=repository.target,
-            taken_at=kept.at,
+            snapshot=chosen.id,
+            target=chosen.repository.target,
+            taken_at=chosen.taken_at,
             began_at=began,
             ended_at=began,
             outcome=Outcome.PROVEN,
@@ -155,10 +154,13 @@ class DrillWork:
         )
         async with self._store.begin() as tx:
             await tx.drills.put(drill)
+            known = await tx.snapshots.get(drill.snapshot)
+            if known is not None and drill.outcome is Outcome.PROVEN:
+                await tx.snapshots.put(replace(known, proven_at=drill.ended_at))
         self._bus.publish(DrillEnded(tenant=drill.tenant, drill=drill))
         return drill
 
-    async def _chosen(self, operation: Operation) -> tuple[Repository, Kept]:
+    async def _chosen(self, operation: Operation) -> Drillable:
         """The one that was drilled before it died, or that was asked for, or the newest."""
         wanted = operation.detail.get("snapshot") or operation.detail.get("asked")
         try:
@@ -205,10 +207,10 @@ class DrillWork:
             return drill.result
         says = f"{drill.failed_at}: {drill.says}"
         if drill.outcome is Outcome.FAILED:
-            alert = f"The snapshot {drill.snapshot[:8]} of {drill.tenant} can't be brought up: {says}"
+            alert = f"The snapshot {short_id(drill.snapshot)} of {drill.tenant} can't be brought up: {says}"
             self._bus.publish(AlertRaised(tenant=drill.tenant, code=FAILED, says=alert))
         else:
-            alert = f"The snapshot {drill.snapshot[:8]} of {drill.tenant} couldn't be drilled: {says}"
+            alert = f"The snapshot {short_id(drill.snapshot)} of {drill.tenant} couldn't be drilled: {says}"
             self._bus.publish(AlertRaised(tenant=drill.tenant, code=UNTRIED, says=alert))
         kind = next((each for each in documented() if each.code == drill.code), DrillFailed)
         raise kind(f"It failed at {says}")

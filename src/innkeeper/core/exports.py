@@ -8,7 +8,7 @@ day, and fetched by whoever asked for it.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -69,7 +69,6 @@ class Exports:
         vault: Vault,
         seals: Seals,
         clock: Clock,
-        hydration: Callable[[Tenant], Awaitable[object]] | None = None,
     ) -> None:
         self._store = store
         self._works = works
@@ -80,7 +79,6 @@ class Exports:
         self._vault = vault
         self._seals = seals
         self._clock = clock
-        self._hydration = hydration
 
     async def begin(self, name: str, wish: Wish, *, actor: Actor, once: Once | None = None) -> Operation:
         """Ask for one; Invalid, UnknownTenant, TenantLeaving."""
@@ -228,12 +226,14 @@ class Exports:
         facts = {
             "format": FORMAT,
             "exported_at": self._clock.now().isoformat(),
-            "tenant": {"name": tenant.name, "id": tenant.id},
+            "tenant": tenant.name,
+            "tenant_id": tenant.id,
             "agent": tenant.spec.agent,
             "release": tenant.spec.release,
-            "image": {"id": tenant.spec.image, "name": image, "inside": asked["with_image"]},
+            "image": tenant.spec.image,
+            "image_name": image,
+            "image_inside": asked["with_image"],
             "spec": spec_document(tenant.spec),
-            "hydration": await self._hydration(tenant) if self._hydration else None,
             "consented": still.consented,
             "left_out": dict(copied.left_out),
             **({"secrets": dict(values)} if asked["with_secrets"] else {}),

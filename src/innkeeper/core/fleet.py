@@ -35,6 +35,8 @@ class Member:
     """What tells within its container whether it lives."""
     configs: Sequence[str]
     """Its config files, relative to its persistence."""
+    variables: frozenset[str] = frozenset()
+    """What of its environment is its operator's own, and quoted nowhere: it is taken from a file in its folder."""
 
 
 class FleetComposer(Protocol):
@@ -79,4 +81,5 @@ class Fleet:
             port=self._seating.entrance(tenant).port,
             health=agent.health_command(tenant.spec),
             configs=[path for path in paths if path in there],
+            variables=frozenset(tenant.spec.env) - frozenset(agent.env(tenant.spec)),
         )

@@ -163,7 +163,7 @@ class Importing:
         if await self._units.exists(operation.tenant):
             raise UnitExists(f"A folder of a former tenant {operation.tenant} is still there.", field="name")
         provision = new_id("op")
-        outcome = _outcome(staged, notes, provision)
+        outcome = {**_outcome(staged, notes, provision), "fenced": operation.detail["fenced"]}
         await tell.keep(staged=staged.name, outcome=outcome)
         await self._write_down(tell.operation, adoption, spec, provision)
 
@@ -247,7 +247,7 @@ class Importing:
         except Problem as problem:
             refusals.append(f"{problem.message} {problem.hint}".strip())
         if adoption.name:
-            refusals += await self._in_the_way(adoption.name)
+            refusals += await self._in_the_way(adoption.name, spec)
         return Plan(adoption=adoption, spec=spec, notes=notes, refusals=refusals)
 
     async def _spec(self, adoption: Adoption, asked: Asked) -> tuple[Spec, list[str]]:
@@ -264,11 +264,14 @@ class Importing:
                 raise
             return spec, [f"{adoption.agent} {wanted} isn't here: it gets {spec.release}."]
 
-    async def _in_the_way(self, name: str) -> list[str]:
+    async def _in_the_way(self, name: str, spec: Spec | None) -> list[str]:
         try:
             self._control.check_new_name(name)
             async with self._store.look() as tx:
                 there = await tx.tenant(name)
+                taken = [host for host in (spec.hostnames if spec else ()) if await tx.hostname_owner(host)]
+            if taken:
+                return [f"{taken[0]} belongs to another tenant: take it from that one first."]
             if there is not None:
                 return [f"There is a tenant {name} already: take another name with `--as`."]
             if await self._units.exists(name):

@@ -50,6 +50,7 @@ class OperationKind(StrEnum):
     DRILL = "drill"
     RESTORE = "restore"
     EXPORT = "export"
+    EXPORT_DATA = "export_data"  # a person's, before it is erased
     IMPORT = "import"
     HYDRATE = "hydrate"
 

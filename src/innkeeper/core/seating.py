@@ -64,7 +64,7 @@ class Seating:
         existing = await self._units.read(tenant.name, agent.config_paths())
         files = agent.render(await self._seat(tenant), existing)
         compose, env = await self.compose(tenant)
-        await self._units.write(tenant.name, files, compose=compose, env=env)
+        await self._units.write(tenant.name, files, compose=compose, env=env, variables=tenant.spec.env)
 
     async def compose(self, tenant: Tenant, *, image: str | None = None) -> tuple[str, str]:
         """Its compose.yaml and .env, with the image by that name."""

@@ -36,7 +36,7 @@ STILL, LIVE = "pass=still", "pass=live"
 """The tags that tell which pass a snapshot is of: only the first kind shows one moment."""
 LITTLE_FILES, LITTLE_BYTES = 2000, 32 << 20
 """So much is copied in some tenths of a second: less isn't worth a snapshot of the living folder before."""
-COPIED_AT_MOST = 256 << 20
+COPIED_AT_FIRST, COPIED_AT_MOST = 64 << 20, 256 << 20
 PASSES = 3
 """While it lives; each one reads what was written during the one before."""
 PATIENCE_S = 600.0
@@ -128,30 +128,34 @@ class _One:
         self._origin = origin
         self._tell = tell
         self._first = Repository(target=self._snapshots.targets[0], owner=operation.tenant_id)
+        self._before: tuple[Snapshot, Mark] | None = None
+        """The last good snapshot at the first target, and the mark that it was taken with …"""
+        self._found: Mark | None = None
+        """… and that of the folder as it was found at first."""
 
     # --- the three ways -----------------------------------------------------------------------------------------------
 
     async def unchanged(self) -> Take | None:
         """The last good snapshot, where the folder and all that is said of the tenant are just as they were then."""
-        tenant, last, before = await self._before()
-        if last is None or before is None:
+        now, tenant = self._clock.now(), await self._look()
+        if self._before is None or self._found is None:
             return None
-        now = self._clock.now()
-        with suppress(TooMuch):
-            mark = await self._stills.mark(tenant.name, leave_out=self._leave_out(tenant), since=before)
-            if mark.digest != before.digest or self._stills.written(before, mark) != (0, 0):
-                return None
-            said = await self._manifest(tenant, now, None)
-            if last.mark == self._fingerprint(mark, said, await self._unit()):
-                return Take(snapshot=replace(last, confirmed_at=max(now, last.confirmed_at)), way=Way.UNCHANGED)
-        return None
+        (last, before), mark = self._before, self._found
+        if mark.digest != before.digest or self._stills.written(before, mark) != (0, 0):
+            return None
+        said = await self._manifest(tenant, now, None)
+        if last.mark != self._fingerprint(mark, said, await self._unit()):
+            return None
+        return Take(snapshot=replace(last, confirmed_at=max(now, last.confirmed_at)), way=Way.UNCHANGED)
 
     async def shadowed(self, *, from_the_living: bool) -> Take:
         """Raises TooMuch, NotExact."""
-        tenant, last, before = await self._before()
-        parent = None if from_the_living else await self._little_changed(tenant, last, before)
+        tenant = await self._look()
+        parent = None if from_the_living else self._little_changed()
         parent = parent or await self._of_the_living(tenant)
         self._tell.step("waiting until it may be held still", 1, 4)
+        bytes_max = COPIED_AT_MOST if from_the_living else COPIED_AT_FIRST
+        await self._stills.prepare(self._operation.id, since=parent.mark, bytes_max=bytes_max)
         async with self._still(tenant, FROZEN_AT_MOST_S) as still:
             at = self._clock.now()
             taken = await self._stills.take(
@@ -159,7 +163,7 @@ class _One:
                 self._operation.id,
                 since=parent.mark,
                 leave_out=self._leave_out(tenant),
-                bytes_max=COPIED_AT_MOST,
+                bytes_max=bytes_max,
             )
         self._tell.step("saving what was written", 2, 4)
         shadow = await self._stills.lay_out(self._operation.id, taken, since=parent.mark)
@@ -174,6 +178,7 @@ class _One:
             await self._snapshots.forget(self._first, [saved.id])
             raise NotExact
         # Those of the last snapshot were looked through with it; a snapshot of the living folder nobody looks through.
+        before = None if self._before is None else self._before[1]
         named = [] if parent.mark is before else self._stills.databases_in(shadow.mark, since=before)
         databases = sorted({*shadow.databases, *named})
         return Take(
@@ -210,21 +215,28 @@ class _One:
 
     # --- the parent ---------------------------------------------------------------------------------------------------
 
-    async def _before(self) -> tuple[Tenant, Snapshot | None, Mark | None]:
-        """The last good snapshot at the first target, and the mark that it was taken with."""
+    async def _look(self) -> Tenant:
+        """The tenant, with what is known of its last snapshot and how the folder is now; looked at once."""
         tenant = await self._tenant()
+        if self._before is not None or self._found is not None:
+            return tenant
         async with self._store.look() as tx:
             last = newest_good(await tx.snapshots.of(tenant.id), target=self._first.target)
         if last is None:
-            return tenant, None, None
-        return tenant, last, await self._stills.kept(tenant.id, last.copies[self._first.target])
+            return tenant
+        kept = await self._stills.kept(tenant.id, last.copies[self._first.target])
+        if kept is not None:
+            self._before = last, kept
+            with suppress(TooMuch):
+                self._found = await self._stills.mark(tenant.name, leave_out=self._leave_out(tenant), since=kept)
+        return tenant
 
-    async def _little_changed(self, tenant: Tenant, last: Snapshot | None, before: Mark | None) -> _Parent | None:
+    def _little_changed(self) -> _Parent | None:
         """The last snapshot, where so little was written since that it can be copied while everything stands still."""
-        if last is None or before is None:
+        if self._before is None or self._found is None:
             return None
-        mark = await self._stills.mark(tenant.name, leave_out=self._leave_out(tenant), since=before)
-        if not _is_little(*self._stills.written(before, mark)):
+        last, before = self._before
+        if not _is_little(*self._stills.written(before, self._found)):
             return None
         return _Parent(id=last.copies[self._first.target], mark=before)
 

@@ -170,6 +170,10 @@ class Keyring:
         except KeyDestroyed:
             return True
 
+    def owners(self) -> Sequence[str]:
+        """Those who have one, whether or not it opens."""
+        return self._keys.owners()
+
     def missing(self, owners: Sequence[str]) -> Sequence[str]:
         """Those who have no data key, and had none that was destroyed."""
         return without_key(self._keys.folder, owners)

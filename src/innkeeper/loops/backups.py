@@ -85,6 +85,7 @@ class BackupLoops:
             states = await tx.snapshots.states()
             found = await tx.operations(open_only=True)
         under_way = {each.tenant_id for each in found if each.kind is OperationKind.BACKUP}
+        self._backups.known = dict(states)
         overviews = [self._backups.of(tenant, states.get(tenant.id)) for tenant in tenants]
         overviews.append(self._backups.of_control_now(states.get(CONTROL)))
         due = [each for each in overviews if each.standing.due and each.owner not in under_way]

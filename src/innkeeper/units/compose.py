@@ -9,6 +9,7 @@ before they turn to what their config says about edge and broker, and take an em
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -63,6 +64,17 @@ def keep_settings(env: str, before: str) -> str:
         setting = _SETTING.match(line)
         lines.append(kept.pop(setting["name"], line) if setting else line)
     return "\n".join([*lines, *kept.values()]) + "\n"
+
+
+def as_env_file(variables: Mapping[str, str]) -> str:
+    """Variables as an `env_file`, in quotes within which neither compose sees a substitution."""
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in variables.items())
+
+
+def _quoted(value: str) -> str:
+    if "'" in value and "$" not in value:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "'" + value.replace("'", "\\'") + "'"
 
 
 def without_secrets(env: str) -> str:

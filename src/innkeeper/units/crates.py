@@ -27,7 +27,10 @@ from innkeeper.units.mirror import Mark, Stopped, mirror
 from innkeeper.units.pack_tar import Tarring
 from innkeeper.units.safe_tree import folder, read_file
 
-FACTS, IMAGE = "innkeeper.json", "image.tar"
+FACTS, IMAGE, FILES = "innkeeper.json", "image.tar", "files"
+DELIVERED = "hydration.json"
+"""Which content was delivered to it, so that it is known elsewhere, too."""
+_DELIVERED_LIMIT_BYTES = 64 << 20
 _TREE, _PART = "tree", "part"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -176,7 +179,8 @@ class FolderCrates:
                     tarring.end()
                 file.flush()
                 os.fsync(file.fileno())
-            name = f"{tenant}-{at:%Y%m%d-%H%M%S}{_DONE[packing.lock.locked]}"
+            called = f"{tenant}-{packing.called}" if packing.called else tenant
+            name = f"{called}-{at:%Y%m%d-%H%M%S}{_DONE[packing.lock.locked]}"
             os.rename(_PART, name, src_dir_fd=top, dst_dir_fd=top)
             with suppress(FileNotFoundError):
                 os.unlink(IMAGE, dir_fd=top)
@@ -186,12 +190,28 @@ class FolderCrates:
 
     def _put_all(self, tarring: Tarring, tenant: str, packing: PackingList, top: int, tree: int) -> None:
         tarring.folder("")
+        if packing.documents:
+            self._put_documents(tarring, packing, tree)
+            return
         tarring.file(FACTS, json.dumps(packing.facts, indent=2).encode() + b"\n")
         tarring.file(COMPOSE, packing.compose.encode())
         tarring.file(ENV, self._env(tenant, packing).encode())
+        if (delivered := self._delivered(tenant)) is not None:
+            tarring.file(DELIVERED, delivered)
         tarring.tree(tree, PERSISTENCE, owner=self._owner_uid)
         with suppress(FileNotFoundError), os.fdopen(os.open(IMAGE, os.O_RDONLY, dir_fd=top), "rb") as image:
             tarring.stream(IMAGE, image, os.fstat(image.fileno()).st_size)
+
+    def _delivered(self, tenant: str) -> bytes | None:
+        with _opened(self._units) as units, folder(units, [tenant]) as unit:
+            return read_file(unit, DELIVERED, limit=_DELIVERED_LIMIT_BYTES)
+
+    def _put_documents(self, tarring: Tarring, packing: PackingList, tree: int) -> None:
+        for above in sorted({path.partition("/")[0] for path in packing.documents if "/" in path}):
+            tarring.folder(above)
+        for path, content in packing.documents.items():
+            tarring.file(path, content)
+        tarring.tree(tree, FILES, owner=self._owner_uid)
 
     def _env(self, tenant: str, packing: PackingList) -> str:
         with _opened(self._units) as units, folder(units, [tenant]) as unit:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_STUCK = (errno.EPERM, errno.EACCES, errno.EBUSY)
 _ROUNDS = 1_000_000
 """How often a folder is emptied again before we give up: one for each level of depth, or for each new file of somebody
 who still writes."""
@@ -19,7 +21,7 @@ def erase(parent: int, name: str) -> None:
 
     Folders found inside are moved up into it before they are emptied, so that any depth takes three descriptors and
     no recursion. Links are removed, never followed. What another file system is mounted on can't be moved, so it is
-    never entered: it raises EBUSY.
+    never entered: it raises EBUSY. What is immutable raises EPERM. All that isn't in the way of that goes before.
     """
     try:
         top = _open(parent, name)
@@ -31,10 +33,34 @@ def erase(parent: int, name: str) -> None:
         os.close(top)
 
 
+class _Round:
+    """What came of going through a folder once."""
+
+    def __init__(self) -> None:
+        self.moved_on = False
+        self.stuck: OSError | None = None
+        """The first that can't be removed."""
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Remove one entry; who still runs in it may be quicker, and the next round sees what is left."""
+        try:
+            yield
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            self.moved_on = True
+        except OSError as error:
+            if error.errno not in _STUCK:
+                raise
+            self.stuck = self.stuck or error
+        else:
+            self.moved_on = True
+
+
 def _until_empty(parent: int, name: str, here: int, top: int) -> None:
     """Empty the folder `here`, which is `name` in `parent`, until it can be removed."""
     for _ in range(_ROUNDS):
-        _empty(here, top)
+        tried = _Round()
+        _empty(here, top, tried)
         try:
             os.rmdir(name, dir_fd=parent)
         except FileNotFoundError:
@@ -42,16 +68,17 @@ def _until_empty(parent: int, name: str, here: int, top: int) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+            if tried.stuck is not None and not tried.moved_on:
+                raise tried.stuck from None
         else:
             return
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), name)
 
 
-def _empty(here: int, top: int) -> None:
+def _empty(here: int, top: int, tried: _Round) -> None:
     with os.scandir(here) as entries:
         for entry in entries:
-            # Somebody who still runs in it may be quicker; the next round sees what is left.
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            with tried.trying():
                 if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.name, dir_fd=here)
                 elif here == top:

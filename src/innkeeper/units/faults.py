@@ -13,6 +13,11 @@ from innkeeper.core.errors import DiskFull, UnitFault
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR)
 
+_HINTS = {
+    errno.EBUSY: "Something may be mounted there: see `findmnt`, and take it away. It is tried again by itself.",
+    errno.EPERM: "It may be immutable: see `lsattr`, then `chattr -i`. It is tried again by itself.",
+}
+
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
@@ -24,4 +29,5 @@ def translated(path: Path) -> Iterator[None]:
             raise DiskFull(f"The disk is full, or a quota is used up: {path} could not be written.") from error
         said = "a folder was expected there" if error.errno in _NO_FOLDER else os.strerror(error.errno or 0)
         at = f" ({os.fsdecode(error.filename)!r})" if isinstance(error.filename, str | bytes) else ""
-        raise UnitFault(f"{path}{at}: {said}.", hint="See what is there; it is tried again by itself.") from error
+        hint = _HINTS.get(error.errno or 0, "See what is there; it is tried again by itself.")
+        raise UnitFault(f"{path}{at}: {said}.", hint=hint) from error

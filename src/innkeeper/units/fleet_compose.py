@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import yaml
 
 from innkeeper.core.fleet import DataIn, Member
 from innkeeper.units.compose import FIRST_PORT, literal, service_of
+from innkeeper.units.layout import VARIABLES
 
 HEALTH = {"interval": "30s", "timeout": "5s", "retries": 3, "start_period": "60s"}
 _ZEPTOCLAW = "zeptoclaw"
@@ -61,7 +63,10 @@ def _member(member: Member, environment: str) -> dict[str, Any]:
     blueprint, host_port = member.blueprint, FIRST_PORT + member.blueprint.slot
     service = service_of(blueprint, member.port)
     service["ports"] = [f"127.0.0.1:{host_port}:{member.port}"]
-    service["environment"] = [line.replace("${PORT}", str(host_port)) for line in service["environment"]]
+    if member.variables:
+        service["env_file"] = [literal(str(PurePath(blueprint.persistence).with_name(VARIABLES)))]
+    lines = (line.replace("${PORT}", str(host_port)) for line in service["environment"])
+    service["environment"] = [line for line in lines if line.partition("=")[0] not in member.variables]
     service["volumes"] = [
         {"type": "volume", "source": _volume(member), "target": blueprint.mount},
         *(

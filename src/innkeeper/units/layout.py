@@ -6,13 +6,14 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from innkeeper.core.errors import UnitFault
 from innkeeper.core.ports import ConfigFile, Extent
 from innkeeper.core.tenant import NAME, check_name
-from innkeeper.units.compose import keep_settings
+from innkeeper.units.compose import as_env_file, keep_settings
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
 from innkeeper.units.safe_tree import Owner, folder, made_folder, read_file, replace_file
@@ -21,6 +22,8 @@ from innkeeper.units.size import disk_bytes, extent
 PERSISTENCE = "persistence"
 COMPOSE = "compose.yaml"
 ENV = ".env"
+VARIABLES = "agent.env"
+"""The spec's own environment, for compose files that don't quote it."""
 READ_LIMIT_BYTES = 1 << 20
 COUNTED_MAX = 2_000_000
 """So many files and folders are counted before an erasure: some ten seconds."""
@@ -50,9 +53,17 @@ class FolderUnits:
         """Those of the files below persistence that are there, are no links and aren't too large."""
         return await asyncio.to_thread(self._read, self._path(tenant), paths)
 
-    async def write(self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str) -> None:
+    async def write(
+        self,
+        tenant: str,
+        files: Sequence[ConfigFile],
+        *,
+        compose: str,
+        env: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Make the folder whole; what an operator has set in `.env` stays."""
-        await asyncio.to_thread(self._write, self._path(tenant), files, compose, env)
+        await asyncio.to_thread(self._write, self._path(tenant), files, compose, env, variables)
 
     async def erase(self, tenant: str) -> None:
         """Remove the folder and everything in it."""
@@ -80,7 +91,7 @@ class FolderUnits:
     def _read(self, unit: Path, paths: Sequence[str]) -> dict[str, bytes]:
         found = {}
         for path in paths:
-            *folders, name = _parts(path)
+            *folders, name = inside(path)
             try:
                 with self._open_root() as root, folder(root, [unit.name, PERSISTENCE, *folders]) as parent:
                     content = read_file(parent, name, limit=READ_LIMIT_BYTES)
@@ -90,7 +101,9 @@ class FolderUnits:
                 found[path] = content
         return found
 
-    def _write(self, unit: Path, files: Sequence[ConfigFile], compose: str, env: str) -> None:
+    def _write(
+        self, unit: Path, files: Sequence[ConfigFile], compose: str, env: str, variables: Mapping[str, str]
+    ) -> None:
         self._check_ids(unit)
         with translated(self._root):
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -103,9 +116,14 @@ class FolderUnits:
             kept = read_file(ours, ENV, limit=READ_LIMIT_BYTES) or b""
             replace_file(ours, ENV, keep_settings(env, kept.decode(errors="replace")).encode(), self._ours)
             replace_file(ours, COMPOSE, compose.encode(), self._ours)
+            if variables:
+                replace_file(ours, VARIABLES, as_env_file(variables).encode(), self._ours)
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(VARIABLES, dir_fd=ours)
 
     def _write_config(self, unit: Path, persistence: int, file: ConfigFile) -> None:
-        *folders, name = _parts(file.path)
+        *folders, name = inside(file.path)
         with (
             translated(unit / PERSISTENCE / file.path),
             made_folder(persistence, folders, self._tenants) as parent,
@@ -159,7 +177,7 @@ def _is_folder(path: Path) -> bool:
             return False
 
 
-def _parts(path: str) -> list[str]:
+def inside(path: str) -> list[str]:
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise UnitFault(f"{path!r} isn't a path within a tenant's data.")

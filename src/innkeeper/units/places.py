@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,13 +18,12 @@ from innkeeper.units.size import extent
 
 COUNTED_MAX = 200_000
 _ID = re.compile(r"[A-Za-z0-9_]{1,128}")
-_BEHIND = re.compile(r"[.-]")
 _BLOCK = 512
 _NOTHING = Extent(0, 0, 0)
 
 
 class FolderTraces:
-    """What lies directly in `root` by the name of `ID`, or `ID` and anything behind a `.` or `-`, where ID is the
+    """What lies directly in `root` by the name of `ID`, or `ID` and anything behind a `.`, `-` or `_`, where ID is the
     tenant's or an operation's on it: nobody else's id begins so, while a name may be the beginning of another's."""
 
     def __init__(self, root: Path, place: str) -> None:
@@ -66,14 +65,14 @@ class FolderTraces:
                 return
             try:
                 with os.scandir(root) as entries:
-                    names = sorted(entry.name for entry in entries if _id_in(entry.name) in ids)
+                    names = sorted(entry.name for entry in entries if _is_of(entry.name, ids))
                 yield root, names
             finally:
                 os.close(root)
 
 
-def _id_in(name: str) -> str:
-    return _BEHIND.split(name, maxsplit=1)[0]
+def _is_of(name: str, ids: Collection[str]) -> bool:
+    return any(name == each or name.startswith((f"{each}.", f"{each}-", f"{each}_")) for each in ids)
 
 
 def _extent(root: int, name: str) -> Extent:

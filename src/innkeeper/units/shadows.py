@@ -46,6 +46,7 @@ class Copies:
     size: int = 0
     _by_inode: dict[int, int] = field(default_factory=dict)
     _clones: bool = True
+    _ranges: bool = True
 
     def take(self, folder: int, name: str, path: str, entry: Entry) -> None:
         """Copy one file; all names of it are one copy."""
@@ -96,12 +97,23 @@ class Copies:
             at = self._copy_piece(source, copy, start, os.lseek(source, start, os.SEEK_HOLE))
         os.ftruncate(copy, size)
 
+    def _copy_some(self, source: int, copy: int, at: int, most: int) -> int:
+        if self._ranges:
+            try:
+                return os.copy_file_range(source, copy, most, at, at)
+            except OSError as error:
+                if error.errno not in _NO_CLONES:
+                    raise
+                self._ranges = False  # not from one file system to another
+        os.lseek(copy, at, os.SEEK_SET)
+        return os.sendfile(copy, source, at, most)
+
     def _copy_piece(self, source: int, copy: int, at: int, end: int) -> int:
         while at < end:
             self.size += min(_CHUNK, end - at)
             if self.size > self.bytes_max or self.stop.is_set():
                 raise TooMuch
-            copied = os.copy_file_range(source, copy, min(_CHUNK, end - at), at, at)
+            copied = self._copy_some(source, copy, at, min(_CHUNK, end - at))
             if copied == 0:
                 return end
             at += copied

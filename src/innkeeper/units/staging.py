@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from innkeeper.core.ports import Units
 from innkeeper.core.tenant import check_name
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
-from innkeeper.units.layout import FolderUnits
+from innkeeper.units.layout import PERSISTENCE, FolderUnits
 
 _DRILL = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -34,6 +35,10 @@ class FolderStaging:
         """The drill's folder, with the unit in it."""
         uid, gid = self._owner
         return FolderUnits(self._root / _checked(drill), owner_uid=uid, owner_gid=gid)
+
+    async def check(self, drill: str, unit: str) -> None:
+        """No part of the way there may be a link."""
+        await asyncio.to_thread(self._check, self._root / _checked(drill) / check_name(unit) / PERSISTENCE)
 
     async def free_bytes(self) -> int:
         """By the file system that the folders are to lie on."""
@@ -55,6 +60,11 @@ class FolderStaging:
             for each in (self._root, folder.parent, folder):
                 each.chmod(0o700)
         return folder
+
+    def _check(self, data: Path) -> None:
+        with translated(data):
+            if not stat.S_ISDIR(data.lstat().st_mode):
+                raise UnitFault(f"{data} is no folder, as a tenant's data is.", hint="Drill another snapshot.")
 
     def _free_bytes(self) -> int:
         with translated(self._root):

@@ -65,6 +65,10 @@ class Staging(Protocol):
         """What was laid out there."""
         ...
 
+    async def check(self, drill: str, unit: str) -> None:
+        """Raise UnitFault where what was laid out isn't a unit with a folder of data: a link would be mounted, too."""
+        ...
+
     async def free_bytes(self) -> int:
         """What can be written to that disk."""
         ...

@@ -41,11 +41,15 @@ class Lock:
 class PackingList:
     """What is packed beside the data."""
 
-    compose: str
-    env: str
+    compose: str = ""
+    env: str = ""
     """As it is made anew; what an operator has set in the unit's own stays."""
-    facts: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
     """What `innkeeper.json` says."""
+    documents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """By path, in place of these three; the data lies below `files` then. Folders aren't deeper than one."""
+    called: str = ""
+    """What the file's name says beside the tenant's."""
     conceal: Mapping[str, str] = field(default_factory=dict, repr=False)
     """By value, what stands in its place in the config files, and in those beside them that begin with their names."""
     config_paths: Sequence[str] = ()

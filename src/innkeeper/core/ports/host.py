@@ -33,8 +33,13 @@ class Units(Protocol):
         """Those of the files (relative to persistence) that are there; links and oversize files count as not there."""
         ...
 
-    async def write(self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str) -> None:
-        """Make the folder whole: each file is replaced in one rename, so that a crash leaves the old or the new."""
+    async def write(
+        self, tenant: str, files: Sequence[ConfigFile], *, compose: str, env: str, variables: Mapping[str, str] = {}
+    ) -> None:
+        """Make the folder whole: each file is replaced in one rename, so that a crash leaves the old or the new.
+
+        `variables` are the spec's own environment, kept as a file for compose files that don't quote it.
+        """
         ...
 
     async def erase(self, tenant: str) -> None:

@@ -81,11 +81,15 @@ class Stills(Protocol):
         """How many files of `now` were written since, and how many bytes those have."""
         ...
 
+    async def prepare(self, operation: str, *, since: Mark, bytes_max: int) -> None:
+        """Make room for what `take` and `lay_out` put there, so that nobody has to wait for the disk meanwhile."""
+        ...
+
     async def take(
         self, tenant: str, operation: str, *, since: Mark, leave_out: Sequence[str], bytes_max: int
     ) -> Taken:
-        """The same, with copies of what was written since; nothing must write to it meanwhile. TooMuch, also where more
-        than `bytes_max` would have to be copied."""
+        """The same, with copies of what was written since, where it was prepared for; nothing must write
+        meanwhile. TooMuch, also where more than `bytes_max` would have to be copied."""
         ...
 
     async def lay_out(self, operation: str, taken: Taken, *, since: Mark) -> Shadow:

@@ -227,9 +227,9 @@ class Dossier:
         ]
         notes = []
         if out:
-            notes.append(f"{len(out)} links lead out of the unit, and are kept as they stand: {_some(out)}.")
+            notes.append(f"Links that lead out of the unit are kept as they stand ({len(out)}): {_some(out)}.")
         if left:
-            notes.append(f"{len(left)} sockets or FIFOs, which hold no data, are left out: {_some(left)}.")
+            notes.append(f"Sockets and FIFOs, which hold no data, are left out ({len(left)}): {_some(left)}.")
         return notes
 
     def _doubles(self) -> list[str]:

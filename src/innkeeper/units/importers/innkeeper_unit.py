@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from innkeeper.core.adoption import Adoption, Becomes
-from innkeeper.core.openings import InboxPath
 from innkeeper.core.references import references
 from innkeeper.core.specs import LimitsPatch, SpecPatch
-from innkeeper.core.tenant import Access, CustomAgent, Mode
+from innkeeper.core.tenant import Spec
 from innkeeper.units.importers.dossier import Dossier, Source
 from innkeeper.units.tar_headers import Kind
 from innkeeper.units.trees import TarTree
 
-MANIFEST, END = "innkeeper.json", "innkeeper.end"
+MANIFEST, END, IMAGE = "innkeeper.json", "innkeeper.end", "image.tar"
 FORMAT = 1
 PERSISTENCE = "persistence"
+
+
+_SPEC: TypeAdapter[Spec] = TypeAdapter(Spec)
 
 
 class UnreadableManifestError(Exception):
@@ -44,7 +48,7 @@ def read(source: Source) -> Adoption:
     patch, name = SpecPatch(), source.key
     try:
         manifest = _manifest(source)
-        patch, name = patch_of(manifest.get("spec") or {}), str(manifest.get("tenant") or source.key)
+        patch, name = patch_of(manifest.get("spec")), _name(manifest, source.key)
     except UnreadableManifestError as error:
         manifest = {}
         dossier.refusals.append(str(error))
@@ -57,6 +61,8 @@ def read(source: Source) -> Adoption:
     for part in ("compose.yaml", ".env", MANIFEST, END):
         if source.has(part):
             dossier.move(part, None, "read, and written anew")
+    if source.has(IMAGE):
+        dossier.move(IMAGE, None, "images are had from packages; this one is for hosts without Innkeeper")
     secrets = manifest.get("secrets")
     for secret, value in secrets.items() if isinstance(secrets, dict) else ():
         dossier.secret(str(secret), str(value), MANIFEST, why="exported with it")
@@ -74,27 +80,29 @@ def read(source: Source) -> Adoption:
     return replace(adoption, key=source.key, patch=patch, env=_without_port(env))
 
 
-def patch_of(spec: Mapping[str, Any]) -> SpecPatch:
-    """A kept spec as somebody would ask for it; UnreadableManifestError."""
+def patch_of(kept: Any) -> SpecPatch:
+    """A kept spec as somebody would ask for it; UnreadableManifestError, which names the place and not the value."""
     try:
-        limits, custom = spec.get("limits"), spec.get("custom")
-        return SpecPatch(
-            release=spec.get("release") if spec.get("agent") != "custom" else None,
-            mode=Mode(spec["mode"]) if spec.get("mode") else None,
-            limits=LimitsPatch(**limits) if limits else None,
-            # The preset's name means nothing elsewhere; its windows stand beside it.
-            sleep={key: value for key, value in (spec.get("sleep") or {}).items() if key != "preset"} or None,
-            env=spec.get("env"),
-            hostnames=tuple(spec.get("hostnames") or ()) or None,
-            access=Access(spec["access"]) if spec.get("access") else None,
-            custom=CustomAgent(**{**custom, "command": tuple(custom.get("command") or ())}) if custom else None,
-            public_paths=tuple(spec.get("public_paths") or ()) or None,
-            inbox=tuple(InboxPath(**each) for each in spec.get("inbox") or ()) or None,
-            config=spec.get("config"),
-            uses=spec.get("uses"),
-        )
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UnreadableManifestError(f"{MANIFEST} holds a spec that this version can't read: {error}.") from None
+        spec = _SPEC.validate_python({"release": "", "image": "", **kept})
+    except (ValidationError, TypeError) as error:
+        faults = error.errors(include_input=False) if isinstance(error, ValidationError) else []
+        where = ", ".join(".".join(map(str, fault["loc"])) for fault in faults[:3]) or "all of it"
+        raise UnreadableManifestError(f"{MANIFEST} holds a spec that this version can't read: {where}.") from None
+    return SpecPatch(
+        release=spec.release or None if spec.custom is None else None,
+        mode=spec.mode,
+        limits=LimitsPatch(**asdict(spec.limits)),
+        # The preset's name means nothing elsewhere; its windows stand beside it.
+        sleep={key: value for key, value in asdict(spec.sleep).items() if key != "preset"},
+        env=spec.env or None,
+        hostnames=spec.hostnames or None,
+        access=spec.access,
+        custom=spec.custom,
+        public_paths=spec.public_paths or None,
+        inbox=spec.inbox or None,
+        config=spec.config or None,
+        uses=asdict(spec.uses),
+    )
 
 
 def _manifest(source: Source) -> Mapping[str, Any]:
@@ -106,6 +114,12 @@ def _manifest(source: Source) -> Mapping[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not isinstance(manifest.get("agent"), str):
         raise UnreadableManifestError(f"{source.at(MANIFEST)} isn't of a format that this version reads ({FORMAT}).")
     return manifest
+
+
+def _name(manifest: Mapping[str, Any], otherwise: str) -> str:
+    tenant = manifest.get("tenant")
+    name = tenant.get("name") if isinstance(tenant, dict) else tenant
+    return str(name or otherwise)
 
 
 def _check_end(dossier: Dossier, tar: TarTree) -> None:
