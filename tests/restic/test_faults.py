@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -187,13 +188,27 @@ async def test_a_cancelled_backup_is_ended_and_leaves_neither_snapshot_nor_lock(
         store.save(LOCAL, {"/persistence": tree}, name="alice", at=AT, tell=lambda done, of: told.set())
     )
     await told.wait()
-    assert our_restics()
+    assert our_restics(tree)
     saving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await saving
-    assert not our_restics()
+    assert not our_restics(tree)
     assert names(repository / "locks") == []
     assert [each.id for each in await store.listing(LOCAL)] == [snapshot]
+
+
+async def test_a_run_that_is_cancelled_before_it_has_begun_is_ended_too(store: ResticStore, tree: Path) -> None:
+    (tree / "huge").write_bytes(os.urandom(50 << 20))
+    await store.ready(LOCAL)
+    for turns in range(0, 40, 4):
+        saving = asyncio.create_task(store.save(LOCAL, {"/persistence": tree}, name="alice", at=AT))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        saving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await saving
+        assert not our_restics(tree)
+    assert await store.listing(LOCAL) == []
 
 
 async def test_a_control_plane_that_is_killed_takes_restic_with_it(tmp_path: Path, tree: Path) -> None:
@@ -211,8 +226,8 @@ async def test_a_control_plane_that_is_killed_takes_restic_with_it(tmp_path: Pat
     assert control.stdout is not None
     with control, control.stdout as told:
         assert told.readline() == b"runs\n"
-        restics = our_restics()
-        assert restics
+        restics = our_restics(tree)
+        assert len(restics) == 2
         control.send_signal(signal.SIGKILL)
     for pid in restics:
         while Path(f"/proc/{pid}").exists():
@@ -224,17 +239,18 @@ async def test_a_control_plane_that_is_killed_takes_restic_with_it(tmp_path: Pat
     await store.check(LOCAL)
 
 
-def our_restics() -> list[int]:
-    """The processes of restic that descend from this one or from a child of it."""
+def our_restics(folder: Path) -> list[int]:
+    """The processes of a backup of what lies there: bubblewrap, and the restic inside."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                command = (entry / "cmdline").read_bytes().split(b"\0")
+                command = (entry / "cmdline").read_bytes()
+                if b"bwrap" in command and b"backup" in command and os.fsencode(folder) in command:
+                    children = (entry / "task" / entry.name / "children").read_text().split()
+                    found += [int(entry.name), *map(int, children)]
             except OSError:
                 continue
-            if b"backup" in command and b"alice" in command:
-                found.append(int(entry.name))
     return found
 
 
@@ -269,8 +285,10 @@ async def test_no_secret_is_seen_in_the_process_list(store: ResticStore, tree: P
     seen = bytearray()
 
     def look(done: int, of: int) -> None:
-        for pid in our_restics():
-            seen.extend(Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes())
+        for pid in our_restics(tree):
+            for file in ("cmdline", "environ"):
+                with suppress(OSError):
+                    seen.extend(Path(f"/proc/{pid}/{file}").read_bytes())
 
     await store.ready(LOCAL)
     await store.save(LOCAL, {"/persistence": tree}, name="alice", at=AT, tell=look)

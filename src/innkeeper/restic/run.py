@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from innkeeper.core.snapshot_errors import BackupToolMissing
 from innkeeper.restic.said import is_retry
@@ -18,6 +19,7 @@ from innkeeper.restic.sandbox import Sandbox
 
 STOPS_WITHIN_S = 10.0
 """How long restic may take to remove its lock when it is asked to end."""
+_ASKS_AGAIN_S = 0.5
 PATIENCE_S = 60.0
 """How long a far target may make no progress before it counts as gone."""
 _MOVES_BYTES = 64 * 1024
@@ -65,14 +67,14 @@ class Run:
 
     async def stop(self) -> None:
         """End it: asked first, so that it removes its lock; then by force. Nothing of it runs when this returns."""
-        if self._process.returncode is None:
-            self._signal(signal.SIGINT)
+        until_s = time.monotonic() + STOPS_WITHIN_S
+        while self._process.returncode is None and time.monotonic() < until_s:
+            self._signal(signal.SIGINT)  # again and again: before restic runs, bubblewrap doesn't hear it
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), STOPS_WITHIN_S)
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()  # what is inside dies with it
-            await self._process.wait()
+                await asyncio.wait_for(self._process.wait(), _ASKS_AGAIN_S)
+        # What is inside, not bubblewrap: that one killed, before it has let the other go, leaves it waiting for ever.
+        self._signal(signal.SIGKILL)
+        await self._process.wait()
         self._listener.cancel()
         await asyncio.gather(self._listener, return_exceptions=True)
         os.close(self._told)
@@ -132,20 +134,35 @@ async def running(
     With `patience_s` it is ended when it makes no progress for so long; without, at the first error that it would try
     to get over for a quarter of an hour, for a disk doesn't get better by that.
     """
-    run = await _start(program, arguments, sandbox, patient=patience_s is not None)
+    starting = asyncio.ensure_future(_start(program, arguments, sandbox, patient=patience_s is not None))
+    try:
+        await _to_its_end(starting)
+    except asyncio.CancelledError:
+        if not starting.cancelled() and starting.exception() is None:
+            await _to_its_end(asyncio.ensure_future(starting.result().stop()))
+        raise
+    run = starting.result()
     watcher = None if patience_s is None else asyncio.create_task(run.watch(patience_s), name="restic's watcher")
     try:
         yield run
     finally:
         if watcher is not None:
             watcher.cancel()
-        # Shielded: a second cancel must not leave a restic behind that works on while its caller believes it dead.
-        ending = asyncio.ensure_future(run.stop())
+        await _to_its_end(asyncio.ensure_future(run.stop()))
+
+
+async def _to_its_end(task: asyncio.Future[Any]) -> None:
+    """Wait for it though we be cancelled meanwhile, as often as that may be: a restic that its caller believes dead
+    must not work on."""
+    cancelled = None
+    while not task.done():
         try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending
-            raise
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
 
 
 @asynccontextmanager
