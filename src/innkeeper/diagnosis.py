@@ -12,8 +12,10 @@ from innkeeper.agents import AGENTS
 from innkeeper.api.deps import Part
 from innkeeper.broker.listener import BrokerListeners
 from innkeeper.core.activate import is_open
+from innkeeper.core.backups import Backups
 from innkeeper.core.directory import Directory
 from innkeeper.core.errors import Problem
+from innkeeper.core.events import utc_now
 from innkeeper.core.hosts import Premises
 from innkeeper.core.keyring_facts import KeyringFacts
 from innkeeper.core.ladder import Rung
@@ -30,6 +32,7 @@ from innkeeper.edge.caddy_launch import find_binary
 from innkeeper.edge.certificates import CertificateShelf
 from innkeeper.host.doctor.clock import kernel_synchronised
 from innkeeper.host.doctor.host import (
+    BackupAges,
     BackupFacts,
     EgressFacts,
     Host,
@@ -82,6 +85,7 @@ def doctor_host(
     records: Records | None = None,
     in_force: Callable[[str], bool] | None = None,
     deposit: ResticStore | None = None,
+    backups: Backups | None = None,
 ) -> Host:
     """This host as the doctor looks at it; without what only a control plane that runs can tell."""
     return Host(
@@ -102,11 +106,27 @@ def doctor_host(
         keyless=None if directory is None else _keyless(settings, directory),
         left_over=None if directory is None else partial(_left_over, settings, directory),
         backups=_backups(settings, deposit),
+        backup_ages=None if backups is None else partial(_backup_ages, backups),
         caddy=find_binary(settings.caddy_binary) if settings.edge else None,
         caddy_admin=plan.admin_socket,
         ways_to_sever=(lambda: ways(listener_pid(plan.admin_socket))) if settings.edge else None,
         certificates=CertificateShelf(plan).look if settings.edge and plan.tls else None,
         ntp_synchronised=kernel_synchronised,
+    )
+
+
+async def _backup_ages(backups: Backups) -> BackupAges | None:
+    if not backups.targets:
+        return None
+    now = utc_now()
+    found = [*await backups.overview(), await backups.how_control()]
+    named = {each.tenant or "the database": each for each in found}
+    good = [each.standing.last_good for each in found if each.standing.last_good is not None]
+    return BackupAges(
+        failing={name: each.error.message for name, each in named.items() if each.error is not None},
+        late=tuple(name for name, each in named.items() if each.standing.late),
+        oldest_h=max(((now - at).total_seconds() / 3600 for at in good), default=None),
+        never=len(found) - len(good),
     )
 
 

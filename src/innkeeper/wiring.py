@@ -298,6 +298,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     archive.records,
                     in_force,
                     office.snapshots,
+                    office.kept.backups,
                 )
             ),
             parts=lambda: parts(runtime, caddy, agency.listeners),

@@ -50,6 +50,7 @@ from innkeeper.restic import Calls, ResticStore
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.erase import erase
 from innkeeper.units.fleet_compose import render_fleet
+from tests.backups.house import Bench as Keeping
 from tests.backups.house import make as backups_of
 from tests.support.arriving import hospitable as hospitable_house
 from tests.support.arriving import importing_of
@@ -160,6 +161,7 @@ class Bench:
     admin_token: str
     zone: Zone
     secrets: NamedSecrets
+    keeping: Keeping
 
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         """A client of the app in this process; as the admin unless a token is given."""
@@ -332,6 +334,7 @@ async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench
             admin_token=admin_token,
             zone=zone,
             secrets=secrets,
+            keeping=keeping,
         )
     await tools.close()
     await out.aclose()

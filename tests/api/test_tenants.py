@@ -53,7 +53,7 @@ async def test_a_created_tenant_is_shown_as_the_contract_says(api: httpx2.AsyncC
             "mcp": {},
             "egress": {"mode": "off", "names": []},
         },
-        "limits": {"memory_mb": 128, "cpus": 1.0, "pids": 512},
+        "limits": {"memory_mb": 128, "cpus": 1.0, "pids": 512, "memory_reserve_mb": None, "cpus_reserve": None},
         "sleep": {
             "preset": "balanced",
             "pause_after_s": 300,
@@ -119,7 +119,13 @@ async def test_it_sleeps_wakes_restarts_and_changes(api: httpx2.AsyncClient, ben
     changed = await after(
         "PATCH", "", {"limits": {"memory_mb": 256}, "sleep": {"page_after_s": None}, "hostnames": ["Chat.Example.com"]}
     )
-    assert changed["limits"] == {"memory_mb": 256, "cpus": 1.0, "pids": 512}
+    assert changed["limits"] == {
+        "memory_mb": 256,
+        "cpus": 1.0,
+        "pids": 512,
+        "memory_reserve_mb": None,
+        "cpus_reserve": None,
+    }
     assert changed["sleep"]["page_after_s"] is None
     assert changed["sleep"]["pause_after_s"] == 300
     assert changed["hostnames"] == ["chat.example.com"]

@@ -56,7 +56,7 @@ def house() -> House:
 
 def with_copies(house: House) -> MemorySnapshots:
     snapshots = MemorySnapshots(house.data_keys, "local", "remote")
-    house.snapshots = cast("SnapshotStore", snapshots)
+    house.copies = cast("SnapshotStore", snapshots)
     house.traces = [Place()]
     house.start()
     return snapshots
@@ -68,9 +68,9 @@ async def furnished(house: House) -> str:
     await house.settle()
     tenant = await house.tenant()
     await house.vault.set("alice", "KEY", "secret value", actor=ADMIN)
-    if house.snapshots is not None:
-        cast("MemorySnapshots", house.snapshots).add("local", tenant.id, "s1", "s2")
-        cast("MemorySnapshots", house.snapshots).add("remote", tenant.id, "r1")
+    if house.copies is not None:
+        cast("MemorySnapshots", house.copies).add("local", tenant.id, "s1", "s2")
+        cast("MemorySnapshots", house.copies).add("remote", tenant.id, "r1")
         cast("Place", house.traces[0]).held[tenant.id] = 3
     return tenant.id
 
@@ -145,7 +145,7 @@ async def test_the_key_goes_before_the_data(house: House, monkeypatch: pytest.Mo
     seen: list[str] = []
     for name, thing, method in (
         ("key", house.data_keys, "destroy"),
-        ("snapshots", house.snapshots, "destroy"),
+        ("snapshots", house.copies, "destroy"),
         ("unit", house.units, "erase"),
         ("place", house.traces[0], "erase"),
         ("rows", house.store, "erase"),
@@ -300,7 +300,7 @@ async def test_whoever_works_on_the_data_ends_first(house: House) -> None:
 # --- the process dies -------------------------------------------------------------------------------------------------
 
 
-EFFECTS = ("data_keys.destroy", "snapshots.listing", "snapshots.destroy", "units.erase", "trace.erase", "store.begin")
+EFFECTS = ("data_keys.destroy", "copies.listing", "copies.destroy", "units.erase", "trace.erase", "store.begin")
 
 
 @pytest.mark.parametrize("effect", EFFECTS)

@@ -19,6 +19,7 @@ from innkeeper.core.snapshot_errors import TargetUnreachable
 from innkeeper.host import doctor
 from innkeeper.host.doctor import (
     audit,
+    backup_age,
     backups,
     bridge_netfilter,
     caddy,
@@ -42,6 +43,7 @@ from innkeeper.host.doctor import (
 )
 from innkeeper.host.doctor.finding import Finding, Status
 from innkeeper.host.doctor.host import (
+    BackupAges,
     BackupFacts,
     EgressFacts,
     Engine,
@@ -531,6 +533,28 @@ async def test_what_deleted_tenants_have_left_is_told(paper: Paper) -> None:
     assert some.says.startswith("folders of a, b, c, d, e … and 2 data keys are kept")
     assert "--purge" in some.fix
     assert (await leftovers.check(paper.host())).status is Status.SKIP
+
+
+# --- how old backups are ----------------------------------------------------------------------------------------------
+
+
+async def test_backups_that_fail_or_are_late_are_named(tmp_path: Path) -> None:
+    async def checked(ages: BackupAges | None) -> Finding:
+        async def told() -> BackupAges | None:
+            return ages
+
+        return await backup_age.check(Host(data=tmp_path, engine=engine({}), backup_ages=told))
+
+    assert (await backup_age.check(Host(data=tmp_path, engine=engine({})))).status is Status.SKIP
+    assert (await checked(None)).status is Status.SKIP
+    fine = await checked(BackupAges(oldest_h=7.2, never=1))
+    assert (fine.status, fine.says) == (
+        Status.OK,
+        "none is late; the oldest good one is of 7 hours ago; 1 were never backed up, and aren't due yet",
+    )
+    failing = await checked(BackupAges(failing=dict.fromkeys("abcde", "It is full."), late=("a",)))
+    assert (failing.status, failing.says) == (Status.FAIL, "backups of a, b, c and 2 more fail: It is full.")
+    assert (await checked(BackupAges(late=("a", "the database")))).says == "backups of a, the database are late"
 
 
 # --- backups ----------------------------------------------------------------------------------------------------------

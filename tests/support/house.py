@@ -306,7 +306,7 @@ class House:
         self.courier = MemoryCourier()
         self.data_keys = PlainKeys()
         self.signer = Ed25519Signer(b"s" * 32)
-        self.snapshots: SnapshotStore | None = None
+        self.copies: SnapshotStore | None = None
         self.traces: list[Traces] = []
         self.worked_on: list[str] = []
         self.should_be_there: dict[str, int] = {}
@@ -392,7 +392,7 @@ class House:
         self.holds = self.dormitory.holds
         seals = PlainSeals()
         self.integrations = self.make_integrations()
-        former = FormerSnapshots(self.snapshots, recorded=self.recorded)
+        former = FormerSnapshots(self.copies, recorded=self.recorded)
         self.erasure = Erasure(
             store=self.store,
             units=self.units,

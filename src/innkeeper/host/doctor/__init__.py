@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from innkeeper.core.errors import Problem, RuntimeUnavailable
 from innkeeper.host.doctor import (
     audit,
+    backup_age,
     backups,
     bridge_netfilter,
     caddy,
@@ -57,6 +58,7 @@ CHECKS: tuple[Check, ...] = (
     audit.check,
     keyring.check,
     backups.check,
+    backup_age.check,
     leftovers.check,
 )
 

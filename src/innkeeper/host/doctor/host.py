@@ -107,6 +107,19 @@ class BackupFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupAges:
+    """How everybody's backups stand."""
+
+    failing: Mapping[str, str] = field(default_factory=dict)
+    """By name, why."""
+    late: tuple[str, ...] = ()
+    oldest_h: float | None = None
+    """The age of the oldest of the newest good ones, in hours."""
+    never: int = 0
+    """How many have none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Host:
     """One machine, as the checks see it."""
 
@@ -130,6 +143,8 @@ class Host:
     """Finds what deleted tenants have left; None: no control plane runs."""
     backups: BackupFacts | None = None
     """None: there is no target."""
+    backup_ages: Callable[[], Awaitable[BackupAges | None]] | None = None
+    """None: no control plane runs; and where it gives None, backups are off."""
     caddy: Path | None = None
     """Caddy's binary; None: `serve` isn't meant to run one."""
     caddy_admin: Path | None = None
