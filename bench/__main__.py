@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from bench import audit, backup, broker, fleet, gate, provision, rest, scale, severing, tools, vault, wake
+from bench import audit, backup, broker, fleet, gate, provision, rest, restore, scale, severing, tools, vault, wake
 from bench.machine import load, machine
 from bench.report import Area, document, table
 
@@ -36,6 +36,7 @@ AREAS: Mapping[str, Measure] = {
     "vault": vault.measure,
     "mcp": tools.measure,
     "backup": backup.measure,
+    "restore": restore.measure,
 }
 OUT = Path(__file__).parent / "out"
 

@@ -81,7 +81,7 @@ def recovery(
         seals=keyring,
         closing=behind.closing,
         proving=proving,
-        safety=SafetySnapshots(backing_up=kept.backing_up, store=store).take,
+        safety=SafetySnapshots(backing_up=kept.backing_up, store=store, units=units).take,
         bus=bus,
         clock=clock,
     )

@@ -23,11 +23,12 @@ from innkeeper.core.ports.snapshots import LOCAL, REMOTE, Repository
 from innkeeper.core.proving import Proving
 from innkeeper.core.restore_anew import RestoreAnew
 from innkeeper.core.restore_asked import Mode
-from innkeeper.core.restore_in_place import RestoreInPlace
+from innkeeper.core.restore_in_place import RestoreInPlace, Safety
 from innkeeper.core.restore_paths import RestorePaths
 from innkeeper.core.restored_spec import RestoredSpecs
 from innkeeper.core.restores import Restores
 from innkeeper.core.restoring import LeftStages, Restoring
+from innkeeper.core.safety import RecordedSnapshots
 from innkeeper.core.shelf import Shelf
 from innkeeper.core.staging import Staging
 from innkeeper.core.tenant import Tenant
@@ -103,6 +104,8 @@ class RestoringHouse(House):
         self.safeties: list[str] = []
         self.adopted: list[tuple[str, str]] = []
         self.safety_fails: Exception | None = None
+        self.safety_by: Safety | None = None
+        """Who takes them instead."""
         keys = RepositoryKeys()
         self.repository_keys = keys
         places = [Target(name=name, folder=_made(root / f"{name}-repositories")) for name in targets]
@@ -117,7 +120,7 @@ class RestoringHouse(House):
         super().start(holder)
         root = self.root
         self.stages = FolderStages(root / "restores", root / "tenants", owner_uid=OWNER[0], owner_gid=OWNER[1])
-        self.shelf = Shelf(self.repositories, self.repository_keys)
+        self.shelf = Shelf(self.repositories, self.repository_keys, recorded=RecordedSnapshots(self.store).of)
         agents = {"plain": self.agent}
         specs = RestoredSpecs(store=self.store, runtime=self.runtime, agents=agents)
         staging = Staging(shelf=self.shelf, stages=self.stages, specs=specs)
@@ -170,6 +173,8 @@ class RestoringHouse(House):
         assert not (await self.runtime.get(tenant.name)).exists, "nothing of it runs while it is snapshotted"
         if self.safety_fails is not None:
             raise self.safety_fails
+        if self.safety_by is not None:
+            return await self.safety_by(tenant, operation, tell)
         saved = await self.save(tenant.name)
         self.safeties.append(saved)
         return saved
@@ -228,9 +233,9 @@ class RestoringHouse(House):
         self.remember("first day", name)
         return await self.tenant(name)
 
-    async def ended(self, operation: Operation) -> Operation:
+    async def ended(self, operation: Operation, *, within_s: float = 60) -> Operation:
         """The operation at its end."""
-        ended = await self.control.wait(operation.id, timeout_s=60)
+        ended = await self.control.wait(operation.id, timeout_s=within_s)
         assert ended.status.ended, ended
         return ended
 

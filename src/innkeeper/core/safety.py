@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from innkeeper.core.backing_up import SNAPSHOT, BackingUp
 from innkeeper.core.operations import Operation
-from innkeeper.core.ports import Store, Transaction
+from innkeeper.core.ports import Store, Transaction, Units
 from innkeeper.core.shelf import Restorable
 from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.snapshots import Origin, Snapshot
@@ -19,12 +19,16 @@ from innkeeper.core.works import Tell
 class SafetySnapshots:
     """Takes them on behalf of restores, at the first target alone: the tenant is down meanwhile."""
 
-    def __init__(self, *, backing_up: BackingUp, store: Store) -> None:
+    def __init__(self, *, backing_up: BackingUp, store: Store, units: Units) -> None:
         self._backing_up = backing_up
         self._store = store
+        self._units = units
 
     async def take(self, tenant: Tenant, operation: Operation, tell: Tell) -> str | None:
-        """Its id. One whose databases aren't whole is kept all the same: that may be what the restore is for."""
+        """Its id; None where the tenant has no folder. One whose databases aren't whole is kept all the same: that may
+        be what the restore is for."""
+        if not await self._units.exists(tenant.name):
+            return None
         try:
             done = await self._backing_up.one(operation, tell, origin=Origin.SAFETY, kept_for=operation.id)
         except SnapshotDamaged:

@@ -1,0 +1,71 @@
+"""What is taken before a restore in place: the present state, also a damaged one, and nothing where there is none."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from innkeeper.core.access import SYSTEM
+from innkeeper.core.operations import Operation, OperationKind
+from innkeeper.core.ports import LEASE_FOR
+from innkeeper.core.safety import RecordedSnapshots, SafetySnapshots
+from innkeeper.core.shelf import Shelf
+from innkeeper.core.snapshot_errors import SnapshotDamaged
+from innkeeper.core.works import Tell
+from innkeeper.units.layout import FolderUnits
+from tests.backups.house import Bench, opened
+from tests.support.restoring import RepositoryKeys
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with opened(tmp_path) as bench:
+        await bench.tenant()
+        yield bench
+
+
+async def taken(bench: Bench) -> tuple[str | None, Operation]:
+    house = bench.house
+    tenant = await house.tenant()
+    operation = bench.works.new(OperationKind.RESTORE, tenant)
+    async with house.store.begin() as tx:
+        await bench.works.add(tx, operation, actor=SYSTEM)
+    lease = await house.store.claim_work("alice", holder="test", for_s=LEASE_FOR.total_seconds())
+    assert lease is not None
+    tell = Tell(operation, lease=lease, store=house.store, bus=house.bus, clock=house.clock)
+    safety = SafetySnapshots(
+        backing_up=bench.keeping.backing_up, store=house.store, units=FolderUnits(bench.data / "tenants")
+    )
+    try:
+        return await safety.take(tenant, operation, tell), operation
+    finally:
+        await house.store.release(lease)
+
+
+async def test_it_is_kept_for_the_restore_and_found_again(bench: Bench) -> None:
+    saved, operation = await taken(bench)
+    row = await bench.newest()
+    assert (row.id, row.kept_for, row.origin) == (saved, operation.id, "safety")
+    shelf = Shelf(bench.snapshots, RepositoryKeys(), recorded=RecordedSnapshots(bench.house.store).of)
+    found = await shelf.find(row.owner)
+    assert (found.id, found.is_good, dict(found.copies)) == (row.id, True, dict(row.copies))
+    assert (await shelf.find(row.owner, snapshot=next(iter(row.copies.values()))[:8])).id == row.id
+
+
+async def test_a_damaged_state_is_kept_all_the_same(bench: Bench) -> None:
+    (bench.home() / "memory.sqlite").write_bytes(b"SQLite format 3\0" + b"\xff" * 8000)
+    saved, _ = await taken(bench)
+    row = await bench.newest()
+    assert (row.id, row.damaged is not None) == (saved, True)
+    shelf = Shelf(bench.snapshots, RepositoryKeys(), recorded=RecordedSnapshots(bench.house.store).of)
+    with pytest.raises(SnapshotDamaged):
+        await shelf.find(row.owner, snapshot=row.id)
+    assert (await shelf.find(row.owner, snapshot=row.id, damaged_too=True)).id == row.id
+
+
+async def test_where_there_is_nothing_nothing_is_taken(bench: Bench) -> None:
+    shutil.rmtree(bench.home().parent)
+    assert (await taken(bench))[0] is None
