@@ -64,7 +64,7 @@ async def test_kill_nine_while_a_tenant_is_purged() -> None:
 async def _furnished(inn: Installation, name: str, canary: str) -> None:
     body: dict[str, Any] = {"name": name, "agent": "custom", "wanted": "asleep", "custom": {"image": "x", "port": 1}}
     async with inn.api() as api:
-        answer = await api.post("/v1/tenants", json=body, params={"wait": 20})
+        answer = await api.post("/v1/tenants", json=body, params={"wait": 120})
         assert answer.json()["status"] == "done", answer.text
         put = await api.put(f"/v1/tenants/{name}/secrets/KEY", json={"value": canary})
         assert put.status_code in (200, 201, 204), put.text

@@ -42,7 +42,7 @@ async def test_a_tenant_lives_and_goes(inn: Run, bench: Bench) -> None:
     assert (await bench.house.tenant()).spec.env == {"TZ": "UTC"}
 
     gone = await inn("tenant", "delete", "alice", "--purge", "--yes")
-    assert (gone.code, gone.out) == (0, "alice is gone\n")
+    assert (gone.code, gone.out) == (0, f"alice is gone\nreceipt: {gone.out.split()[-1]}\n")
     none = await inn("tenant", "list")
     assert (none.code, none.out) == (0, "")
     assert "no tenants yet" in none.err
@@ -166,7 +166,7 @@ async def test_a_person_is_asked(
     await bench.tenant()
     monkeypatch.setattr(sys, "stdin", Person(typed))
     said = await inn("tenant", "delete", "alice", "--purge")
-    assert (said.code, "all its data? [y/N]" in said.err) == (code, True)
+    assert (said.code, "all its data, snapshots and keys? [y/N]" in said.err) == (code, True)
 
 
 # --- chat and logs ----------------------------------------------------------------------------------------------------
