@@ -100,6 +100,8 @@ async def test_states_are_kept_by_owner(store: Store) -> None:
     async with store.look() as read:
         assert await read.snapshots.state("t_a") == STATE
         assert dict(await read.snapshots.states()) == {"t_a": STATE, "control": plain}
+        assert dict(await read.snapshots.states(limit=1)) == {"control": plain}
+        assert dict(await read.snapshots.states(after="control", limit=1)) == {"t_a": STATE}
 
 
 @pytest.mark.parametrize("purge", [True, False])

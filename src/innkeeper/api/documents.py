@@ -38,7 +38,7 @@ def tenant_document(
     backup: Overview | None = None,
 ) -> TenantDocument:
     """A tenant as the API shows it; `host` tells what compressed swap takes, and `backup` how its backups stand now:
-    else as they did half a minute ago at the most."""
+    else as they did two minutes ago at the most."""
     spec, seen = tenant.spec, tenant.seen
     active = inn.directory.last_activity(tenant)
     return TenantDocument(

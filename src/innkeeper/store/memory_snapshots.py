@@ -36,8 +36,9 @@ class MemorySnapshots:
     async def put_state(self, state: BackupState) -> None:
         self._tables.backup_states[state.owner] = state
 
-    async def states(self) -> Mapping[str, BackupState]:
-        return dict(self._tables.backup_states)
+    async def states(self, *, after: str = "", limit: int | None = None) -> Mapping[str, BackupState]:
+        owners = [owner for owner in sorted(self._tables.backup_states) if owner > after]
+        return {owner: self._tables.backup_states[owner] for owner in owners[:limit]}
 
     async def drop_owner(self, owner: str) -> None:
         await self.drop([each.id for each in await self.of(owner)])

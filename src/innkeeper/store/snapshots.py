@@ -58,8 +58,9 @@ class SqlSnapshots:
         values |= {"good": as_json(state.good), "error": None if state.error is None else as_json(state.error)}
         await self._connection.execute(insert(tables.backup_states).values(values))
 
-    async def states(self) -> Mapping[str, BackupState]:
-        return {row.owner: _state_of(row) for row in await self._connection.execute(select(tables.backup_states))}
+    async def states(self, *, after: str = "", limit: int | None = None) -> Mapping[str, BackupState]:
+        query = select(tables.backup_states).where(_state.owner > after).order_by(_state.owner).limit(limit)
+        return {row.owner: _state_of(row) for row in await self._connection.execute(query)}
 
     async def drop_owner(self, owner: str) -> None:
         await self._connection.execute(delete(tables.snapshots).where(_snapshot.owner == owner))

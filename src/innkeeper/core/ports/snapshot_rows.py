@@ -31,8 +31,8 @@ class SnapshotRows(Protocol):
 
     async def put_state(self, state: BackupState) -> None: ...
 
-    async def states(self) -> Mapping[str, BackupState]:
-        """By owner."""
+    async def states(self, *, after: str = "", limit: int | None = None) -> Mapping[str, BackupState]:
+        """By owner, those after `after`; None: all of them."""
         ...
 
     async def drop_owner(self, owner: str) -> None:
