@@ -26,8 +26,8 @@ from innkeeper.api.schema import (
 )
 from innkeeper.api.waiting import ACCEPTED, Wait, accepted
 from innkeeper.core.access import Action
-from innkeeper.core.control import TIERS
 from innkeeper.core.errors import TenantAsleep, UnknownTenant
+from innkeeper.core.ladder import TIERS
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import NAME, CustomAgent, Wanted

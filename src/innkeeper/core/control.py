@@ -29,7 +29,7 @@ from innkeeper.core.events import Bus, OperationChanged, Subscription, TenantCha
 from innkeeper.core.hosting import CONSOLE
 from innkeeper.core.ids import new_id
 from innkeeper.core.instance import State
-from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, Offer, Rung
+from innkeeper.core.ladder import DEFAULT_PRESET, PRESETS, TIERS, Offer, Rung
 from innkeeper.core.leftovers import former
 from innkeeper.core.once import Once, begun_before, remember
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind, erased
@@ -42,14 +42,6 @@ from innkeeper.core.releases import Releases
 from innkeeper.core.remaking import retried, rung_after
 from innkeeper.core.specs import Known, SpecPatch, changed_spec, new_spec, same_instance
 from innkeeper.core.tenant import Spec, Tenant, Wanted, check_name
-
-TIERS: Mapping[str, Rung] = {
-    "pause": Rung.PAUSED,
-    "page": Rung.PAGED,
-    "save": Rung.SAVED,
-    "stop": Rung.STOPPED,
-}
-"""How deep `sleep` can go."""
 
 
 class Control:

@@ -38,6 +38,13 @@ _STATES = {
     Rung.SAVED: State.SAVED,
     Rung.STOPPED: State.STOPPED,
 }
+TIERS: Mapping[str, Rung] = {
+    "pause": Rung.PAUSED,
+    "page": Rung.PAGED,
+    "save": Rung.SAVED,
+    "stop": Rung.STOPPED,
+}
+"""How deep a tenant can be put to sleep, as it is asked for."""
 
 
 class MissedRuns(StrEnum):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     Column,
     Double,
@@ -16,28 +15,20 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
-    String,
     Table,
     Text,
     UniqueConstraint,
     false,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-    }
-)
-
-# Compared byte by byte everywhere: a language's own order would page differently from Python's.
-EXACT = String().with_variant(String(collation="C"), "postgresql")
-
-# SQLite's own numbers have 64 bits, but only under the name INTEGER.
-COUNT = BigInteger().with_variant(Integer(), "sqlite")
+from innkeeper.store.columns import COUNT, EXACT
+from innkeeper.store.columns import metadata as metadata
+from innkeeper.store.unit_tables import backup_states as backup_states
+from innkeeper.store.unit_tables import drills as drills
+from innkeeper.store.unit_tables import erasure_receipts as erasure_receipts
+from innkeeper.store.unit_tables import packs as packs
+from innkeeper.store.unit_tables import snapshots as snapshots
+from innkeeper.store.unit_tables import work_leases as work_leases
 
 tenants = Table(
     "tenants",
@@ -213,29 +204,6 @@ operations = Table(
     Index("ix_operations_tenant", "tenant", "id"),
 )
 
-# By name, not by tenant: a work may be to bring a tenant into being.
-work_leases = Table(
-    "work_leases",
-    metadata,
-    Column("tenant", EXACT, primary_key=True),
-    Column("holder", EXACT, nullable=False),
-    Column("token", EXACT, nullable=False),
-    Column("until", Double, nullable=False),  # seconds since 1970 by the database's clock
-)
-
-packs = Table(
-    "packs",
-    metadata,
-    Column("name", EXACT, primary_key=True),
-    Column("version", EXACT, primary_key=True),
-    Column("title", Text, nullable=False),
-    Column("digest", EXACT, nullable=False),
-    Column("files", Integer, nullable=False),
-    Column("size", COUNT, nullable=False),
-    Column("added_at", EXACT, nullable=False),
-    Column("added_by", EXACT, nullable=False),
-)
-
 # A receipt hangs on its tenant through its operation, which outlives the tenant: no foreign key can say that.
 receipts = Table(
     "receipts",
@@ -298,27 +266,6 @@ secrets = Table(
     Column("sealed", LargeBinary, nullable=False),
 )
 
-drills = Table(
-    "drills",
-    metadata,
-    Column("id", EXACT, primary_key=True),
-    Column("tenant", EXACT, ForeignKey("tenants.name", ondelete="CASCADE"), nullable=False),
-    Column("tenant_id", EXACT, nullable=False),
-    Column("snapshot", EXACT, nullable=False),
-    Column("target", EXACT, nullable=False),
-    Column("taken_at", EXACT, nullable=False),
-    Column("began_at", EXACT, nullable=False),
-    Column("ended_at", EXACT, nullable=False),
-    Column("outcome", EXACT, nullable=False),
-    Column("release", Text),
-    Column("failed_at", Text),
-    Column("code", EXACT),
-    Column("says", Text),
-    Column("sessions", Integer),
-    Column("steps", Text, nullable=False),
-    Index("ix_drills_tenant", "tenant", "id"),
-)
-
 asked_names = Table(
     "asked_names",
     metadata,
@@ -361,51 +308,6 @@ audit_ends = Table(
     Column("seal", EXACT, nullable=False),
 )
 
-# No foreign keys: snapshots outlive their tenants. A purge drops them.
-snapshots = Table(
-    "snapshots",
-    metadata,
-    Column("id", EXACT, primary_key=True),
-    Column("owner", EXACT, nullable=False),
-    Column("tenant", EXACT, nullable=False),
-    Column("taken_at", EXACT, nullable=False),
-    Column("origin", EXACT, nullable=False),
-    Column("operation", EXACT),
-    Column("agent", EXACT, nullable=False),
-    Column("release", EXACT, nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("mark", EXACT),
-    Column("files", Integer, nullable=False),
-    Column("bytes", COUNT, nullable=False),
-    Column("bytes_added", COUNT, nullable=False),
-    Column("consented", Boolean),
-    Column("frozen_ms", Integer, nullable=False),
-    Column("copies", Text, nullable=False),
-    Column("confirmed_at", EXACT, nullable=False),
-    Column("databases", Integer, nullable=False),
-    Column("verified_at", EXACT),
-    Column("proven_at", EXACT),
-    Column("damaged", Text),
-    Column("kept_for", EXACT),
-    Index("ix_snapshots_owner", "owner", "taken_at"),
-    Index("ix_snapshots_tenant", "tenant", "taken_at"),
-)
-
-backup_states = Table(
-    "backup_states",
-    metadata,
-    Column("owner", EXACT, primary_key=True),
-    Column("tenant", EXACT, nullable=False),
-    Column("good", Text, nullable=False),
-    Column("tried_at", EXACT),
-    Column("failures", Integer, nullable=False),
-    Column("error", Text),
-    Column("alerted_at", EXACT),
-    Column("live", EXACT),
-    Column("shares", Integer, nullable=False),
-    Column("pruned_at", EXACT),
-)
-
 # No foreign key: what was used is still to be billed when its tenant is gone. A purge drops it.
 usage = Table(
     "usage",
@@ -420,21 +322,4 @@ usage = Table(
         for name in ("calls", "unmeasured", "unpriced", "input", "output", "cache_read", "cache_write", "micro_usd")
     ),
     Index("ix_usage_day", "day", "tenant", "tenant_id"),
-)
-
-# What was erased of whom. No foreign key: it is what is left of a tenant.
-erasure_receipts = Table(
-    "erasure_receipts",
-    metadata,
-    Column("id", EXACT, primary_key=True),
-    Column("tenant", EXACT, nullable=False),
-    Column("tenant_id", EXACT, nullable=False, unique=True),
-    Column("began_at", EXACT, nullable=False),
-    Column("journal", Text, nullable=False),  # what each step has found and done
-    Column("issued_at", EXACT),  # null: it is under way
-    Column("signed", Text),
-    Column("supplements", Text, nullable=False),
-    Column("pending", Text, nullable=False),
-    Column("failures", Integer, nullable=False),
-    Column("try_at", EXACT, index=True),  # null: nothing is pending
 )
