@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
+from innkeeper.agents.silent import Silent
 from innkeeper.core.errors import InvalidSpec
-from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath
-from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
+from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import CustomAgent, Limits, Spec
 
 _SEAT_PATH = ".innkeeper/seat.json"
 
 
-class Custom:
+class Custom(Silent):
     """How a program that we know nothing of is told its place, asked and entered."""
 
     name = "custom"
@@ -96,42 +95,6 @@ class Custom:
     def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
         """Its operator says which paths are inboxes."""
         return ()
-
-    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
-        """It has no such call: its connections, calls and processor time have to tell."""
-        return None
-
-    def consent(self, status: int, body: bytes) -> Consent:
-        """It is never asked."""
-        return Consent()
-
-    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def run_at(self, status: int, body: bytes) -> datetime | None:
-        """It is never asked."""
-        return None
-
-    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
-        """It is never asked."""
-        return {}
-
-    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
-        """It is never asked."""
-        return {}
-
-    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
-        """Nothing has to be said."""
-        return None
 
     def examination(self, spec: Spec) -> Sequence[str]:
         """Nothing is known of what it keeps."""

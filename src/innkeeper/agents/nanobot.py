@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,9 +14,9 @@ from innkeeper.agents import examinations, model
 from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.fence import channel_fence
 from innkeeper.agents.jsonfile import NOTHING, Tree, said, shared_json, value_at
-from innkeeper.core.ladder import Rung
+from innkeeper.agents.silent import Silent
 from innkeeper.core.openings import InboxPath
-from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
+from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
 _CONFIG_PATH = ".nanobot/config.json"
@@ -28,7 +27,7 @@ _PORT = 8900
 _ALIVE = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{_PORT}/health', timeout=4)"
 
 
-class Nanobot:
+class Nanobot(Silent):
     """How nanobot is configured, started, asked and entered."""
 
     name = "nanobot"
@@ -115,42 +114,6 @@ class Nanobot:
     def webhooks(self, existing: Mapping[str, bytes]) -> Sequence[InboxPath]:
         """Its channels belong to its gateway mode, and it runs as a server."""
         return ()
-
-    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
-        """It has no such call: its connections, calls and processor time have to tell."""
-        return None
-
-    def consent(self, status: int, body: bytes) -> Consent:
-        """It is never asked."""
-        return Consent()
-
-    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def run_at(self, status: int, body: bytes) -> datetime | None:
-        """It is never asked."""
-        return None
-
-    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
-        """It is never asked."""
-        return {}
-
-    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
-        """It is never asked."""
-        return {}
-
-    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
-        """Nothing has to be said."""
-        return None
 
     def examination(self, spec: Spec) -> Sequence[str]:
         """Every line of every session."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,10 +17,10 @@ from innkeeper.agents import model
 from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.fence import channel_fence
 from innkeeper.agents.jsonfile import Tree, said, shared_json, value_at
+from innkeeper.agents.silent import Silent
 from innkeeper.core.errors import AgentConfigInvalid
-from innkeeper.core.ladder import Rung
 from innkeeper.core.openings import InboxPath, is_path
-from innkeeper.core.ports import ConfigFile, Consent, Entrance, Probe, Seat
+from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
 
 _CONFIG_PATH = ".zeptoclaw/config.json"
@@ -47,7 +46,7 @@ _START = (
 """It reads variables of its own alone, and takes an empty one for a value: hence the shell, whose words are these."""
 
 
-class Zeptoclaw:
+class Zeptoclaw(Silent):
     """How ZeptoClaw is configured, started, asked and entered."""
 
     name = "zeptoclaw"
@@ -161,42 +160,6 @@ class Zeptoclaw:
         if not isinstance(path, str) or not is_path(path) or type(port) is not int or not 0 < port < 65536:
             return ()  # it will say itself what is wrong with that
         return (InboxPath(path=path, port=port),)
-
-    def suspend(self, spec: Spec, gateway_token: str, rung: Rung) -> Probe | None:
-        """It has no such call: its connections, calls and processor time have to tell."""
-        return None
-
-    def consent(self, status: int, body: bytes) -> Consent:
-        """It is never asked."""
-        return Consent()
-
-    def next_run(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def run_at(self, status: int, body: bytes) -> datetime | None:
-        """It is never asked."""
-        return None
-
-    def jobs(self, spec: Spec, gateway_token: str) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def missed(self, status: int, body: bytes, since: datetime, until: datetime) -> Mapping[str, int]:
-        """It is never asked."""
-        return {}
-
-    def jobs_at_rest(self, status: int, body: bytes, now: datetime) -> Mapping[str, bool]:
-        """It is never asked."""
-        return {}
-
-    def run_job(self, spec: Spec, gateway_token: str, job: str, now: datetime) -> Probe | None:
-        """It can't be asked."""
-        return None
-
-    def resume(self, spec: Spec, gateway_token: str, suspension: str) -> Probe | None:
-        """Nothing has to be said."""
-        return None
 
     def chat_model(self, spec: Spec) -> str | None:
         """Its gateway has no such endpoint."""
