@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from errno import ELOOP
+from errno import EINVAL, ELOOP
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import Any, NamedTuple
 
@@ -135,7 +135,8 @@ def mark(
     """
     walk = _Walk(
         found=FolderMark(began_ns=began_ns),
-        since=since,
+        then={} if since is None else since.entries,
+        settled_ns=0 if since is None else since.began_ns - TICK_NS,
         leave_out=frozenset(leave_out),
         device=os.fstat(folder).st_dev,
         left=entries_max,
@@ -149,7 +150,8 @@ def mark(
 @dataclass(kw_only=True)
 class _Walk:
     found: FolderMark
-    since: FolderMark | None
+    then: Mapping[str, Entry]
+    settled_ns: int
     leave_out: frozenset[str]
     device: int
     left: int
@@ -157,7 +159,7 @@ class _Walk:
 
     def add_folder_itself(self, folder: int) -> None:
         """The top, which has no name."""
-        self.found.entries[""] = self._known(folder, ".", "", os.fstat(folder))
+        self.found.entries[""] = self._new(folder, ".", os.fstat(folder))
 
     def add(self, folder: int, path: str, depth: int) -> None:
         """What is in a folder and below; one descriptor for each level."""
@@ -186,10 +188,14 @@ class _Walk:
         mode = status.st_mode
         if not (S_ISREG(mode) or S_ISDIR(mode) or S_ISLNK(mode)):
             return False  # FIFOs and sockets hold nothing, and devices can't be made by tenants
-        entry = self._known(folder, name, path, status)
-        self.found.entries[path] = entry
-        if S_ISREG(mode) and self.on_written is not None and not self._is_unwritten(path, entry):
+        if (then := self._unwritten(path, status)) is not None:
+            self.found.entries[path] = then
+            return S_ISDIR(mode)
+        entry = self._new(folder, name, status)
+        if S_ISREG(mode) and self.on_written is not None:
             self.on_written(folder, name, path, entry)
+        # Not before it is copied: one that vanishes meanwhile must not look like one that wasn't written.
+        self.found.entries[path] = entry
         return S_ISDIR(mode)
 
     def _add_below(self, folder: int, name: str, path: str, depth: int) -> None:
@@ -204,24 +210,46 @@ class _Walk:
         finally:
             os.close(below)
 
-    def _is_unwritten(self, path: str, entry: Entry) -> bool:
-        return self.since is not None and self.since.is_unwritten(path, entry)
+    def _unwritten(self, path: str, status: os.stat_result) -> Entry | None:
+        """What was known of it, where it is as it was then; told in a hurry, for somebody may be frozen meanwhile."""
+        then = self.then.get(path)
+        if (
+            then is not None
+            and then.ctime_ns == status.st_ctime_ns
+            and then.ctime_ns < self.settled_ns
+            and then.ino == status.st_ino
+            and then.mtime_ns == status.st_mtime_ns
+            and then.mode == status.st_mode
+            and (not S_ISREG(then.mode) or (then.size == status.st_size and then.nlink == status.st_nlink))
+            and then.uid == status.st_uid
+            and then.gid == status.st_gid
+        ):
+            return then
+        return None
 
-    def _known(self, folder: int, name: str, path: str, status: os.stat_result) -> Entry:
-        entry = Entry(
+    def _new(self, folder: int, name: str, status: os.stat_result) -> Entry:
+        is_file = S_ISREG(status.st_mode)
+        return Entry(
             status.st_mode,
             status.st_ino,
-            status.st_size if S_ISREG(status.st_mode) else 0,
+            status.st_size if is_file else 0,
             status.st_mtime_ns,
             status.st_ctime_ns,
             status.st_uid,
             status.st_gid,
-            status.st_nlink if S_ISREG(status.st_mode) else 1,
+            status.st_nlink if is_file else 1,
+            _target(folder, name) if S_ISLNK(status.st_mode) else "",
+            _attributes(folder, name),
         )
-        if self.since is not None and self._is_unwritten(path, entry):
-            return self.since.entries[path]
-        link = os.readlink(name, dir_fd=folder) if S_ISLNK(status.st_mode) else ""
-        return entry._replace(link=link, attributes=_attributes(folder, name))
+
+
+def _target(folder: int, name: str) -> str:
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError as error:
+        if error.errno == EINVAL:
+            raise FileNotFoundError(name) from error  # something else is in its place by now
+        raise
 
 
 def _attributes(folder: int, name: str) -> Attributes:
