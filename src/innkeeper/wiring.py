@@ -25,6 +25,7 @@ from innkeeper.core.events import Bus, utc_now
 from innkeeper.core.ids import new_id
 from innkeeper.core.keys import Keys
 from innkeeper.core.lookout import Lookout
+from innkeeper.core.missing_units import MissingUnits
 from innkeeper.core.plans import plans_from
 from innkeeper.core.policy import presets_from
 from innkeeper.core.ports import Store
@@ -118,6 +119,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             broker_port=settings.broker_port,
             model=MODEL,
             furnish=packs.hydration.at_start,
+            check_unit=MissingUnits(store=store, units=units).check,
         )
         holder = new_id(socket.gethostname()[:40] + f"-{os.getpid()}")
         behind = backstage(settings, store=store, runtime=runtime, bus=bus, clock=clock, holder=holder)

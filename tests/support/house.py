@@ -30,6 +30,7 @@ from innkeeper.core.integrations import Integrations
 from innkeeper.core.keys import Keys
 from innkeeper.core.ladder import Rung
 from innkeeper.core.ledger import Ledger
+from innkeeper.core.missing_units import MissingUnits
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.operations import Operation
 from innkeeper.core.ports import (
@@ -360,6 +361,7 @@ class House:
             broker_port=8701,
             model="default",
             furnish=self.furnish,
+            check_unit=MissingUnits(store=self.store, units=self.real_units or self.units).check,
         )
         self.passwords = QuickPasswords()
         self.people = plain_reception(self.store, self.bus, self.clock, self.passwords)

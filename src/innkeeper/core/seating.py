@@ -37,6 +37,7 @@ class Seating:
         broker_port: int,
         model: str,
         furnish: Callable[[Tenant], Awaitable[None]] | None = None,
+        check_unit: Callable[[Tenant], Awaitable[None]] | None = None,
     ) -> None:
         self._agents = agents
         self._runtime = runtime
@@ -49,6 +50,7 @@ class Seating:
         self._broker_port = broker_port
         self._model = model
         self._furnish = furnish
+        self._check_unit = check_unit
 
     def agent(self, tenant: Tenant) -> Agent:
         """The tenant's adapter; UnknownAgent where this version of Innkeeper has none of that name any more."""
@@ -58,8 +60,11 @@ class Seating:
         return agent
 
     async def prepare(self, tenant: Tenant) -> None:
-        """Make the tenant's folder whole and current; SecretMissing and SecretExpired name what its config lacks."""
+        """Make the tenant's folder whole and current; SecretMissing and SecretExpired name what its config lacks, and
+        UnitMissing says that it should be there and isn't."""
         agent = self.agent(tenant)
+        if self._check_unit is not None:
+            await self._check_unit(tenant)
         await self._keys.ready(tenant.id)
         existing = await self._units.read(tenant.name, agent.config_paths())
         files = agent.render(await self._seat(tenant), existing)
