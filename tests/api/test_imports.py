@@ -184,3 +184,15 @@ def open_house_of(bench: Bench) -> Any:
     importing = bench.inn.importing
     assert isinstance(importing, Importing)
     return open_house(bench.house, importing, tenants=False)
+
+
+async def test_a_name_that_is_no_text_can_be_told(bench: Bench, api: httpx2.AsyncClient, tmp_path: Path) -> None:
+    await bench.tenant("odd")
+    os.mkfifo(tmp_path / "data/tenants/odd/persistence/\udcff-fifo")
+    exports = bench.inn.exports
+    async with open_house(bench.house, exports, tenants=False):  # type: ignore[arg-type]  # a work like any other
+        begun = (await api.post("/v1/tenants/odd/exports")).json()
+        await over(bench.house, await bench.house.control.operation(begun["id"]))
+    told = await api.get(f"/v1/operations/{begun['id']}")
+    assert list(told.json()["result"]["left_out"]) == ["?-fifo"]
+    assert (await api.get("/v1/operations")).status_code == 200

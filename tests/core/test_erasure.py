@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from innkeeper.core.access import ADMIN, SYSTEM, Actor, ActorKind
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import UnitFault, UnknownTenant
 from innkeeper.core.events import AlertRaised
-from innkeeper.core.operations import Operation, Status
+from innkeeper.core.operations import Operation, OperationKind, Status
 from innkeeper.core.people import User
 from innkeeper.core.ports import Extent
 from innkeeper.core.ports.snapshots import SnapshotStore
@@ -25,6 +26,7 @@ from innkeeper.core.records import head_of
 from innkeeper.core.specs import SpecPatch
 from innkeeper.keyring.signatures import verified
 from innkeeper.runtimes.memory_faults import Call
+from innkeeper.units.places import FolderTraces
 from tests.support.house import House
 from tests.support.snapshots import MemorySnapshots
 
@@ -295,6 +297,24 @@ async def test_whoever_works_on_the_data_ends_first(house: House) -> None:
     house.worked_on = []
     await house.settle()
     assert house.data_keys.destroyed == [tenant_id]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+async def test_what_was_sent_to_be_imported_goes_too(house: House, tmp_path: Path, is_shared: bool) -> None:
+    house.traces = [FolderTraces(tmp_path, "imports")]
+    house.start()
+    await furnished(house)
+    (tmp_path / "up_0123").mkdir()
+    (tmp_path / "up_0123/source").write_text("all that alice has")
+    other = replace(await house.tenant(), name="other", id="tn_other")
+    taken, still_to_take = (house.works.new(OperationKind.IMPORT, each) for each in (await house.tenant(), other))
+    together = [taken.id, *([still_to_take.id] if is_shared else [])]
+    async with house.store.begin() as tx:
+        for each in (taken, still_to_take):
+            await tx.add_operation(replace(each, detail={"upload": "up_0123", "together": together}))
+    await purge(house)
+    await house.settle()
+    assert (tmp_path / "up_0123").exists() is is_shared
 
 
 # --- the process dies -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import io
 import os
 import subprocess
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -149,6 +150,22 @@ def test_a_header_of_gigabytes_isnt_read(form: int) -> None:
     info.type, info.size = (tarfile.XHDTYPE if form == tarfile.PAX_FORMAT else tarfile.GNUTYPE_LONGNAME), 1 << 32
     with pytest.raises(ArchiveRefused, match="header"):
         read(info.tobuf(tarfile.USTAR_FORMAT))
+
+
+def test_of_headers_without_end_nothing_is_kept() -> None:
+    out = io.BytesIO()
+    for number in range(200):
+        keys = {f"key{number}.{each}": "v" * 900 for each in range(60)}
+        header = tarfile.TarInfo.create_pax_global_header(keys)
+        out.write(header)
+    out.write(made(member("a")))
+    out.seek(0)
+    tracemalloc.start()
+    try:
+        assert [entry.path for entry, _ in tar_entries(out, CAPS)] == ["a"]
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_million_entries_are_too_many() -> None:

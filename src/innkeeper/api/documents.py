@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from innkeeper.api.backup_documents import BackupDocument, backup_document
 from innkeeper.api.deps import Inn
@@ -115,8 +117,17 @@ def operation_document(operation: Operation) -> OperationDocument:
         created_at=operation.created_at,
         updated_at=operation.updated_at,
         deadline=operation.deadline,
-        result=operation.detail.get(RESULT) if operation.status.ended else None,
+        result=_shown(operation.detail.get(RESULT)) if operation.status.ended else None,
     )
+
+
+def _shown(told: Any) -> Any:
+    """What came of a work may name files, and their names need not be text."""
+    if isinstance(told, str):
+        return told.encode(errors="replace").decode()
+    if isinstance(told, Mapping):
+        return {_shown(key): _shown(value) for key, value in told.items()}
+    return [_shown(each) for each in told] if isinstance(told, list | tuple) else told
 
 
 def seconds_since(then: datetime | None, now: datetime) -> int | None:

@@ -106,6 +106,8 @@ class Adoption:
     """Files of persistence that aren't copied but written, for a secret was in them."""
     env: str = field(default="", repr=False)
     """The unit's own `.env`, as far as it is kept."""
+    delivered: bytes = field(default=b"", repr=False)
+    """What its packs have brought, as core/delivery.py keeps it; empty where that isn't known."""
     notes: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     """What has to be mended before it can be taken."""

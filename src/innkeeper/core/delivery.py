@@ -96,10 +96,10 @@ def delivery_of(kept: bytes) -> Delivery:
         if document["format"] != FORMAT:
             raise HydrationUnreadable(f"hydration.json is of format {document['format']!r:.40}, and {FORMAT} is known.")
         return Delivery(
-            packs={name: Received(**_moment(each)) for name, each in document["packs"].items()},
-            files={path: _last(each) for path, each in document["files"].items()},
+            packs={_text(name): Received(**_moment(each)) for name, each in document["packs"].items()},
+            files={_path(path): _last(each) for path, each in document["files"].items()},
             conflicts={
-                path: Dispute(**_moment(each) | {"content": _content(each["content"])})
+                _path(path): Dispute(**_moment(each) | {"content": _content(each["content"]), "beside": _beside(each)})
                 for path, each in document["conflicts"].items()
             },
         )
@@ -122,4 +122,22 @@ def _content(kept: Sequence[Any]) -> Content:
 
 
 def _moment(kept: Mapping[str, Any]) -> dict[str, Any]:
-    return {**kept, "at": datetime.fromisoformat(kept["at"])}
+    texts = {key: _text(each) for key, each in kept.items() if key in ("version", "digest", "pack")}
+    return {**kept, **texts, "at": datetime.fromisoformat(kept["at"])}
+
+
+def _beside(kept: Mapping[str, Any]) -> str | None:
+    return None if kept["beside"] is None else _path(kept["beside"])
+
+
+def _path(kept: Any) -> str:
+    """It came with the unit, from wherever that was made; what lies at it may be removed by us."""
+    if any(part in ("", ".", "..") for part in _text(kept).split("/")):
+        raise ValueError(kept)
+    return str(kept)
+
+
+def _text(kept: Any) -> str:
+    if not isinstance(kept, str) or not kept.isprintable():
+        raise ValueError(kept)
+    return kept

@@ -188,8 +188,15 @@ class Erasure:
 
     async def _whose(self, tenant: Tenant) -> Whose:
         async with self._store.look() as tx:
-            operations = await tx.operations(tenant=tenant.name)
-        ids = frozenset(each.id for each in operations if each.tenant_id == tenant.id)
+            its = [each for each in await tx.operations(tenant=tenant.name) if each.tenant_id == tenant.id]
+            open_ones = {each.id for each in await tx.operations(open_only=True)}
+        # What was sent to be imported has a name of its own; while another of its units is to be taken, that drops it.
+        uploads = {
+            each.detail["upload"]
+            for each in its
+            if each.detail.get("upload") and not open_ones & (set(each.detail.get("together", ())) - {each.id})
+        }
+        ids = frozenset({*(each.id for each in its), *uploads})
         return Whose(tenant=tenant.name, tenant_id=tenant.id, operations=ids)
 
     # --- the receipt --------------------------------------------------------------------------------------------------

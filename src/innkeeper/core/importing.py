@@ -33,6 +33,8 @@ from innkeeper.core.ids import new_id
 from innkeeper.core.import_errors import ImportRefused
 from innkeeper.core.once import Once
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind
+from innkeeper.core.pack_errors import UnknownPack
+from innkeeper.core.pack_releases import check_packs
 from innkeeper.core.ports import Clock, DataKeys, Seals, Store, Transaction, Units
 from innkeeper.core.ports.arrivals import Arrivals, Staged
 from innkeeper.core.references import fills, references
@@ -253,8 +255,9 @@ class Importing:
     async def _spec(self, adoption: Adoption, asked: Asked) -> tuple[Spec, list[str]]:
         """As it is made here, and what had to be different; a release that isn't here gives way to a newer one."""
         _check_secrets(adoption)
+        notes = await self._packs_lacking(adoption)
         try:
-            return await self._control.new_spec(adoption.agent, adoption.patch), []
+            return await self._control.new_spec(adoption.agent, adoption.patch), notes
         except UnknownRelease:
             wanted = adoption.patch.release
             if asked.release is not None or wanted is None:
@@ -262,7 +265,16 @@ class Importing:
             spec = await self._control.new_spec(adoption.agent, replace(adoption.patch, release=None))
             if version_key(spec.release) < version_key(wanted):
                 raise
-            return spec, [f"{adoption.agent} {wanted} isn't here: it gets {spec.release}."]
+            return spec, [f"{adoption.agent} {wanted} isn't here: it gets {spec.release}.", *notes]
+
+    async def _packs_lacking(self, adoption: Adoption) -> list[str]:
+        """They are had from wherever it comes from; what they have brought is in its folder."""
+        async with self._store.look() as tx:
+            try:
+                await check_packs(tx, adoption.patch.packs)
+            except UnknownPack as lacking:
+                return [f"{lacking.message} What is new in it comes once it is added: `innkeeper pack add`."]
+        return []
 
     async def _in_the_way(self, name: str, spec: Spec | None) -> list[str]:
         try:

@@ -27,6 +27,7 @@ from innkeeper.units.pouring import Pouring, placed
 from innkeeper.units.safe_tree import Owner, folder, made_folder, replace_file
 from innkeeper.units.source_paths import Premises
 from innkeeper.units.trees import Tree
+from innkeeper.units.workspaces import STATE
 
 IMPORTS, TENANTS = "imports", "tenants"
 FREE_SHARE = 0.05
@@ -140,6 +141,8 @@ class FolderArrivals:
                 pouring.put_file(path, content)
             if adoption.env:
                 replace_file(unit, ENV, adoption.env.encode(), self._ours)
+            if adoption.delivered:
+                replace_file(unit, STATE, adoption.delivered, self._ours)
             pouring.finish()
         poured = pouring.poured
         return Staged(

@@ -20,6 +20,9 @@ BLOCK = 512
 HEADER_MAX_BYTES = 64 << 10
 """Of what a pax header or a long name may hold: a path has 4 KiB at most, and the rest are numbers and attributes."""
 _NUL = bytes(BLOCK)
+_SPARSE = "GNU.sparse"
+_PAX = frozenset({b"path", b"linkpath", b"size", b"mtime"})
+"""The rest isn't kept: an archive may have any number of headers, each with names of its own."""
 
 
 class Kind(StrEnum):
@@ -93,7 +96,7 @@ def padding(size: int) -> int:
 
 def _member(block: bytes, kind: bytes, size: int, pax: Mapping[str, str]) -> Member:
     name = pax.get("path") or _name(block)
-    if any(key.startswith("GNU.sparse.") for key in pax):
+    if _SPARSE in pax:
         kind = b"S"
     if kind in _REFUSED or kind not in _KINDS:
         what = _REFUSED.get(kind, f"of a kind that isn't known ({kind!r})")
@@ -183,6 +186,9 @@ def _pax(content: bytes) -> dict[str, str]:
             raise ArchiveDamaged("A pax header of the archive doesn't hold.")
         if key in (b"path", b"linkpath") and b"\0" in value:
             raise ArchiveRefused("A name in the archive has a NUL in it.")
-        found[os.fsdecode(key)] = os.fsdecode(value[:-1])
+        if key.startswith(b"GNU.sparse."):
+            found[_SPARSE] = ""
+        elif key in _PAX:
+            found[os.fsdecode(key)] = os.fsdecode(value[:-1])
         at += length
     return found

@@ -17,11 +17,14 @@ from innkeeper.units.tar_headers import Kind, shown
 
 READ_MAX_BYTES = 1 << 20
 """Of a file that is read to be understood."""
+_READ_MORE_BYTES = {"hydration.json": 16 << 20}
+"""It has a few lines for each of ten thousand files."""
 _READ_IN_ALL_BYTES = 64 << 20
 _READ = frozenset({
     ".env", "compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml",
     "docker-compose.multi-tenant.yml", "config.json", "openclaw.json", "clawdbot.json", "innkeeper.json",
     "innkeeper.end",
+    "hydration.json",
 })  # fmt: skip
 """The names of files that importers read; of an archive these alone are remembered."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -80,7 +83,7 @@ class FolderTree:
         if name not in _READ or path not in self.entries:
             return None
         with self._opened(above) as parent:
-            return read_file(parent.fd, name, limit=READ_MAX_BYTES)
+            return read_file(parent.fd, name, limit=_most(name))
 
     def pour(self, into: Pouring, place: Place) -> None:
         """A file that changes meanwhile is told, and taken as it was read."""
@@ -212,7 +215,8 @@ class TarTree:
             self.last = entry.path
             self._imply(entry.path)
             self.entries[entry.path] = entry
-            if entry.path.rpartition("/")[2] in _READ and entry.kind is Kind.FILE and entry.size <= READ_MAX_BYTES:
+            name = entry.path.rpartition("/")[2]
+            if name in _READ and entry.kind is Kind.FILE and entry.size <= _most(name):
                 room -= entry.size
                 if room < 0:
                     raise ImportTooLarge("There are too many config files in the archive.")
@@ -276,3 +280,7 @@ def _placed_below(place: Place, top: str, path: str) -> str | None:
 
 def _join(top: str, path: str) -> str:
     return f"{top}/{path}" if top and path else top or path
+
+
+def _most(name: str) -> int:
+    return _READ_MORE_BYTES.get(name, READ_MAX_BYTES)

@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from innkeeper.core.adoption import Adoption, Becomes
+from innkeeper.core.delivery import delivery_of
+from innkeeper.core.pack_errors import HydrationUnreadable
 from innkeeper.core.references import references
 from innkeeper.core.specs import LimitsPatch, SpecPatch
 from innkeeper.core.tenant import Spec
@@ -18,6 +20,7 @@ from innkeeper.units.tar_headers import Kind
 from innkeeper.units.trees import TarTree
 
 MANIFEST, END, IMAGE = "innkeeper.json", "innkeeper.end", "image.tar"
+DELIVERED = "hydration.json"
 FORMAT = 1
 PERSISTENCE = "persistence"
 
@@ -63,6 +66,7 @@ def read(source: Source) -> Adoption:
             dossier.move(part, None, "read, and written anew")
     if source.has(IMAGE):
         dossier.move(IMAGE, None, "images are had from packages; this one is for hosts without Innkeeper")
+    delivered = _delivered(dossier)
     secrets = manifest.get("secrets")
     for secret, value in secrets.items() if isinstance(secrets, dict) else ():
         dossier.secret(str(secret), str(value), MANIFEST, why="exported with it")
@@ -77,7 +81,7 @@ def read(source: Source) -> Adoption:
     patch = replace(patch, release=asked.release or patch.release)
     adoption = replace(dossier, source=replace(source, asked=replace(asked, name=asked.name or name))).adoption()
     env = (source.read(".env") or b"").decode(errors="replace")
-    return replace(adoption, key=source.key, patch=patch, env=_without_port(env))
+    return replace(adoption, key=source.key, patch=patch, env=_without_port(env), delivered=delivered)
 
 
 def patch_of(kept: Any) -> SpecPatch:
@@ -102,6 +106,7 @@ def patch_of(kept: Any) -> SpecPatch:
         inbox=spec.inbox or None,
         config=spec.config or None,
         uses=asdict(spec.uses),
+        packs=spec.packs or None,
     )
 
 
@@ -120,6 +125,22 @@ def _name(manifest: Mapping[str, Any], otherwise: str) -> str:
     tenant = manifest.get("tenant")
     name = tenant.get("name") if isinstance(tenant, dict) else tenant
     return str(name or otherwise)
+
+
+def _delivered(dossier: Dossier) -> bytes:
+    """What its packs have brought, without which its own changes would be taken for files that were in the way."""
+    source = dossier.source
+    if not source.has(DELIVERED):
+        return b""
+    content = source.read(DELIVERED) or b""
+    try:
+        delivery_of(content)
+    except HydrationUnreadable as error:
+        dossier.move(DELIVERED, None, "can't be read")
+        dossier.notes.append(f"{error.message} What its packs bring next goes beside what it has.")
+        return b""
+    dossier.move(DELIVERED, None, "kept beside its data: what its packs have brought")
+    return content
 
 
 def _check_end(dossier: Dossier, tar: TarTree) -> None:
