@@ -30,7 +30,7 @@ ALERT_AGAIN = timedelta(hours=20)
 FAILURES_TOLERATED = 3
 """In a row: a target that is restarted is nothing to wake somebody up for."""
 BEGUN_AT_ONCE = 50
-"""In one look: more wouldn't be carried out sooner, and each is a line in the trail."""
+"""No more are open: more wouldn't be carried out sooner, and whoever looks for open ones reads all of them."""
 
 
 class BackupLoops:
@@ -81,16 +81,18 @@ class BackupLoops:
         """Begin what is due, and tell what is wrong."""
         now = self._clock.now()
         async with self._store.look() as tx:
-            tenants = [each for each in await tx.tenants() if each.wanted is not Wanted.GONE and each.closed is None]
+            tenants = [each for each in await tx.tenants() if each.wanted is not Wanted.GONE]
             states = await tx.snapshots.states()
             found = await tx.operations(open_only=True)
         under_way = {each.tenant_id for each in found if each.kind is OperationKind.BACKUP}
         self._backups.known = dict(states)
         overviews = [self._backups.of(tenant, states.get(tenant.id)) for tenant in tenants]
         overviews.append(self._backups.of_control_now(states.get(CONTROL)))
-        due = [each for each in overviews if each.standing.due and each.owner not in under_way]
+        # Who is closed isn't backed up by itself, but is late like anybody else: it may be so for long.
+        not_now = under_way | {each.id for each in tenants if each.closed is not None}
+        due = [each for each in overviews if each.standing.due and each.owner not in not_now]
         due.sort(key=lambda each: each.standing.next_due or now)
-        for each in due[:BEGUN_AT_ONCE]:
+        for each in due[: max(0, BEGUN_AT_ONCE - len(under_way))]:
             await self._begin(each, now)
         await self._alert(overviews, states, now)
         self._tell(overviews, now)
