@@ -129,7 +129,11 @@ class BackingUp:
         """The snapshot, copied to every other target."""
         for target in self._snapshots.targets:
             if target not in snapshot.copies:
-                snapshot = await self._aftercare.copy(snapshot, target, tell)
+                try:
+                    snapshot = await self._aftercare.copy(snapshot, target, tell)
+                except RepositoryLocked:  # by somebody dead, as in `one`
+                    await self._snapshots.unlock(Repository(target=target, owner=snapshot.owner))
+                    snapshot = await self._aftercare.copy(snapshot, target, tell)
             await self._aftercare.good(snapshot, [target], read=False)
         return snapshot
 
@@ -253,7 +257,12 @@ class BackingUp:
         """What was dropped; that it couldn't be is no reason to call the backup failed, but somebody should know."""
         plan = await self._plan(operation)
         try:
-            return {"dropped": await self._aftercare.retain(operation.tenant_id, plan)}
+            try:
+                dropped = await self._aftercare.retain(operation.tenant_id, plan)
+            except RepositoryLocked:
+                await self._aftercare.unlock(operation.tenant_id)
+                dropped = await self._aftercare.retain(operation.tenant_id, plan)
+            return {"dropped": dropped}
         except StaleLease:
             raise
         except Problem as problem:
