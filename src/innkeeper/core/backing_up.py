@@ -257,17 +257,19 @@ class BackingUp:
         """What was dropped; that it couldn't be is no reason to call the backup failed, but somebody should know."""
         plan = await self._plan(operation)
         try:
-            try:
-                dropped = await self._aftercare.retain(operation.tenant_id, plan)
-            except RepositoryLocked:
-                await self._aftercare.unlock(operation.tenant_id)
-                dropped = await self._aftercare.retain(operation.tenant_id, plan)
-            return {"dropped": dropped}
+            return {"dropped": await self._dropped(operation.tenant_id, plan)}
         except StaleLease:
             raise
         except Problem as problem:
             self._aftercare.alert(operation.tenant, "backup.retention", problem.message)
             return {"dropped": 0, "not_dropped": problem.message}
+
+    async def _dropped(self, owner: str, plan: BackupPlan) -> int:
+        try:
+            return await self._aftercare.retain(owner, plan)
+        except RepositoryLocked:  # by somebody dead, as in `one`
+            await self._aftercare.unlock(owner)
+            return await self._aftercare.retain(owner, plan)
 
     async def _plan(self, operation: Operation) -> BackupPlan:
         async with self._store.look() as tx:
