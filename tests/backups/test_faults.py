@@ -163,10 +163,11 @@ async def test_a_second_target_that_fails_is_tried_again_and_nothing_is_taken_tw
     assert (await running.state()).failures == 0
 
 
-async def test_a_lock_that_a_dead_process_has_left_is_removed(running: Bench) -> None:
+@pytest.mark.parametrize("place", ["first", "second"])
+async def test_a_lock_that_a_dead_process_has_left_is_removed(running: Bench, place: str) -> None:
     tenant = await running.tenant()
     await running.result()
-    locked = await asyncio.to_thread(_an_exclusive_lock, running.data / "first" / tenant.id)
+    locked = await asyncio.to_thread(_an_exclusive_lock, running.data / place / tenant.id)
     (running.home() / "new").write_bytes(b"new")
     assert (await running.backup()).error is None
     assert not locked.exists()

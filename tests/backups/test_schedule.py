@@ -13,11 +13,13 @@ import pytest
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.backup_plans import BackupPlan, BackupPlans, Keep, backup_plans_from, plan_from
 from innkeeper.core.backups import Overview
+from innkeeper.core.closing import Closing
 from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.operations import Operation, OperationKind, Trouble
 from innkeeper.core.plans import plans_from
 from innkeeper.core.snapshots import BackupState, Origin
 from innkeeper.core.specs import SpecPatch
+from innkeeper.loops import backups
 from innkeeper.loops.backups import BackupLoops
 from innkeeper.settings import Settings
 from innkeeper.telemetry import REGISTRY, count_backups
@@ -110,6 +112,28 @@ async def test_one_that_is_late_without_having_failed_is_told_too(bench: Bench) 
     await until(bench, hour=20, day=2)
     await bench.keeping.loops.look()
     assert {alert.code for alert in bench.alerts} == {"backup.late"}
+
+
+async def test_one_that_stays_closed_isnt_begun_and_is_told_of_all_the_same(bench: Bench) -> None:
+    await bench.tenant()
+    await Closing(store=bench.house.store, runtime=bench.house.runtime, bus=bench.house.bus).close("alice", "op_stuck")
+    await until(bench, hour=20, day=2)
+    await bench.keeping.loops.look()
+    assert [each.tenant for each in await begun(bench)] == [""]
+    assert {alert.tenant for alert in bench.alerts} == {"", "alice"}
+
+
+async def test_of_many_that_are_due_only_so_many_are_open(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backups, "BEGUN_AT_ONCE", 2)
+    for name in ("alice", "bob"):
+        await bench.tenant(name)
+    await until(bench, hour=4, day=1)
+    await bench.keeping.loops.look()
+    await bench.keeping.loops.look()
+    assert len(await begun(bench)) == 2
+    await look(bench)
+    await look(bench)
+    assert len(await begun(bench)) == 3
 
 
 async def test_a_plan_says_when_and_how_long(tmp_path: Path) -> None:

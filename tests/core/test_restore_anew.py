@@ -10,11 +10,22 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.access import SYSTEM
-from innkeeper.core.errors import Conflict, Invalid, TenantExists, UnitExists, UnknownTenant
+from innkeeper.core.errors import (
+    Conflict,
+    Invalid,
+    Problem,
+    StoreUnavailable,
+    TenantExists,
+    UnitExists,
+    UnknownTenant,
+)
 from innkeeper.core.operations import Operation, Status
 from innkeeper.core.ports.snapshots import LOCAL, REMOTE, Repository
+from innkeeper.core.ports.stages import Stage
 from innkeeper.core.specs import SpecPatch
+from innkeeper.core.tenant import Wanted
 from innkeeper.core.works import RESULT
+from innkeeper.units.stages import FolderStages
 from tests.support.restoring import RestoringHouse
 from tests.units.folders import OWNER, needs_root
 
@@ -114,6 +125,24 @@ async def test_a_lost_tenant_is_found_by_the_keyring_and_the_repositories(tmp_pa
         assert new.adopted == [(alice.id, "alice")], "its snapshots are known again"
 
 
+async def test_one_whose_repository_cant_be_read_doesnt_hide_the_others(tmp_path: Path) -> None:
+    old = RestoringHouse(tmp_path / "old")
+    async with old.running():
+        alice = await old.born()
+        await old.save()
+        bob = await old.born("bob")
+        await old.save("bob")
+    for key in (tmp_path / "old" / f"{LOCAL}-repositories" / bob.id / "keys").iterdir():
+        key.write_bytes(b"{}")
+    new = RestoringHouse(tmp_path / "new")
+    new.repositories, new.repository_keys = old.repositories, old.repository_keys
+    new.start()
+    assert [each.tenant for each in await new.restores.restorable()] == ["alice"]
+    with pytest.raises(Problem):
+        await new.restores.restorable(tenant_id=bob.id)
+    assert alice.id != bob.id
+
+
 async def test_two_that_had_one_name_are_told_apart_by_id(running: RestoringHouse) -> None:
     house = running
     ids = []
@@ -143,7 +172,7 @@ async def test_a_folder_that_a_former_tenant_left_is_never_taken(running: Restor
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("keep", range(1, 5))
+@pytest.mark.parametrize("keep", range(1, 6))
 async def test_whoever_comes_after_a_crash_ends_it(house: RestoringHouse, keep: int, after: bool) -> None:
     async with house.running(works=False):
         await house.born()
@@ -156,6 +185,43 @@ async def test_whoever_comes_after_a_crash_ends_it(house: RestoringHouse, keep: 
         assert ended.status is Status.DONE, ended.error
         assert house.remembered("bob") == ["first day"]
         assert list((house.root / "restores").iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [2, 3])
+async def test_whoever_was_asleep_by_order_sleeps_again_also_after_a_crash(house: RestoringHouse, keep: int) -> None:
+    async with house.running(works=False):
+        await house.born()
+        _, update = await house.control.update("alice", SpecPatch(), actor=SYSTEM, wanted=Wanted.ASLEEP)
+        await house.ended(update)
+        await house.save()
+        operation = await house.restores.as_other("alice", "bob", actor=SYSTEM)
+        assert await house.dies_at(operation, keep, after=False)
+    house.start("two")
+    async with house.running():
+        assert (await house.ended(operation)).status is Status.DONE
+        assert (await house.tenant("bob")).wanted is Wanted.ASLEEP
+
+
+async def test_its_row_goes_too_when_the_store_was_away_as_it_was_to(
+    house: RestoringHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("innkeeper.core.restore_anew.STORE_AGAIN_S", 0.0)
+    monkeypatch.setattr("innkeeper.loops.works.LOOK_EVERY_S", 0.1)
+    was, away = FolderStages._swap_back, [StoreUnavailable("It doesn't answer.")]
+
+    def unwell(stages: FolderStages, stage: Stage, tenant: str) -> None:
+        if away:
+            raise away.pop()
+        was(stages, stage, tenant)
+
+    monkeypatch.setattr(FolderStages, "_swap_back", unwell)
+    async with house.running():
+        await house.born()
+        (house.data() / "memory.db").write_bytes(b"SQLite format 3\0" + bytes(100))
+        await house.save()
+        assert (await as_other(house)).status is Status.FAILED
+        with pytest.raises(UnknownTenant):
+            await house.tenant("bob")
 
 
 # --- single paths -----------------------------------------------------------------------------------------------------

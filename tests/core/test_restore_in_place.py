@@ -310,6 +310,13 @@ async def test_where_the_way_back_fails_too_all_of_it_is_kept_and_somebody_is_ca
     assert str(kept) in ended.error.message
     assert (kept / "before" / "persistence" / "last.txt").read_text() == "precious"
     assert await house.left.sweep() == 0, "nothing of it is erased"
+    async with house.store.look() as tx:
+        operation = await tx.operation(ended.id)
+    await house.store.forget(before=house.clock.now() + timedelta(days=8))
+    assert await house.left.sweep() == 0, "nor when its operation isn't known any more"
+    async with house.store.begin() as tx:
+        assert operation is not None
+        await tx.add_operation(operation)
     again = await house.restored(snapshot=healthy)
     assert (again.status, (await house.tenant()).closed) == (Status.DONE, None), "another restore takes it from there"
     assert await house.left.sweep() == 1

@@ -109,3 +109,13 @@ def test_whatever_there_is_the_newest_good_one_is_left(found: list[Snapshot], ke
 
 def _again(left: list[Snapshot], keep: Keep) -> Iterator[str]:
     yield from (each.id for each in to_drop(left, "local", keep, now=NOW))
+
+
+def test_what_was_found_after_a_loss_isnt_dropped_for_the_first_new_one() -> None:
+    found = [snapshot(0.3 + age, origin=Origin.FOUND, verified_at=None) for age in range(1, 10)]
+    assert dropped([snapshot(0.1), *found], Keep(daily=7)) == [each.id for each in found[6:]]
+
+
+def test_of_a_day_one_that_was_looked_through_goes_before_one_that_was_found() -> None:
+    good, found = snapshot(3.3), snapshot(3.1, origin=Origin.FOUND, verified_at=None)
+    assert dropped([good, found, snapshot(1)], Keep(daily=7)) == [found.id]

@@ -14,7 +14,7 @@ from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Conflict, TenantLeaving, UnknownTenant
 from innkeeper.core.events import Event, OperationChanged
 from innkeeper.core.operations import Operation, OperationKind, Status
-from innkeeper.core.ports import LEASE_FOR
+from innkeeper.core.ports import LEASE_FOR, Lease
 from innkeeper.core.works import RESULT, Tell, Work, Works
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import STUMBLED_AGAIN_S, WorkLoops
@@ -237,6 +237,26 @@ async def test_what_ends_while_the_store_is_away_is_done_again(house: House, mon
         monkeypatch.undo()
         assert (await over(house, began)).status is Status.DONE
     assert times == 2
+
+
+async def test_what_cant_be_written_down_isnt_done_over_and_over_at_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = 0
+
+    async def save(operation: Operation, tell: Tell) -> Mapping[str, Any]:
+        nonlocal times
+        times += 1
+        raise Conflict("no")
+
+    async def cannot(lease: Lease, operation: Operation) -> None:
+        raise UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(house.store, "record_work", cannot)
+    async with carrying_out(house, Job(OperationKind.BACKUP, save)):
+        await works_of(house).begin(OperationKind.BACKUP, "alice", actor=SYSTEM)
+        await asyncio.sleep(STUMBLED_AGAIN_S * 2.9)
+    assert times == 3
 
 
 async def test_quiet_ends_what_is_under_way(house: House) -> None:

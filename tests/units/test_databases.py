@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -23,6 +24,13 @@ def test_a_damaged_one_is_told_from_whole_ones(tmp_path: Path) -> None:
     (tmp_path / "damaged.db").write_bytes(content)
     (tmp_path / "none.db").write_bytes(b"no database")
     assert list(unsound(tmp_path, ["whole.db", "damaged.db", "none.db"])) == ["damaged.db"]
+
+
+def test_a_damaged_one_whose_name_isnt_utf8_can_be_told_of(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.db")
+    (tmp_path / name).write_bytes(b"SQLite format 3\0" + bytes(100))
+    [told] = unsound(tmp_path, [name])
+    assert told.encode() == "\ufffd.db".encode()
 
 
 def test_a_schema_that_calls_functions_is_none_the_worse(tmp_path: Path) -> None:

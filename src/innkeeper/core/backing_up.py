@@ -129,7 +129,11 @@ class BackingUp:
         """The snapshot, copied to every other target."""
         for target in self._snapshots.targets:
             if target not in snapshot.copies:
-                snapshot = await self._aftercare.copy(snapshot, target, tell)
+                try:
+                    snapshot = await self._aftercare.copy(snapshot, target, tell)
+                except RepositoryLocked:  # by somebody dead, as in `one`
+                    await self._snapshots.unlock(Repository(target=target, owner=snapshot.owner))
+                    snapshot = await self._aftercare.copy(snapshot, target, tell)
             await self._aftercare.good(snapshot, [target], read=False)
         return snapshot
 
@@ -253,12 +257,19 @@ class BackingUp:
         """What was dropped; that it couldn't be is no reason to call the backup failed, but somebody should know."""
         plan = await self._plan(operation)
         try:
-            return {"dropped": await self._aftercare.retain(operation.tenant_id, plan)}
+            return {"dropped": await self._dropped(operation.tenant_id, plan)}
         except StaleLease:
             raise
         except Problem as problem:
             self._aftercare.alert(operation.tenant, "backup.retention", problem.message)
             return {"dropped": 0, "not_dropped": problem.message}
+
+    async def _dropped(self, owner: str, plan: BackupPlan) -> int:
+        try:
+            return await self._aftercare.retain(owner, plan)
+        except RepositoryLocked:  # by somebody dead, as in `one`
+            await self._aftercare.unlock(owner)
+            return await self._aftercare.retain(owner, plan)
 
     async def _plan(self, operation: Operation) -> BackupPlan:
         async with self._store.look() as tx:

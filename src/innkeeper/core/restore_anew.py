@@ -91,7 +91,10 @@ class RestoreAnew:
             raise
         except Exception:
             if step is not Step.PROVING:
-                await self._unmake(way)
+                try:
+                    await self._unmake(way)
+                except StoreUnavailable as problem:  # else its row would stay, closed by what has ended
+                    raise NotYet(f"the database doesn't answer: {problem.message}", again_s=STORE_AGAIN_S) from problem
             await self._stages.drop(way.stage)
             raise
 
@@ -106,6 +109,8 @@ class RestoreAnew:
         tenant = await self._tenant(way)
         manifest = await self._staging.manifest(way.stage)
         configs = await self._staging.unreadable_configs(tenant.spec, way.stage)
+        if tenant.closed == way.operation.id:  # as it is to be again, for from its start on it is wanted up
+            await way.tell.keep(asleep=tenant.wanted is Wanted.ASLEEP)
         await self._keys.ready(tenant.id)
         await self._stages.place(way.stage, way.name)
         async with self._store.begin() as tx:
@@ -122,7 +127,6 @@ class RestoreAnew:
             await tx.change_tenant(started, from_revision=tenant.revision)
             await tx.reset_seen(tenant.name, started.seen)
         await way.tell.keep(
-            asleep=tenant.wanted is Wanted.ASLEEP,
             secrets_unreadable=list(unreadable),
             connections=connections_of(manifest),
             configs=configs,

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Store
-from innkeeper.core.ports.stages import Stages
+from innkeeper.core.ports.stages import Stage, Stages
 from innkeeper.core.restore_asked import Mode
+from innkeeper.core.restore_in_place import FORMER
 from innkeeper.core.restore_way import Phase
 from innkeeper.core.works import Tell
 
@@ -45,7 +46,7 @@ class LeftStages:
         """Erase them; how many. What holds the only copy of a tenant's former state stays."""
         gone = 0
         for name in await self._stages.names():
-            operation_id = name.partition("-")[2]
+            tenant_id, _, operation_id = name.partition("-")
             async with self._store.look() as tx:
                 operation = await tx.operation(operation_id)
                 tenant = await tx.tenant(operation.tenant) if operation else None
@@ -53,6 +54,8 @@ class LeftStages:
                 is_stuck = tenant is not None and tenant.closed == operation_id
                 if not operation.status.ended or is_stuck or _has_the_only_copy(operation):
                     continue
+            elif await self._stages.noted(Stage(tenant_id=tenant_id, operation_id=operation_id), FORMER) is not None:
+                continue  # it was kept until its operation was forgotten, so nobody can tell any more that it may go
             await self._stages.drop_by_name(name)
             gone += 1
         return gone

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from innkeeper.core.backup_plans import Keep
-from innkeeper.core.snapshots import Snapshot, newest_good
+from innkeeper.core.snapshots import Origin, Snapshot, newest_good
 
 FRESH = timedelta(days=1)
 """Younger ones all stay: somebody may have asked for one a moment ago."""
@@ -30,7 +30,9 @@ def to_drop(
     stay = {each.id for each in there if each.kept_for in needed_by or each.confirmed_at > now - FRESH}
     newest, proven = newest_good(there), _newest_proven(there)
     stay |= {each.id for each in (newest, proven) if each is not None}
-    good = sorted((each for each in there if each.is_good), key=lambda each: each.confirmed_at, reverse=True)
+    # What was found at a target, on a host that has lost all it knew, counts too: nobody has looked through it yet.
+    good = [each for each in there if each.is_good or (each.origin is Origin.FOUND and each.damaged is None)]
+    good.sort(key=lambda each: each.confirmed_at, reverse=True)
     for name, bucket in _BUCKETS.items():
         stay |= _last_of_each(good, bucket, getattr(keep, name))
     # One that isn't good is worth something only as long as there is none that is.
@@ -44,7 +46,9 @@ def _newest_proven(snapshots: Sequence[Snapshot]) -> Snapshot | None:
 
 
 def _last_of_each(newest_first: Sequence[Snapshot], bucket: Callable[[datetime], str], count: int) -> set[str]:
-    last: dict[str, str] = {}
+    last: dict[str, Snapshot] = {}
     for each in newest_first:
-        last.setdefault(bucket(each.confirmed_at.astimezone(UTC)), each.id)
-    return set(list(last.values())[:count])
+        of = bucket(each.confirmed_at.astimezone(UTC))
+        if of not in last or (each.is_good and not last[of].is_good):
+            last[of] = each
+    return {each.id for each in list(last.values())[:count]}

@@ -139,18 +139,26 @@ class Shelf:
     async def everybody(self, *, name: str | None = None, tenant_id: str | None = None) -> Sequence[Restorable]:
         """The newest snapshot of each tenant whose key is here, by name; of those that had that name, or of one.
 
-        Raises the Problem of a target that doesn't answer where no other tells of anybody.
+        One whose repository can't be read is no reason not to tell of the others; raises its Problem where none can,
+        or that of a target that doesn't answer where no other tells of anybody.
         """
         owners = [tenant_id] if tenant_id else await self._owners_listed()
         turns = asyncio.Semaphore(AT_ONCE)
+        told: list[Problem] = []
 
         async def newest(owner: str) -> Restorable | None:
             async with turns:
-                found = [each for each in await self._listed(owner) if name in (None, each.tenant)]
+                try:
+                    found = [each for each in await self._listed(owner) if name in (None, each.tenant)]
+                except Problem as problem:
+                    told.append(problem)
+                    return None
             return found[-1] if found else None
 
-        found = await asyncio.gather(*map(newest, owners))
-        return sorted((each for each in found if each), key=lambda each: (each.tenant, each.taken_at))
+        found = [each for each in await asyncio.gather(*map(newest, owners)) if each]
+        if told and not found:
+            raise told[0]
+        return sorted(found, key=lambda each: (each.tenant, each.taken_at))
 
     async def _owners_listed(self) -> Sequence[str]:
         with_key = [each for each in await asyncio.to_thread(self._owners.owners) if each not in (PLATFORM, CONTROL)]

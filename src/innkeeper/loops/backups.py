@@ -34,7 +34,7 @@ ALERT_AGAIN = timedelta(hours=20)
 FAILURES_TOLERATED = 3
 """In a row: a target that is restarted is nothing to wake somebody up for."""
 BEGUN_AT_ONCE = 50
-"""In one look: more wouldn't be carried out sooner, and each is a line in the trail."""
+"""No more are open: more wouldn't be carried out sooner, and whoever looks for open ones reads all of them."""
 
 
 class BackupLoops:
@@ -88,13 +88,16 @@ class BackupLoops:
         async with self._store.look() as tx:
             found = await tx.operations(open_only=True)
         under_way = {each.tenant_id for each in found if each.kind is OperationKind.BACKUP}
+        not_now = set(under_way)
         self._backups.known = dict(states)
         overviews = [self._backups.of_control_now(states.get(CONTROL))]
         async for tenants in self._tenants():
             overviews += [self._backups.of(tenant, states.get(tenant.id)) for tenant in tenants]
-        due = [each for each in overviews if each.standing.due and each.owner not in under_way]
+            # Who is closed isn't backed up by itself, but is late like anybody else: it may be so for long.
+            not_now |= {each.id for each in tenants if each.closed is not None}
+        due = [each for each in overviews if each.standing.due and each.owner not in not_now]
         due.sort(key=lambda each: each.standing.next_due or now)
-        for each in due[:BEGUN_AT_ONCE]:
+        for each in due[: max(0, BEGUN_AT_ONCE - len(under_way))]:
             await self._begin(each, now)
         await self._alert(overviews, states, now)
         self._tell(overviews, now)
@@ -115,7 +118,7 @@ class BackupLoops:
         while page == AT_ONCE:
             async with self._store.look() as tx:
                 tenants = await tx.tenants(after=after, limit=AT_ONCE)
-            yield [each for each in tenants if each.wanted is not Wanted.GONE and each.closed is None]
+            yield [each for each in tenants if each.wanted is not Wanted.GONE]
             after, page = tenants[-1].name if tenants else "", len(tenants)
             await asyncio.sleep(0)
 

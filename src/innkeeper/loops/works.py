@@ -119,6 +119,9 @@ class WorkLoops:
         except Problem as problem:  # it couldn't be written down how it ended: it is done again
             log.warning("work stumbled", operation=operation.id, code=problem.code, problem=problem.message)
             self._not_before[operation.id] = _time() + STUMBLED_AGAIN_S
+        except Exception:  # nor that: a fault of ours, which must not be made over and over without a pause
+            log.exception("work can't be ended", operation=operation.id, kind=operation.kind, tenant=operation.tenant)
+            self._not_before[operation.id] = _time() + STUMBLED_AGAIN_S
         finally:
             self._running.pop(operation.tenant, None)
             with suppress(Problem):

@@ -45,9 +45,14 @@ def unsound(folder: Path, paths: Sequence[str]) -> dict[str, str]:
             check=True,
         )
         told = json.loads(run.stdout)
-        return {str(path): str(says)[:300] for path, says in told.items()}
+        return {_legible(str(path)): _legible(str(says))[:300] for path, says in told.items()}
     except (OSError, subprocess.SubprocessError, ValueError, AttributeError) as error:
         raise UnitFault(f"The databases of a snapshot couldn't be looked through: {type(error).__name__}.") from error
+
+
+def _legible(text: str) -> str:
+    """As it can be written down: a name needn't be UTF-8, and neither a database nor a response takes half of one."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _command(folder: Path) -> list[str]:
