@@ -21,6 +21,7 @@ from innkeeper.keyring.choice import master_source
 from innkeeper.keyring.signatures import key_id_of, verified
 from innkeeper.loops.erasures import ErasureLoop
 from innkeeper.settings import Settings
+from innkeeper.units import memory
 from innkeeper.units.places import FolderTraces
 
 PLACES = ("drills", "exports", "imports", "marks", "restores", "staging")
@@ -52,6 +53,7 @@ def farewell(
 ) -> Farewell:
     """Put it together; `traces` are places beside those in PLACES."""
     places = [FolderTraces(settings.data / name, name) for name in PLACES]
+    places.append(FolderTraces(memory.folder_for(settings.data), "memory"))  # of a backup that was killed
 
     async def recorded(tenant_id: str) -> Mapping[str, int]:
         async with store.look() as tx:

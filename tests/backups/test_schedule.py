@@ -15,6 +15,7 @@ from innkeeper.core.backup_plans import BackupPlan, BackupPlans, Keep, backup_pl
 from innkeeper.core.backups import Overview
 from innkeeper.core.closing import Closing
 from innkeeper.core.errors import InvalidSpec
+from innkeeper.core.events import AlertRaised, Event
 from innkeeper.core.operations import Operation, OperationKind, Trouble
 from innkeeper.core.plans import plans_from
 from innkeeper.core.snapshots import BackupState, Origin
@@ -149,6 +150,8 @@ async def test_a_plan_says_when_and_how_long(tmp_path: Path) -> None:
     await house.settle("alice")
     await house.create("bob", SpecPatch(uses={"plan": "plain"}))
     alice, bob = await house.tenant("alice"), await house.tenant("bob")
+    for each in (alice, bob):
+        bench.keeping.stills.folder(each.name).mkdir(parents=True)
     assert (plans.of(alice).every_h, plans.of(alice).at_minute, plans.of(bob).every_h) == (6, 60, 24)
     assert plans.of(alice).keep == {"local": Keep(daily=30), "remote": Keep(daily=30)}
     house.clock.time += timedelta(hours=7)
@@ -225,3 +228,17 @@ async def test_without_a_target_nothing_is_begun(tmp_path: Path) -> None:
         await bench.keeping.backups.create("alice", actor=SYSTEM)
     bench.keeping.stills.close()
     shutil.rmtree(tmp_path / "tenants")
+
+
+async def test_who_was_never_started_has_nothing_to_be_saved_and_is_never_late(bench: Bench) -> None:
+    await bench.house.create("asleep")
+    bench.house.clock.turn(5 * 24 * 3600)
+    alerts: list[Event] = []
+    bench.house.bus.on_event(lambda event: alerts.append(event) if isinstance(event, AlertRaised) else None)
+    await bench.keeping.loops.look()
+    assert not [each for each in await begun(bench) if each.tenant]
+    assert not [each for each in alerts if each.tenant]
+    bench.keeping.stills.folder("asleep").mkdir(parents=True)
+    await bench.keeping.loops.look()
+    assert [each.tenant for each in await begun(bench) if each.tenant] == ["asleep"]
+    bench.keeping.stills.close()

@@ -87,6 +87,9 @@ class BackingUp:
             fault = UnitFault(f"{error.filename or 'A file'}: {error.strerror or error}.")
             await self._failed(operation, fault)
             raise fault from error
+        except Exception as error:  # a fault of ours: it counts, so that it isn't begun again at once and for ever
+            await self._failed(operation, Problem(f"It ended unexpectedly: {type(error).__name__}. See the log."))
+            raise
         result: dict[str, Any] = {
             "snapshot": snapshot.id,
             "way": done.way,
@@ -121,8 +124,8 @@ class BackingUp:
             return await self._one(operation, tell, origin, kept_for)
         except RepositoryLocked:
             # Nobody else works on it, for we have the lease of its name: whoever has locked it is dead.
-            for target in self._snapshots.targets:
-                await self._snapshots.unlock(Repository(target=target, owner=operation.tenant_id))
+            first = self._snapshots.targets[0]  # the others are unlocked when it is their turn
+            await self._snapshots.unlock(Repository(target=first, owner=operation.tenant_id))
             return await self._one(operation, tell, origin, kept_for)
 
     async def everywhere(self, snapshot: Snapshot, tell: Tell) -> Snapshot:

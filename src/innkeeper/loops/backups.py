@@ -4,6 +4,7 @@ what was missed while nothing ran is due now."""
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -91,7 +92,7 @@ class BackupLoops:
         not_now = set(under_way)
         self._backups.known = dict(states)
         overviews = [self._backups.of_control_now(states.get(CONTROL))]
-        async for tenants in self._tenants():
+        async for tenants in self._tenants(states):
             overviews += [self._backups.of(tenant, states.get(tenant.id)) for tenant in tenants]
             # Who is closed isn't backed up by itself, but is late like anybody else: it may be so for long.
             not_now |= {each.id for each in tenants if each.closed is not None}
@@ -112,15 +113,25 @@ class BackupLoops:
                 return states
             await asyncio.sleep(0)
 
-    async def _tenants(self) -> AsyncIterator[Sequence[Tenant]]:
+    async def _tenants(self, states: Mapping[str, BackupState]) -> AsyncIterator[Sequence[Tenant]]:
         """Those who are to be backed up, some at a time."""
         after, page = "", AT_ONCE
         while page == AT_ONCE:
             async with self._store.look() as tx:
                 tenants = await tx.tenants(after=after, limit=AT_ONCE)
-            yield [each for each in tenants if each.wanted is not Wanted.GONE]
+            yield await self._with_something([each for each in tenants if each.wanted is not Wanted.GONE], states)
             after, page = tenants[-1].name if tenants else "", len(tenants)
             await asyncio.sleep(0)
+
+    async def _with_something(self, tenants: Sequence[Tenant], states: Mapping[str, BackupState]) -> Sequence[Tenant]:
+        """Those of them who have a folder, or had one: who was never started has nothing that could be saved."""
+
+        def has_or_had(tenant: Tenant) -> bool:
+            state = states.get(tenant.id)
+            had = state is not None and (bool(state.good) or state.live is not None)
+            return had or os.path.lexists(self._stills.folder(tenant.name))
+
+        return await asyncio.to_thread(lambda: [each for each in tenants if has_or_had(each)])
 
     async def _begin(self, one: Overview, now: datetime) -> None:
         slot = one.plan.slot(one.owner, now) or now
