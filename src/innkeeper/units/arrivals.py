@@ -86,6 +86,7 @@ class FolderArrivals:
                     async for piece in pieces:
                         size += len(piece)
                         _check_sent(size, self._caps)
+                        _check_room(descriptor, size, more=len(piece))  # others need the disk, too
                         await asyncio.to_thread(file.write, piece)
                     await asyncio.to_thread(_synced, file.fileno(), file.flush)
         except BaseException:
@@ -216,12 +217,13 @@ def _move(here: int, staged: str, tenants: int, tenant: str) -> None:
     raise UnitExists(f"A folder {tenant} is there, and it isn't this one.", hint="Move it out of the data directory.")
 
 
-def _check_room(here: int, size: int) -> None:
+def _check_room(here: int, size: int, *, more: int | None = None) -> None:
+    """Whether `size` bytes fit, or, with `more`, so many of them that aren't on the disk yet."""
     disk = os.fstatvfs(here)
     free, all_of_it = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    if size > free - all_of_it * FREE_SHARE:
+    if (size if more is None else more) > free - all_of_it * FREE_SHARE:
         raise DiskFull(
-            f"It takes {size >> 20} MB, and {free >> 20} MB are free; {FREE_SHARE:.0%} of the disk are kept so.",
+            f"It takes {size >> 20} MB{' or more' if more else ''}, and {free >> 20} MB are free; {FREE_SHARE:.0%} of the disk are kept so.",
             hint="Free some space, then import it again.",
         )
 
