@@ -204,6 +204,8 @@ async def at_work(bench: Bench, holder: str = "one") -> AsyncIterator[WorkLoops]
 async def opened(data: Path, **parts: Any) -> AsyncIterator[Bench]:
     """One whose works are carried out."""
     bench = make(data, **parts)
-    async with at_work(bench):
-        yield bench
-    await asyncio.to_thread(bench.keeping.stills.close)
+    try:
+        async with at_work(bench):
+            yield bench
+    finally:
+        await asyncio.to_thread(bench.keeping.stills.close)

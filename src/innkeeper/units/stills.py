@@ -64,6 +64,9 @@ class FolderStills:
     def close(self) -> None:
         """No more of it; what is under way comes to its end."""
         self._walkers.shutdown(wait=True)
+        if self._memory is not None:
+            with suppress(OSError):  # it holds something, or isn't there
+                self._memory.rmdir()
 
     def folder(self, tenant: str) -> Path:
         """Where its data lies."""
