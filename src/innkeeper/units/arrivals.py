@@ -223,8 +223,8 @@ def _check_room(here: int, size: int, *, more: int | None = None) -> None:
     free, all_of_it = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     if (size if more is None else more) > free - all_of_it * FREE_SHARE:
         raise DiskFull(
-            f"It takes {size >> 20} MB{' or more' if more else ''}, and {free >> 20} MB are free; {FREE_SHARE:.0%} of the "
-            "disk are kept so.",
+            f"It takes {size >> 20} MB{' or more' if more else ''}, and {free >> 20} MB are free; {FREE_SHARE:.0%} of "
+            "the disk are kept so.",
             hint="Free some space, then import it again.",
         )
 
