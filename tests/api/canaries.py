@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from innkeeper.api.console_session import COOKIE
 from innkeeper.core.access import ADMIN, SYSTEM, Actor, ActorKind, Role, TenantRole
+from innkeeper.core.ids import new_id
 from innkeeper.core.messages import Payload
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.signing_in import Visitor
+from innkeeper.core.snapshots import Origin, Snapshot
 from innkeeper.core.specs import SpecPatch
 from innkeeper.core.tokens import TokenWish
 from tests.api.bench import Bench
@@ -108,8 +110,17 @@ async def _things(bench: Bench, tenant: str, owner: str, mark: str = "") -> Mapp
     async with bench.house.store.look() as tx:
         (operation,) = await tx.operations(tenant=tenant, open_only=False, after="", limit=1)
     (message,) = await bench.house.inbox.page(tenant)
+    owner_id, now = (await bench.house.tenant(tenant)).id, bench.house.clock.now()
+    snapshot = Snapshot(
+        id=new_id("snap"), owner=owner_id, tenant=tenant, taken_at=now, confirmed_at=now, origin=Origin.ASKED,
+        files=1, bytes=1, operation=operation.id,
+    )  # fmt: skip
+    async with bench.house.store.begin() as tx:
+        await tx.snapshots.put(snapshot)
     return {
         "name": tenant,
+        "snapshot_id": snapshot.id,
+        "receipt_id": new_id("rct"),
         "key_id": key.id,
         "message_id": message.id,
         "operation_id": operation.id,

@@ -15,7 +15,7 @@ from tests.support.tiny_image import PORT, tiny_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
-ROUNDS = int(os.environ.get("INNKEEPER_TEST_KILLS", "8"))
+ROUNDS = int(os.environ.get("INNKEEPER_TEST_KILLS", "4"))
 LONGEST_S = 2.5
 """A backup of something small takes less with its copy and its checks."""
 NAME = "alice"

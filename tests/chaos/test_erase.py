@@ -19,7 +19,7 @@ from tests.support.installation import Installation, installed
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]  # Docker for what `installed` looks after, not for tenants
 
-ROUNDS = int(os.environ.get("INNKEEPER_TEST_KILLS", "4"))
+ROUNDS = int(os.environ.get("INNKEEPER_TEST_KILLS", "2"))
 LONGEST_S = 0.8
 FILES = 3000
 

@@ -212,7 +212,8 @@ async def what_succeeds(inn: Installation, docker: aiodocker.Docker, planted: Pl
         assert (answer.status_code, "there" in answer.text) == (200, True), answer.text
         planted.keep("agent:chat", answer.content)
     for arguments in (("tenant", "chat", "a", "hello"), ("tenant", "logs", "a"), ("tenant", "show", "a"), ("doctor",),
-                      ("audit", "list"), ("audit", "verify"), ("status",)):  # fmt: skip
+                      ("audit", "list"), ("audit", "verify"), ("status",), ("backup", "create", "a", "--wait"),
+                      ("backup", "list", "a")):  # fmt: skip
         done = await inn.cli(*arguments)
         planted.keep(f"cli:{' '.join(arguments)}", done.stdout + done.stderr)
     for kind in ("API token", "outside JWT"):
@@ -327,4 +328,12 @@ async def names_of(inn: Installation) -> Mapping[str, Sequence[str]]:
     """What fills in the API's paths."""
     async with inn.api() as api:
         operations = (await api.get("/v1/operations")).json()["items"]
-    return {"name": ["a", "sleeper"], "who": [MAIL], "operation_id": [each["id"] for each in operations[:3]]}
+        snapshots = (await api.get("/v1/tenants/a/backups")).json()["items"]
+    assert snapshots
+    return {
+        "name": ["a", "sleeper"],
+        "who": [MAIL],
+        "operation_id": [each["id"] for each in operations[:3]],
+        "snapshot_id": [snapshots[0]["id"]],
+        "receipt_id": [],
+    }

@@ -52,6 +52,7 @@ async def running(settings: Settings) -> AsyncIterator[House]:
     async with build(settings) as house:
         supervisor = Supervisor()
         house.start(supervisor)
+        supervisor.loops.pop("backups")  # a nightly one would be found, too, and not always
         async with supervisor.running():
             yield house
 

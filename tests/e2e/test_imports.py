@@ -105,3 +105,18 @@ async def test_openclaws_of_other_systems_answer(inn: Installation, tmp_path: Pa
     await taken(inn, "--from", "startclaw", layouts.tarred(home, tmp_path / "user1-2026-02-08.tar.gz"))
     assert "demo model" in await answers(inn, "user1")
     assert (inn.data / "tenants/user1/persistence/workspace/memory/2026-02-08.md").exists()
+
+
+@pytest.mark.openclaw
+async def test_ocmts_data_folder_answers(inn: Installation, tmp_path: Path) -> None:
+    await have_image(inn, "openclaw")
+    root = layouts.ocmt(tmp_path / "ocmt", "user-7")
+    (root / "user-7/.openclaw/agents/main/agent/openclaw-agent.sqlite").unlink()  # a stand-in that OpenClaw can't open
+    config = json.loads((root / "user-7/.openclaw/openclaw.json").read_text())
+    for key in ("env", "agents", "models"):
+        config.pop(key, None)  # the demo provider answers, not the net
+    (root / "user-7/.openclaw/openclaw.json").write_text(json.dumps(config))
+    await taken(inn, "--from", "ocmt", root)
+    assert "demo model" in await answers(inn, "user-7")
+    assert (inn.data / "tenants/user-7/persistence/workspace/MEMORY.md").read_text() == "likes tea\n"
+    assert (await inn.show("user-7"))["fenced"], "its bot isn't polled by two"
