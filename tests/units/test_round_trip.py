@@ -156,3 +156,23 @@ def test_what_leads_out_was_never_delivered(said: dict[str, object]) -> None:
     kept = json.dumps({"format": 1, "packs": {}, "files": {}, "conflicts": {}, **said}).encode()
     with pytest.raises(HydrationUnreadable):
         delivery_of(kept)
+
+
+async def test_one_with_an_image_of_its_operators_comes_back_on_that_image(tmp_path: Path) -> None:
+    house = await hospitable(tmp_path / "one")
+    house.prober.answer = (200, b'{"status": "ready"}')
+    exports = exports_of(house, tmp_path / "one")
+    async with at_work(house, exports):
+        _, made = await house.control.create("alice", "zeptoclaw", SpecPatch(image="zeptoclaw:2"), actor=SYSTEM)
+        await done(house, made)
+        ended = await done(house, await exports.begin("alice", Wish(), actor=SYSTEM))
+    file, _ = await exports.fetch("alice", ended.id, actor=SYSTEM)
+    other = await hospitable(tmp_path / "two")
+    importing = importing_of(other, tmp_path / "two")
+    async with open_house(other, importing):
+        with plain_pieces(file, identity=None, passphrase=None) as plain:
+            upload = await importing.receive(pieces(plain))
+        (begun,) = await importing.begin(Asked(seed=Seed.INNKEEPER, path=""), actor=SYSTEM, upload=upload)
+        await done(other, begun)
+    there = await other.tenant("alice")
+    assert (there.spec.agent, there.spec.image, there.fenced) == ("zeptoclaw", "zeptoclaw:2", True)

@@ -51,7 +51,7 @@ def read(source: Source) -> Adoption:
     patch, name = SpecPatch(), source.key
     try:
         manifest = _manifest(source)
-        patch, name = patch_of(manifest.get("spec")), _name(manifest, source.key)
+        patch, name = patch_of(manifest.get("spec"), own_image=source.agent.own_image), _name(manifest, source.key)
     except UnreadableManifestError as error:
         manifest = {}
         dossier.refusals.append(str(error))
@@ -84,16 +84,21 @@ def read(source: Source) -> Adoption:
     return replace(adoption, key=source.key, patch=patch, env=_without_port(env), delivered=delivered)
 
 
-def patch_of(kept: Any) -> SpecPatch:
-    """A kept spec as somebody would ask for it; UnreadableManifestError, which names the place and not the value."""
+def patch_of(kept: Any, *, own_image: bool = False) -> SpecPatch:
+    """A kept spec as somebody would ask for it; UnreadableManifestError, which names the place and not the value.
+
+    An agent with an image of its operator's `own_image` is asked for by that: no release of it is made here.
+    """
     try:
         spec = _SPEC.validate_python({"release": "", "image": "", **kept})
     except (ValidationError, TypeError) as error:
         faults = error.errors(include_input=False) if isinstance(error, ValidationError) else []
         where = ", ".join(".".join(map(str, fault["loc"])) for fault in faults[:3]) or "all of it"
         raise UnreadableManifestError(f"{MANIFEST} holds a spec that this version can't read: {where}.") from None
+    by_image = own_image and spec.custom is None
     return SpecPatch(
-        release=spec.release or None if spec.custom is None else None,
+        release=None if by_image or spec.custom is not None else spec.release or None,
+        image=spec.image or None if by_image else None,
         mode=spec.mode,
         limits=LimitsPatch(**asdict(spec.limits)),
         # The preset's name means nothing elsewhere; its windows stand beside it.
