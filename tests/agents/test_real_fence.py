@@ -58,6 +58,7 @@ def fence(agent: Agent, folder: Path, place: Place, *, up: bool) -> None:
         path.write_bytes(file.content)
 
 
+@pytest.mark.soak
 @pytest.mark.openclaw
 @pytest.mark.timeout(400)
 async def test_a_fenced_openclaw_neither_polls_nor_sends(

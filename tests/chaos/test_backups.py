@@ -21,6 +21,7 @@ LONGEST_S = 2.5
 NAME = "alice"
 
 
+@pytest.mark.soak
 async def test_kill_nine_at_random_moments_of_backups() -> None:
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)

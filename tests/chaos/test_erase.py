@@ -24,6 +24,7 @@ LONGEST_S = 0.8
 FILES = 3000
 
 
+@pytest.mark.soak
 async def test_kill_nine_while_a_tenant_is_purged() -> None:
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)

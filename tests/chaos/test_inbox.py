@@ -16,7 +16,7 @@ from tests.support.recording_agent import recording_spec
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
-KILLS = int(os.environ.get("INNKEEPER_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("INNKEEPER_TEST_KILLS", "5"))
 LONGEST_S = 3.0
 """A start takes a second or so: the kill comes in it, or while webhooks are accepted, delivered and noted."""
 LANES = ("/moody", "/quick")

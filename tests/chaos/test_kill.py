@@ -18,7 +18,7 @@ from tests.support.tiny_image import PORT, tiny_image
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
-ROUNDS = int(os.environ.get("INNKEEPER_TEST_KILLS", "12"))
+ROUNDS = int(os.environ.get("INNKEEPER_TEST_KILLS", "6"))
 LONGEST_S = 1.2
 """A create or delete of the tiny agent takes less than half a second: the kill comes before, within or after it."""
 

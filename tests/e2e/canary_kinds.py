@@ -12,7 +12,14 @@ from tests.support.leaks import Kind
 
 NANOBOT = "file:tenants/a/persistence/.nanobot"
 CONTROL_PLANE = "environ:control-plane *"
-SPEC = ("file:innkeeper.db*", "rows:*", "inspect:*", "environ:agent/*", "file:tenants/*/compose.yaml")
+SPEC = (
+    "file:innkeeper.db*",
+    "rows:*",
+    "inspect:*",
+    "environ:agent/*",
+    "file:tenants/*/compose.yaml",
+    "file:tenants/*/agent.env",
+)
 """Where a tenant's `env` is, whatever it says: it is for settings, and `${secret:NAME}` is for secrets."""
 
 ECHO = "echo:*"

@@ -33,6 +33,7 @@ async def test_who_passes_the_gate_is_signed_in_and_a_stranger_on_a_public_path_
             assert (await edge.get("/v1/models", headers=headers)).status_code == 401
 
 
+@pytest.mark.soak
 async def test_with_an_open_door_its_own_login_decides_until_it_is_closed(inn: Installation) -> None:
     await have_image(inn, "openclaw")
     await inn.create("oc", agent="openclaw", access="open")

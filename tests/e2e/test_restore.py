@@ -103,6 +103,7 @@ async def test_on_an_empty_host_with_the_keyring_the_agent_remembers(places: Pat
                     assert await inn.cli_json("backup", "list", "oc"), "its snapshots are known again"
 
 
+@pytest.mark.soak
 @pytest.mark.openclaw
 async def test_in_place_as_another_and_single_paths(places: Path) -> None:
     async with fake_provider() as (model, url):

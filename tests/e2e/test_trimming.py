@@ -24,6 +24,7 @@ async def charged_by_kernel(container: dict[str, Any]) -> dict[str, int]:
     return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
 
 
+@pytest.mark.soak
 async def test_three_openclaws_that_were_trimmed_take_less_than_one(docker: aiodocker.Docker, tmp_path: Path) -> None:
     async with zram_swap(tmp_path), installed(INNKEEPER_SWEEP_S="1", INNKEEPER_TRIM_AFTER_S="10") as inn:
         await have_image(inn, "openclaw")

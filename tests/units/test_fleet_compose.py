@@ -129,7 +129,7 @@ def test_compose_takes_it(tmp_path: Path, data: DataIn) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "agent",
-    ["nanobot", "zeptoclaw", pytest.param("openclaw", marks=pytest.mark.openclaw)],
+    ["nanobot", "zeptoclaw", pytest.param("openclaw", marks=[pytest.mark.openclaw, pytest.mark.soak])],
 )
 async def test_it_runs_what_it_describes(tmp_path: Path, agent: str) -> None:
     async with aiodocker.Docker() as docker, installed() as inn:
