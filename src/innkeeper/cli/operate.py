@@ -78,7 +78,7 @@ def _later(client: Client, operation_id: str, tell: Callable[[str], None]) -> di
 
 def _says(operation: dict[str, Any]) -> str:
     progress, held_up = operation["progress"], operation["error"]
-    says = f"{operation['tenant']}: {progress['step']}"
+    says = f"{operation['tenant'] or 'the database'}: {progress['step']}"
     if progress["of"] > 1:
         says += f" ({progress['done'] + 1} of {progress['of']})"
     return says + (f" - held up: {held_up['detail']}" if held_up else "")
