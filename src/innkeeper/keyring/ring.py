@@ -60,7 +60,10 @@ class Keyring:
         content, noted = source.read(), used_with(folder)
         if content is None:
             new = not (data / "innkeeper.db").exists() if is_new is None else is_new
-            if not (make and new and source.writable) or noted is not None or any(folder.glob("[!.]*.key")):
+            used = noted is not None or any(folder.glob("[!.]*.key"))
+            if used and (content := source.read()) is not None:
+                noted = used_with(folder)  # another process has made it between our two looks
+            elif used or not (make and new and source.writable):
                 raise KeyringFault(
                     f"There is no keyring at {source.where}, and this data directory isn't new."
                     if make
@@ -68,8 +71,9 @@ class Keyring:
                     hint="Restore it from an export (`innkeeper keyring import FILE`) or a backup, or say where it is "
                     "with INNKEEPER_MASTER_KEY_FILE. Nothing was changed.",
                 )
-            source.write(Masters((new_master(),)).dumped(), anew=True)
-            content = source.read() or b""
+            if content is None:
+                source.write(Masters((new_master(),)).dumped(), anew=True)
+                content = source.read() or b""
         masters = _masters_in(content, source)
         if noted is not None:
             fitting(noted, masters, where=source.where)
