@@ -123,6 +123,8 @@ class Run:
                 self._said.append(text)
                 if not self._patient and is_retry(text):
                     self._signal(signal.SIGINT)
+                    # It may be stuck on the very disk that it should tidy up.
+                    asyncio.get_running_loop().call_later(STOPS_WITHIN_S, self._signal, signal.SIGKILL)
 
 
 @asynccontextmanager
