@@ -125,7 +125,7 @@ async def test_of_two_tools_of_one_name_one_is_offered(house: ToolHouse, server:
 async def test_one_that_hangs_takes_nobody_else_s_tools_away(
     house: ToolHouse, server: tuple[ToolServer, str], rogue: tuple[FakeProvider, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "LIST_S", 0.2)
+    monkeypatch.setattr(source, "LIST_S", 3)  # enough for the one that answers, also beside much else
     monkeypatch.setattr(source, "SLOW_S", 0.1)
     hanging = rogue[0].script = Hanging()
     house.give("alice", stuck=McpServer(url=rogue[1]), docs=server_at(server[1]))

@@ -84,6 +84,11 @@ def test_what_is_sealed_with_a_passphrase_is_ages_own_format(size: int) -> None:
 def test_what_age_sealed_is_opened_and_nothing_else_is() -> None:
     sealed = pyrage.passphrase.encrypt(b"plain" * 50_000, "right")
     assert Opening(io.BytesIO(sealed), "right").read() == b"plain" * 50_000
+    cheap = io.BytesIO()
+    sealing = Sealing(cheap, "right", work=10)
+    sealing.write(b"plain" * 50_000)
+    sealing.close()
+    sealed = cheap.getvalue()
     with pytest.raises(WrongPassphrase, match="isn't the passphrase"):
         Opening(io.BytesIO(sealed), "wrong")
     for broken in (sealed[:-1], sealed[: 64 << 10], sealed[:-5] + bytes(5), b"plain", b""):
