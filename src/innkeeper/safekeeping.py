@@ -17,6 +17,7 @@ from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp, Retaining, Veri
 from innkeeper.core.backup_plans import BackupPlans, backup_plans_from
 from innkeeper.core.backups import Backups, Overview
 from innkeeper.core.events import Bus
+from innkeeper.core.mending import Mending, Repairing
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
@@ -79,6 +80,7 @@ async def safekeeping(
         control=DatabaseCopies(settings.store_url),
         plans=backup_plans_from(settings.backup_plan, settings.plans),
         consent_wait_s=settings.backup_consent_wait_s,
+        repairs=settings.backup_repair,
         bus=bus,
         clock=clock,
         tell=telemetry.count_backups,
@@ -143,12 +145,14 @@ def kept_safe(
     control: ControlCopies,
     plans: BackupPlans,
     consent_wait_s: float,
+    repairs: bool = True,
     bus: Bus,
     clock: Clock,
     tell: Callable[[Sequence[Overview], datetime], object] = lambda overviews, now: None,
 ) -> Safekeeping:
     """The same of parts that were chosen already."""
     aftercare = Aftercare(store=store, snapshots=snapshots, stills=stills, bus=bus, clock=clock)
+    mending = Mending(store=store, snapshots=snapshots, aftercare=aftercare, clock=clock, by_itself=repairs)
     taking = Taking(
         store=store,
         snapshots=snapshots,
@@ -164,6 +168,7 @@ def kept_safe(
         stills=stills,
         taking=taking,
         aftercare=aftercare,
+        mending=mending,
         control=control,
         plans=plans,
         bus=bus,
@@ -178,6 +183,7 @@ def kept_safe(
         works=(
             backing_up,
             Retaining(store=store, aftercare=aftercare, plans=plans),
+            Repairing(store=store, snapshots=snapshots, mending=mending),
             Verifying(store=store, snapshots=snapshots, aftercare=aftercare, clock=clock),
         ),
         loops=BackupLoops(store=store, backups=backups, stills=stills, bus=bus, clock=clock, tell=tell),

@@ -53,7 +53,10 @@ def _newest_proven(snapshots: Sequence[Snapshot]) -> Snapshot | None:
 
 
 def _last_of_each(
-    newest_first: Sequence[Snapshot], bucket: Callable[[datetime], str], count: int, is_better: Callable[[Snapshot], bool]
+    newest_first: Sequence[Snapshot],
+    bucket: Callable[[datetime], str],
+    count: int,
+    is_better: Callable[[Snapshot], bool],
 ) -> set[str]:
     last: dict[str, Snapshot] = {}
     for each in newest_first:

@@ -68,7 +68,7 @@ class Snapshot:
     damage: Mapping[str, str] = field(default_factory=dict)
     """By target, what was lost of its copy there; the others may be whole."""
     broken: Mapping[str, str] = field(default_factory=dict)
-    """SQLite files that aren't whole, just as they weren't in the tenant's folder: the snapshot is good all the same."""
+    """SQLite files that aren't whole, just as in the tenant's folder: the snapshot is good all the same."""
     kept_for: str | None = None
     """The operation that may still need it."""
 

@@ -237,7 +237,11 @@ class ResticStore:
             async for _ in run.lines():
                 pass
             self._calls.check(call, run, await run.ended())
-        copies = [each for each in await self.listing(target) if each.original == snapshot or each.id == snapshot]
+        listed = await self.listing(target)
+        copies = [each for each in listed if snapshot in (each.original, each.id)]
+        if not copies:  # what is a copy itself goes by its original's id
+            its = {each.original for each in await self.listing(source) if each.id == snapshot} - {None}
+            copies = [each for each in listed if each.original in its or each.id in its]
         if not copies:
             raise SnapshotMissing(f"There is no snapshot {snapshot[:8]} to copy.")
         return copies[-1].id
