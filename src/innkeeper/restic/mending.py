@@ -21,7 +21,6 @@ from innkeeper.restic.making import polynomial_of
 ROUNDS = 3
 """So often a far one is read: what is put aside may have hidden something else."""
 _PACK = re.compile(r"(?:want|[Pp]ack) ([0-9a-f]{64})\b")
-_HARMLESS = "not referenced in any index"
 
 
 @dataclass(kw_only=True)
@@ -129,12 +128,13 @@ class Mending:
             self.tell("reading all of it")
             call = Call(arguments=["check", "--read-data"], doing="Reading the repository")
             async with self.calls.running(self.repository, call) as run:
-                async for _line in run.lines():
-                    pass
-                code = await run.ended()
-                said = run.said
-            packs = {pack for line in said if _HARMLESS not in line for pack in _PACK.findall(line)}
-            if not code or not packs:
+                printed = [line.decode(errors="replace") async for line in run.lines()]
+                await run.ended()
+                if run.gone_silent:
+                    self.calls.check(call, run, 1)
+                # Also one of which the index knows nothing: it was written anew just now, so that can't be read.
+                packs = {pack for line in (*printed, *run.said) for pack in _PACK.findall(line)}
+            if not packs:
                 return  # what still lacks something, is told by whoever looks at the snapshots
             for pack in sorted(packs):
                 await self._aside(f"data/{pack[:2]}/{pack}")
