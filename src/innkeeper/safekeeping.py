@@ -16,6 +16,7 @@ from innkeeper.core.aftercare import Aftercare
 from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp, Retaining, Verifying
 from innkeeper.core.backup_plans import BackupPlans, backup_plans_from
 from innkeeper.core.backups import Backups, Overview
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.mending import Mending, Repairing
 from innkeeper.core.ports import Clock, Store
@@ -23,7 +24,7 @@ from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
 from innkeeper.core.seating import Seating
 from innkeeper.core.secret_errors import SecretMissing
-from innkeeper.core.snapshot_errors import SnapshotMissing
+from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.taking import STILL, Taking
 from innkeeper.core.tenant import Tenant
@@ -106,22 +107,27 @@ def put_control_back(settings: Settings, *, snapshot: str | None, target: str | 
 async def _put_control_back(
     settings: Settings, snapshots: SnapshotStore, snapshot: str | None, target: str | None
 ) -> dict[str, str]:
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told: list[Problem] = []
     for place in snapshots.targets if target is None else [target]:
         repository = Repository(target=place, owner=CONTROL)
-        found = [each for each in await snapshots.listing(repository) if STILL in each.tags]
-        if snapshot is not None:
-            found = [each for each in found if f"id={snapshot}" in each.tags or each.id.startswith(snapshot)]
-        if found:
-            break
-    else:
-        raise SnapshotMissing("There is no such snapshot of the database at any target.", hint="See where it lies.")
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="restore-", dir=settings.data) as room:
-        await snapshots.restore(repository, found[-1].id, Path(room))
-        where = await DatabaseCopies(settings.store_url).put_back(Path(room) / CONTROL_FOLDER.strip("/"))
-    taken = found[-1]
-    its = next((tag.removeprefix("id=") for tag in taken.tags if tag.startswith("id=")), taken.id)
-    return {"place": where, "snapshot": its, "target": place, "taken_at": taken.at.isoformat()}
+        try:
+            found = [each for each in await snapshots.listing(repository) if STILL in each.tags]
+            if snapshot is not None:
+                found = [each for each in found if f"id={snapshot}" in each.tags or each.id.startswith(snapshot)]
+            if not found:
+                continue
+            with TemporaryDirectory(prefix="restore-", dir=settings.data) as room:
+                await snapshots.restore(repository, found[-1].id, Path(room))
+                where = await DatabaseCopies(settings.store_url).put_back(Path(room) / CONTROL_FOLDER.strip("/"))
+        except SnapshotDamaged as problem:  # another place may have it whole
+            told.append(problem)
+            continue
+        its = next((tag.removeprefix("id=") for tag in found[-1].tags if tag.startswith("id=")), found[-1].id)
+        return {"place": where, "snapshot": its, "target": place, "taken_at": found[-1].at.isoformat()}
+    if told:
+        raise told[0]
+    raise SnapshotMissing("There is no such snapshot of the database at any target.", hint="See where it lies.")
 
 
 class _NoVault:

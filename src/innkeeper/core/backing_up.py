@@ -25,7 +25,7 @@ from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
 from innkeeper.core.ports.stills import Stills
 from innkeeper.core.snapshot_errors import RepositoryLocked, SnapshotDamaged, TargetRefused
-from innkeeper.core.snapshots import BackupState, Origin, Snapshot, newest_good, trouble_free
+from innkeeper.core.snapshots import SUSPECT, BackupState, Origin, Snapshot, newest_good, trouble_free
 from innkeeper.core.taking import STILL, Take, Taking, Way
 from innkeeper.core.works import Tell
 
@@ -396,7 +396,7 @@ class Verifying:
         whole = bool(operation.detail.get("whole"))
         found = await self._asked_for(operation)
         for number, target in enumerate(self._snapshots.targets):
-            there = [each for each in found if target in each.copies]
+            there = [each for each in found if each.damage.get(target, SUSPECT) == SUSPECT and target in each.copies]
             tell.step(f"reading {'all' if whole else 'a part'} at {target}", number, len(self._snapshots.targets))
             if there:
                 await self._aftercare.verify(there[0], target, whole=whole)
@@ -410,4 +410,4 @@ class Verifying:
         only = operation.detail.get("snapshot")
         async with self._store.look() as tx:
             found = await tx.snapshots.of(operation.tenant_id)
-        return [each for each in found if only in (None, each.id) and each.damaged is None]
+        return [each for each in found if only in (None, each.id) and each.wrong is None]

@@ -13,11 +13,11 @@ from datetime import timedelta
 from typing import Any
 
 from innkeeper.core.aftercare import Aftercare
-from innkeeper.core.errors import Problem
+from innkeeper.core.errors import DiskFull, Problem, StaleLease
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.snapshots import Mended, Repository, SnapshotStore
-from innkeeper.core.snapshot_errors import TargetRefused
+from innkeeper.core.snapshot_errors import RepositoryLocked, TargetFull, TargetRefused, TargetUnreachable
 from innkeeper.core.snapshots import SUSPECT, BackupState, Snapshot, newest_good
 from innkeeper.core.works import Tell
 
@@ -27,6 +27,8 @@ MENDED_AGAIN = timedelta(hours=20)
 """It reads all of a repository: where that didn't help, it isn't done again before the next night."""
 _GONE = "Its own file was damaged, or is gone."
 _NAMED = 5
+_ANOTHER_TIME = (DiskFull, RepositoryLocked, StaleLease, TargetFull, TargetRefused, TargetUnreachable)
+"""What has nothing to do with the damage: it is tried again with the next attempt."""
 
 
 class Mending:
@@ -70,7 +72,7 @@ class Mending:
             mended = await self._snapshots.mend(Repository(target=target, owner=owner), tell=step)
             step("finding out what was lost")
             lost = await self.look(operation, target)
-        except TargetRefused:
+        except _ANOTHER_TIME:
             raise
         except Problem:
             await self._stamp(operation, target)

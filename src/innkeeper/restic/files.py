@@ -7,6 +7,7 @@ restic names each file but the config by the SHA-256 of its content. What is put
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -131,8 +132,12 @@ def _is_as_named(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == path.name
-    except OSError:
-        return False
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno == errno.EIO:  # the disk has lost it
+            return False
+        raise
 
 
 def _moved(path: Path, to: Path) -> None:

@@ -300,7 +300,11 @@ class ResticStore:
         said_nothing: Callable[[str], None] = lambda step: None  # noqa: E731
         mending = Mending(calls=self._calls, repository=repository, files=files, like=like, tell=tell or said_nothing)
         await asyncio.to_thread(shutil.rmtree, self._calls.cache(repository), ignore_errors=True)
-        mended = await mending.all()
+        try:
+            mended = await mending.all()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise BackupFailed(f"The repository at {repository.target} couldn't be mended: {why}.") from error
         if mended.anew:
             await self.ready(repository)
         return mended
