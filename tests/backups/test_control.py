@@ -20,12 +20,12 @@ from innkeeper.settings import Settings
 from innkeeper.store.copying import ABOUT, SQLITE, DatabaseCopies
 from innkeeper.store.sql import SqlStore
 from tests.backups.house import at_work, make
+from tests.restic.test_mending import flipped
 from tests.store.databases import DATABASES, database
 from tests.store.examples import tenant
 from tests.support.house import House
 from tests.support.links import LINKS
 from tests.support.secrets import NamedSecrets
-from tests.restic.test_mending import flipped
 
 
 @pytest.fixture(params=DATABASES)
