@@ -80,6 +80,11 @@ class BackupSettings(BaseSettings):
     """How long a backup waits for the consent of an agent that is at work, in seconds. After that it is frozen in the
     middle of it for as long as it takes; its files are as after a power cut then, which databases survive."""
 
+    backup_repair: bool = True
+    """Whether a backup that finds a damaged repository mends it by itself, once a day at the most: all of it is read,
+    what isn't as it was written is put aside, and what was lost is told by the alert `backup.mended`. `false`: backups
+    fail until `innkeeper backup repair`."""
+
     @property
     def backup_plan(self) -> BackupPlan:
         """When whoever's plan says nothing else is backed up."""

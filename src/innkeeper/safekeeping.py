@@ -16,13 +16,15 @@ from innkeeper.core.aftercare import Aftercare
 from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp, Retaining, Verifying
 from innkeeper.core.backup_plans import BackupPlans, backup_plans_from
 from innkeeper.core.backups import Backups, Overview
+from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
+from innkeeper.core.mending import Mending, Repairing
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
 from innkeeper.core.seating import Seating
 from innkeeper.core.secret_errors import SecretMissing
-from innkeeper.core.snapshot_errors import SnapshotMissing
+from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.taking import STILL, Taking
 from innkeeper.core.tenant import Tenant
@@ -79,6 +81,7 @@ async def safekeeping(
         control=DatabaseCopies(settings.store_url),
         plans=backup_plans_from(settings.backup_plan, settings.plans),
         consent_wait_s=settings.backup_consent_wait_s,
+        repairs=settings.backup_repair,
         bus=bus,
         clock=clock,
         tell=telemetry.count_backups,
@@ -104,22 +107,27 @@ def put_control_back(settings: Settings, *, snapshot: str | None, target: str | 
 async def _put_control_back(
     settings: Settings, snapshots: SnapshotStore, snapshot: str | None, target: str | None
 ) -> dict[str, str]:
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told: list[Problem] = []
     for place in snapshots.targets if target is None else [target]:
         repository = Repository(target=place, owner=CONTROL)
-        found = [each for each in await snapshots.listing(repository) if STILL in each.tags]
-        if snapshot is not None:
-            found = [each for each in found if f"id={snapshot}" in each.tags or each.id.startswith(snapshot)]
-        if found:
-            break
-    else:
-        raise SnapshotMissing("There is no such snapshot of the database at any target.", hint="See where it lies.")
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="restore-", dir=settings.data) as room:
-        await snapshots.restore(repository, found[-1].id, Path(room))
-        where = await DatabaseCopies(settings.store_url).put_back(Path(room) / CONTROL_FOLDER.strip("/"))
-    taken = found[-1]
-    its = next((tag.removeprefix("id=") for tag in taken.tags if tag.startswith("id=")), taken.id)
-    return {"place": where, "snapshot": its, "target": place, "taken_at": taken.at.isoformat()}
+        try:
+            found = [each for each in await snapshots.listing(repository) if STILL in each.tags]
+            if snapshot is not None:
+                found = [each for each in found if f"id={snapshot}" in each.tags or each.id.startswith(snapshot)]
+            if not found:
+                continue
+            with TemporaryDirectory(prefix="restore-", dir=settings.data) as room:
+                await snapshots.restore(repository, found[-1].id, Path(room))
+                where = await DatabaseCopies(settings.store_url).put_back(Path(room) / CONTROL_FOLDER.strip("/"))
+        except SnapshotDamaged as problem:  # another place may have it whole
+            told.append(problem)
+            continue
+        its = next((tag.removeprefix("id=") for tag in found[-1].tags if tag.startswith("id=")), found[-1].id)
+        return {"place": where, "snapshot": its, "target": place, "taken_at": found[-1].at.isoformat()}
+    if told:
+        raise told[0]
+    raise SnapshotMissing("There is no such snapshot of the database at any target.", hint="See where it lies.")
 
 
 class _NoVault:
@@ -143,12 +151,14 @@ def kept_safe(
     control: ControlCopies,
     plans: BackupPlans,
     consent_wait_s: float,
+    repairs: bool = True,
     bus: Bus,
     clock: Clock,
     tell: Callable[[Sequence[Overview], datetime], object] = lambda overviews, now: None,
 ) -> Safekeeping:
     """The same of parts that were chosen already."""
     aftercare = Aftercare(store=store, snapshots=snapshots, stills=stills, bus=bus, clock=clock)
+    mending = Mending(store=store, snapshots=snapshots, aftercare=aftercare, clock=clock, by_itself=repairs)
     taking = Taking(
         store=store,
         snapshots=snapshots,
@@ -164,6 +174,7 @@ def kept_safe(
         stills=stills,
         taking=taking,
         aftercare=aftercare,
+        mending=mending,
         control=control,
         plans=plans,
         bus=bus,
@@ -178,6 +189,7 @@ def kept_safe(
         works=(
             backing_up,
             Retaining(store=store, aftercare=aftercare, plans=plans),
+            Repairing(store=store, snapshots=snapshots, mending=mending),
             Verifying(store=store, snapshots=snapshots, aftercare=aftercare, clock=clock),
         ),
         loops=BackupLoops(store=store, backups=backups, stills=stills, bus=bus, clock=clock, tell=tell),

@@ -76,6 +76,24 @@ async def test_a_snapshot_is_verified_by_order(bench: Bench) -> None:
     assert (status, problem["code"]) == (404, "unknown_snapshot")
 
 
+async def test_damage_is_mended_by_order_and_told(bench: Bench) -> None:
+    await post(bench, "/v1/tenants/alice/backups")
+    await post(bench, "/v1/backups/control")
+    [snapshot] = (await get(bench, "/v1/tenants/alice/backups"))["items"]
+    assert (snapshot["damage"], snapshot["broken_databases"]) == ({}, {})
+    for config in (bench.keeping.data / "first").glob("*/config"):
+        config.unlink()
+    status, operation = await post(bench, "/v1/tenants/alice/backups/repair", json={"target": "local"})
+    assert (status, operation["kind"], operation["status"]) == (202, "repair", "done")
+    did = {"local": {"aside": 0, "anew": False, "damaged": []}}
+    assert operation["result"] == {"repaired": did, "whole": [snapshot["id"]], "damaged": {}}
+    assert (await post(bench, "/v1/backups/control/repair"))[1]["status"] == "done"
+    actions = [each["action"] for each in (await get(bench, "/v1/audit"))["items"]]
+    assert {"tenant.repair", "control.repair"} <= set(actions)
+    status, problem = await post(bench, "/v1/tenants/alice/backups/repair", json={"target": "nowhere"})
+    assert (status, problem["code"]) == (404, "unknown_target")
+
+
 async def test_everything_is_pruned_by_order(bench: Bench) -> None:
     await post(bench, "/v1/tenants/alice/backups")
     _, one = await post(bench, "/v1/tenants/alice/backups/prune")

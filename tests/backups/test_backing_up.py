@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,10 +141,47 @@ async def test_databases_come_out_whole_with_what_stands_only_in_their_log(bench
     again.close()
 
 
-async def test_a_broken_database_makes_no_good_snapshot_and_is_told(bench: Bench) -> None:
+BROKEN = b"SQLite format 3\0" + b"\xff" * 5000
+
+
+async def test_a_database_that_its_tenant_has_broken_is_told_once_and_the_snapshot_is_good(bench: Bench) -> None:
+    tenant = await bench.tenant(files={"sub/memory.db": BROKEN, "note.md": b"I remember"})
+    assert (await bench.result())["broken_databases"] == ["sub/memory.db"]
+    assert [alert.code for alert in bench.alerts] == ["backup.databases"]
+    bench.house.clock.turn(3600)
+    (bench.home() / "note.md").write_bytes(b"I remember more")
+    assert (await bench.result())["broken_databases"] == ["sub/memory.db"], "though nobody has looked at it again"
+    newest = await bench.newest()
+    assert newest.is_good
+    assert (await bench.state()).good["local"] == newest.taken_at == bench.house.clock.now()
+    assert content(await bench.restored(newest) / "persistence")[b"sub/memory.db"] == BROKEN
+    assert len(bench.alerts) == 1
+    (bench.home() / "other.sqlite").write_bytes(BROKEN)
+    (bench.home() / "sub" / "memory.db").unlink()
+    assert (await bench.result())["broken_databases"] == ["other.sqlite"]
+    assert [alert.code for alert in bench.alerts] == ["backup.databases"] * 2
+    (bench.home() / "other.sqlite").unlink()
+    assert (await bench.result())["broken_databases"] == []
+    assert len(bench.alerts) == 2
+    assert all(each.is_good for each in await bench.rows(tenant.id))
+
+
+async def test_a_database_that_is_broken_in_the_snapshot_alone_is_damage(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tenant = await bench.tenant()
     await bench.result()
-    (bench.home() / "memory.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    (bench.home() / "memory.db").write_bytes(BROKEN)
+    looked = bench.keeping.stills.unsound_living
+
+    async def mended_meanwhile(*which: Any) -> Mapping[str, str]:
+        (bench.home() / "memory.db").unlink()
+        sqlite3.connect(bench.home() / "memory.db").executescript("CREATE TABLE t (a)")
+        found = await looked(*which)
+        (bench.home() / "memory.db").write_bytes(BROKEN)
+        return found
+
+    monkeypatch.setattr(bench.keeping.stills, "unsound_living", mended_meanwhile)
     ended = await bench.backup()
     assert ended.error is not None
     assert ended.error.code == "snapshot_damaged"

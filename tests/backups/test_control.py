@@ -20,6 +20,7 @@ from innkeeper.settings import Settings
 from innkeeper.store.copying import ABOUT, SQLITE, DatabaseCopies
 from innkeeper.store.sql import SqlStore
 from tests.backups.house import at_work, make
+from tests.restic.test_mending import flipped
 from tests.store.databases import DATABASES, database
 from tests.store.examples import tenant
 from tests.support.house import House
@@ -91,15 +92,21 @@ async def backed_up(tmp_path: Path) -> tuple[Settings, Snapshot]:
     return settings, snapshot
 
 
-@pytest.mark.parametrize("target", [None, "local", "remote"])
+@pytest.mark.parametrize("target", [None, "local", "remote", "whichever is whole"])
 async def test_it_comes_back_on_a_host_that_has_the_keyring(
     backed_up: tuple[Settings, Snapshot], target: str | None
 ) -> None:
     settings, snapshot = backed_up
     for path in settings.data.glob("innkeeper.db*"):
         path.unlink()
+    if target == "whichever is whole":
+        target, at = None, "remote"
+        for path in (settings.data / "backups" / "control").glob("snapshots/*"):
+            flipped(path)
+    else:
+        at = target or "local"
     told = await asyncio.to_thread(lambda: put_control_back(settings, snapshot=None, target=target))
-    assert (told["snapshot"], told["target"]) == (snapshot.id, target or "local")
+    assert (told["snapshot"], told["target"]) == (snapshot.id, at)
     store = await SqlStore.open(settings.store_url, links=Keyring.open(settings.data))
     async with store.look() as tx:
         assert [each.name for each in await tx.tenants()] == ["kept"]

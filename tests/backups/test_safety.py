@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.access import SYSTEM
+from innkeeper.core.drill_catalogue import SnapshotCatalogue
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import LEASE_FOR
+from innkeeper.core.restore_asked import Asked, Mode, asked_of, told
 from innkeeper.core.safety import RecordedSnapshots, SafetySnapshots
 from innkeeper.core.shelf import Shelf
 from innkeeper.core.snapshot_errors import SnapshotDamaged
@@ -55,7 +57,25 @@ async def test_it_is_kept_for_the_restore_and_found_again(bench: Bench) -> None:
     assert (await shelf.find(row.owner, snapshot=next(iter(row.copies.values()))[:8])).id == row.id
 
 
-async def test_a_damaged_state_is_kept_all_the_same(bench: Bench) -> None:
+async def test_a_database_that_is_broken_in_the_folder_is_told_with_it(bench: Bench) -> None:
+    (bench.home() / "memory.sqlite").write_bytes(b"SQLite format 3\0" + b"\xff" * 8000)
+    saved, _ = await taken(bench)
+    row = await bench.newest()
+    shelf = Shelf(bench.snapshots, RepositoryKeys(), recorded=RecordedSnapshots(bench.house.store).of)
+    found = await shelf.find(row.owner)
+    assert (found.id, list(found.broken), row.is_good) == (saved, ["memory.sqlite"], True)
+    asked = Asked(mode=Mode.IN_PLACE, snapshot=found)
+    assert told(asked_of(asked.detail()).snapshot)["broken_databases"] == ["memory.sqlite"]
+    drillable = await SnapshotCatalogue(store=bench.house.store, snapshots=bench.snapshots).newest(row.owner)
+    assert drillable is not None
+    assert drillable.broken == ["memory.sqlite"]
+
+
+async def test_a_damaged_state_is_kept_all_the_same(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def whole(*which: object) -> dict[str, str]:
+        return {}
+
+    monkeypatch.setattr(bench.keeping.stills, "unsound_living", whole)
     (bench.home() / "memory.sqlite").write_bytes(b"SQLite format 3\0" + b"\xff" * 8000)
     saved, _ = await taken(bench)
     row = await bench.newest()

@@ -41,6 +41,8 @@ ELABORATE = Snapshot(
     verified_at=NOON + 3 * HOUR,
     proven_at=NOON + 4 * HOUR,
     damaged="ü is broken",
+    damage={"remote": "a file of it is gone"},
+    broken={"sub/ü.db": "malformed"},
     kept_for="op_2",
 )
 STATE = BackupState(
@@ -54,6 +56,7 @@ STATE = BackupState(
     live="cc",
     shares=4,
     pruned_at=NOON,
+    mended={"local": NOON - HOUR},
 )
 
 

@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from innkeeper.core.ports.snapshots import Repository
-from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing, TargetRefused, TargetUnreachable
+from innkeeper.core.snapshot_errors import (
+    BackupFailed,
+    SnapshotDamaged,
+    SnapshotMissing,
+    TargetRefused,
+    TargetUnreachable,
+)
 from innkeeper.restic import ResticStore
 from tests.restic.deposits import AT, LOCAL, OWNER, REMOTE, a_tree, content, far
 from tests.support.rclone import KEY, SECRET, an_s3_server, serving
@@ -129,6 +135,37 @@ async def test_a_lost_pack_there_is_damage(copied: tuple[ResticStore, str, Path]
         await store.check(REMOTE)
     with pytest.raises(SnapshotDamaged):
         await store.restore(REMOTE, snapshot, into)
+
+
+async def test_damage_there_is_mended_by_its_protocol(
+    copied: tuple[ResticStore, str, Path], place: Place, into: Path
+) -> None:
+    store, snapshot, tree = copied
+    shelf = await store._calls.shelf("remote")
+    pack = max((place.repositories / OWNER).glob("data/*/*"), key=lambda path: path.stat().st_size).name
+    spoilt = [f"data/{pack[:2]}/{pack}", f"snapshots/{snapshot}"]
+    for name in spoilt:
+        await shelf.put(OWNER, name, b"x" * 200_000)
+    if place.kind == "rest":
+        with pytest.raises(BackupFailed, match="no way to put it aside"):
+            await store.mend(REMOTE)
+        return
+    mended = await store.mend(REMOTE)
+    assert sorted(mended.aside) == sorted(spoilt)
+    assert await store.listing(REMOTE) == []
+    assert OWNER in await store.owners("remote", [OWNER])
+    assert f".aside-{OWNER}" not in await store.owners("remote", [OWNER])
+    [kept] = await store.listing(LOCAL)
+    await store.restore(REMOTE, await store.copy(LOCAL, REMOTE, kept.id), into)
+    await store.check(REMOTE, share=(1, 1))
+    assert content(into / "persistence") == content(tree)
+    if place.kind == "s3":
+        await shelf.put(OWNER, "config", b"junk")
+        assert not (await store.mend(REMOTE)).anew
+        assert len(await store.listing(REMOTE)) == 1
+    assert await store.destroy(REMOTE) == []
+    assert not await store.lies(REMOTE)
+    assert [path for path in place.repositories.rglob("*") if OWNER in str(path) and path.is_file()] == []
 
 
 async def test_a_wrong_credential_is_refused(place: Place, tmp_path: Path) -> None:

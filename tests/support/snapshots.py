@@ -38,6 +38,9 @@ class MemorySnapshots:
         await self._reach(repository.target)
         return (repository.target, repository.owner) in self.held
 
+    async def lies(self, repository: Repository) -> bool:
+        return await self.exists(repository)
+
     async def destroy(self, repository: Repository) -> Sequence[str]:
         await self._reach(repository.target)
         if repository.target in self.stubborn:

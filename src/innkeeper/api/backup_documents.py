@@ -20,6 +20,13 @@ class VerifyBackup(Body):
     """Every byte of the repository that holds it, instead of a thirtieth."""
 
 
+class RepairBackups(Body):
+    """Where."""
+
+    target: str | None = Field(default=None, max_length=40, examples=["local"])
+    """Null: at every target."""
+
+
 class SnapshotDocument(Document):
     """A snapshot: one state of a tenant's data, or of the control plane's database."""
 
@@ -38,6 +45,10 @@ class SnapshotDocument(Document):
     """Whether it can be relied on: whole, consistent, and verified after it was written."""
     damaged: str | None
     """What is wrong with it."""
+    damage: dict[str, str]
+    """By target, what was lost of its copy there; others may be whole."""
+    broken_databases: dict[str, str]
+    """SQLite files that aren't whole, just as they weren't in the tenant's folder; it is good all the same."""
     verified_at: datetime | None
     proven_at: datetime | None
     """When a restored instance of it last worked."""
@@ -113,7 +124,9 @@ def snapshot_document(snapshot: Snapshot) -> SnapshotDocument:
         release=snapshot.release or None,
         revision=snapshot.revision if tenants else None,
         good=snapshot.is_good,
-        damaged=redact(snapshot.damaged) if snapshot.damaged else None,
+        damaged=redact(snapshot.wrong) if snapshot.wrong else None,
+        damage={target: redact(says) for target, says in snapshot.damage.items()},
+        broken_databases={path: redact(says) for path, says in snapshot.broken.items()},
         verified_at=snapshot.verified_at,
         proven_at=snapshot.proven_at,
         consented=snapshot.consented,

@@ -10,6 +10,7 @@ from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.backup_documents import (
     BackupPage,
     BegunDocument,
+    RepairBackups,
     SnapshotDocument,
     SnapshotPage,
     VerifyBackup,
@@ -62,6 +63,22 @@ async def create_of_control(
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 
+@router.post("/backups/control/repair", summary="Mend the repositories of the control plane's database", **ACCEPTED)
+@needs(Action.BACKUP)
+async def repair_of_control(
+    request: Request,
+    response: Response,
+    inn: TheInn,
+    guest: TheGuest,
+    once: MaybeOnce,
+    body: RepairBackups | None = None,
+    wait: Wait = 0,
+) -> OperationDocument:
+    """As with a tenant's."""
+    operation = await inn.backups.repair_of_control((body or RepairBackups()).target, actor=guest.actor, once=once)
+    return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
+
+
 @router.post("/backups/prune", summary="Drop what needn't be kept, of everybody", status_code=202)
 @needs(Action.BACKUP)
 async def prune_all(inn: TheInn, guest: TheGuest) -> BegunDocument:
@@ -96,6 +113,24 @@ async def prune(
 ) -> OperationDocument:
     """What its plan doesn't keep goes, and the targets are tidied up."""
     operation = await inn.backups.prune(name, actor=guest.actor, once=once)
+    return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
+
+
+@router.post("/tenants/{name}/backups/repair", summary="Mend what a target has damaged", **ACCEPTED)
+@needs(Action.BACKUP)
+async def repair(
+    name: Name,
+    request: Request,
+    response: Response,
+    inn: TheInn,
+    guest: TheGuest,
+    once: MaybeOnce,
+    body: RepairBackups | None = None,
+    wait: Wait = 0,
+) -> OperationDocument:
+    """All of the tenant's repositories is read, or of the one at that target; files that aren't as they were written
+    are put aside, and what another target has is copied back. One that is under way is answered with."""
+    operation = await inn.backups.repair(name, (body or RepairBackups()).target, actor=guest.actor, once=once)
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 

@@ -46,7 +46,7 @@ class DrillDocument(Document):
     """The step that wasn't got through."""
     code: str | None
     says: str | None
-    """What went wrong, with the agent's last words where it had any."""
+    """What went wrong, with the agent's last words where it had any; or which databases the tenant had broken."""
     sessions: int | None
     """How many sessions were found; null: the agent doesn't tell."""
     steps: list[DrillStepDocument]

@@ -1,4 +1,4 @@
-"""`innkeeper backup create|list|show|verify|prune|restore-control`: snapshots of tenants, and of our own database."""
+"""`innkeeper backup create|list|show|verify|repair|prune|restore-control`: snapshots of tenants and the database."""
 
 from __future__ import annotations
 
@@ -59,17 +59,24 @@ def index(ctx: typer.Context, name: MaybeTenant = None, control: Control = False
             each["id"],
             each["taken_at"][:19],
             show.ago(each["confirmed_at"]),
-            "good" if each["good"] else "DAMAGED" if each["damaged"] else "not verified",
+            _state(each),
             show.ago(each["proven_at"]),
             f"{each['bytes'] / MB:.1f} MB",
             f"{each['frozen_ms']} ms",
-            ", ".join(each["targets"]),
+            ", ".join(f"{target} (DAMAGED)" if target in each["damage"] else target for target in each["targets"]),
             each["origin"],
         )
         for each in found
     ]
     heads = ("SNAPSHOT", "TAKEN (UTC)", "AS OF", "STATE", "PROVEN", "SIZE", "FROZEN", "AT", "WHY")
     show.table(heads, rows, empty=f"There are no snapshots of {name or 'the database'}.")
+
+
+def _state(snapshot: dict[str, Any]) -> str:
+    if snapshot["good"]:
+        broken = ", ".join(snapshot["broken_databases"])
+        return f"good, with broken databases: {broken}" if broken else "good"
+    return "DAMAGED" if snapshot["damaged"] or snapshot["damage"] else "not verified"
 
 
 @app.command("show")
@@ -80,7 +87,10 @@ def look(ctx: typer.Context, name: TenantArgument, snapshot: SnapshotArgument, a
     if as_json:
         show.document(found)
         return
-    shown = {**found, "targets": ", ".join(found["targets"])}
+    told = {
+        key: "; ".join(f"{of}: {says}" for of, says in found[key].items()) for key in ("damage", "broken_databases")
+    }
+    shown = {**found, **told, "targets": ", ".join(found["targets"])}
     show.facts([(key.replace("_", " "), value) for key, value in shown.items()])
 
 
@@ -104,6 +114,27 @@ def verify(
         snapshot = found[0]["id"]
     path = f"/v1/tenants/{path_part(name)}/backups/{path_part(snapshot or '')}/verify"
     _begin(desk.client, [path], body={"whole": whole}, wait=wait, as_json=as_json)
+
+
+@app.command()
+def repair(
+    ctx: typer.Context,
+    name: MaybeTenant = None,
+    control: Control = False,
+    target: Annotated[str | None, typer.Option(help="`local` or `remote`; every target unless you say.")] = None,
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Mend what was damaged where a tenant's snapshots lie; a backup that meets damage does it by itself.
+
+    All is read. Files that aren't as they were written are put aside, never removed, and what another target has whole
+    is copied back. It says which snapshots have lost something.
+    """
+    desk: Desk = ctx.obj
+    if (name is None) is not control:
+        raise wrong_usage("Either a name or --control.")
+    path = "/v1/backups/control/repair" if name is None else f"/v1/tenants/{path_part(name)}/backups/repair"
+    _begin(desk.client, [path], body={"target": target}, wait=wait, as_json=as_json)
 
 
 @app.command()
@@ -196,14 +227,30 @@ def _says(operation: dict[str, Any]) -> str:
     if result["way"] == "unchanged":
         return f"{whose}: unchanged since {result['taken_at'][:19]}, so {result['snapshot']} still holds"
     frozen = f", frozen for {result['frozen_ms']} ms" if result["consented"] is not None else ""
+    broken = result.get("broken_databases")
     size = f"{result['bytes_added'] / MB:.1f} MB new of {result['bytes'] / MB:.1f} MB"
-    return f"{whose}: {result['snapshot']} at {', '.join(result['targets'])}: {size}{frozen}"
+    return f"{whose}: {result['snapshot']} at {', '.join(result['targets'])}: {size}{frozen}" + (
+        f", with broken databases: {', '.join(broken)}" if broken else ""
+    )
 
 
 def _counted(result: dict[str, Any]) -> str:
+    if "damaged" in result:
+        return _repaired(result)
     if "dropped" in result:
         return f"{result['dropped']} snapshots dropped"
     return f"verified{' whole' if result.get('whole') else ''}: {', '.join(result.get('verified', ())) or 'nothing'}"
+
+
+def _repaired(result: dict[str, Any]) -> str:
+    said = [
+        f"{target} {'begun anew' if did['anew'] else 'mended'}, {did['aside']} files put aside"
+        for target, did in result["repaired"].items()
+    ]
+    lost = ", ".join(f"{snapshot} at {' and '.join(places)}" for snapshot, places in result["damaged"].items())
+    return (
+        f"{'; '.join(said)}; {len(result['whole'])} snapshots are good, {'damaged: ' + lost if lost else 'none lost'}"
+    )
 
 
 def _list_all(client: Client, *, as_json: bool) -> None:

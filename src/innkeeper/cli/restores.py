@@ -96,6 +96,8 @@ def _tell(operation: dict[str, Any], name: str) -> None:
         show.line(f"{operation['id']}: {name} is being restored")
         return
     when = result["snapshot"]["taken_at"]
+    if broken := result["snapshot"].get("broken_databases"):
+        show.aside(f"Databases that were broken already when that was taken: {', '.join(broken)}")
     if "into" in result:
         show.line(f"What was asked for is in {result['into']}, as of {when}")
         return

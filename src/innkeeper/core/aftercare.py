@@ -5,7 +5,7 @@ All of it is for whoever holds the work lease of its owner's name: nobody else w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from innkeeper.core.ports.snapshots import Kept, Repository, SnapshotStore
 from innkeeper.core.ports.stills import Stills
 from innkeeper.core.retention import to_drop
 from innkeeper.core.snapshot_errors import SnapshotDamaged
-from innkeeper.core.snapshots import BackupState, Origin, Snapshot
+from innkeeper.core.snapshots import SUSPECT, BackupState, Origin, Snapshot
 from innkeeper.core.taking import LIVE, STILL, Take
 from innkeeper.core.works import Tell
 
@@ -44,12 +44,12 @@ class Aftercare:
 
     # --- whether it is what was written -------------------------------------------------------------------------------
 
-    async def unsound(self, take: Take, operation: str) -> tuple[int, str | None]:
-        """How many SQLite files of it are whole, and what is wrong with those that aren't."""
+    async def unsound(self, take: Take, operation: str) -> tuple[int, Mapping[str, str]]:
+        """How many SQLite files of it are whole, and by path what is wrong with those that aren't."""
         paths = [path for path in take.journals if not _GLOBS & set(path)]
         databases = [path for path in take.databases if not _GLOBS & set(path)]
         if not databases:
-            return 0, None
+            return 0, {}
         target, there = next(iter(take.snapshot.copies.items()))
         room = await self._stills.room(operation, "databases")
         await self._snapshots.restore(
@@ -59,10 +59,7 @@ class Aftercare:
             paths=[f"{PERSISTENCE}/{path}" for path in paths],
         )
         found = await self._stills.unsound(room / PERSISTENCE.strip("/"), databases)
-        if not found:
-            return len(databases), None
-        said = "; ".join(f"{path}: {says}" for path, says in sorted(found.items()))
-        return len(databases) - len(found), f"It holds SQLite files that aren't whole: {said}"[:1000]
+        return len(databases) - len(found), found
 
     async def verify(self, snapshot: Snapshot, target: str, *, whole: bool = False) -> None:
         """Whether all that is there refers to something, and a part of the data (or `whole`) is what was written.
@@ -73,22 +70,49 @@ class Aftercare:
         state = await self._state(snapshot)
         try:
             share = (1, 1) if whole else (state.shares % SHARES + 1, SHARES)
-            await self._snapshots.check(repository, share=share)
+            await self._snapshots.check(repository, share=share, despite=await self._lost(snapshot.owner, target))
         except SnapshotDamaged as problem:
+            await self.suspect(snapshot, target)
             self.alert(snapshot.tenant, "backup.damaged", f"At the target {target}: {problem.message}")
             raise
 
+    async def suspect(self, snapshot: Snapshot, target: str) -> None:
+        """Write down that there is damage at that target, of which nobody knows yet what it has taken: no copy there
+        counts as good until it is mended."""
+        async with self._store.begin() as tx:
+            for each in await tx.snapshots.of(snapshot.owner):
+                if target in each.whole_at:
+                    await tx.snapshots.put(each.lost_at(target, SUSPECT))
+            if (state := await tx.snapshots.state(snapshot.owner)) is not None:
+                good = {place: at for place, at in state.good.items() if place != target}
+                await tx.snapshots.put_state(replace(state, good=good))
+
+    async def _lost(self, owner: str, target: str) -> Sequence[str]:
+        """The copies there of which it is known what they lack."""
+        async with self._store.look() as tx:
+            found = await tx.snapshots.of(owner)
+        return [each.copies[target] for each in found if each.damage.get(target, SUSPECT) != SUSPECT]
+
     async def copy(self, snapshot: Snapshot, target: str, tell: Tell) -> Snapshot:
         """The snapshot with a copy at that target; it may have one already."""
-        if target in snapshot.copies:
+        if target in snapshot.whole_at:
             return snapshot
-        first, there = next(iter(snapshot.copies.items()))
-        repository = Repository(target=target, owner=snapshot.owner)
         tell.step(f"copying to {target}", 3, 4)
-        await self._snapshots.ready(repository)
-        copied = await self._snapshots.copy(Repository(target=first, owner=snapshot.owner), repository, there)
+        await self._snapshots.ready(Repository(target=target, owner=snapshot.owner))
+        return await self.copy_over(snapshot, target)
+
+    async def copy_over(self, snapshot: Snapshot, target: str) -> Snapshot:
+        """The same in place of a copy that has lost something."""
+        source, there = next(iter(snapshot.whole_at.items()))
+        repository = Repository(target=target, owner=snapshot.owner)
+        if (lost := snapshot.copies.get(target)) is not None:
+            await self._snapshots.forget(repository, [lost])
+        copied = await self._snapshots.copy(Repository(target=source, owner=snapshot.owner), repository, there)
         await self.verify(snapshot, target)
-        return await self.put(snapshot.id, lambda now: replace(now, copies={**now.copies, target: copied}))
+        return await self.put(
+            snapshot.id,
+            lambda now: replace(now, copies={**now.copies, target: copied}).lost_at(target, None),
+        )
 
     # --- what is known of it ------------------------------------------------------------------------------------------
 
@@ -157,11 +181,17 @@ class Aftercare:
             repository = Repository(target=target, owner=state.owner)
             strays = [each.id for each in await self._snapshots.listing(repository) if LIVE in each.tags]
             await self._snapshots.forget(repository, [each for each in strays if each != state.live])
-            if await self._snapshots.exists(repository):
+            # While a snapshot is kept that lacks something, restic prunes nothing, lest more be lost.
+            if await self._snapshots.exists(repository) and not await self._lacks(repository):
                 await self._snapshots.prune(repository)
         async with self._store.begin() as tx:
             now = await tx.snapshots.state(state.owner) or state
             await tx.snapshots.put_state(replace(now, pruned_at=self._clock.now()))
+
+    async def _lacks(self, repository: Repository) -> bool:
+        if not await self._lost(repository.owner, repository.target):
+            return False
+        return bool(await self._snapshots.lacking(repository))
 
     async def _drop(self, owner: str, target: str, old: Collection[Snapshot]) -> None:
         if not old:
@@ -173,11 +203,8 @@ class Aftercare:
                 now = await tx.snapshots.get(each.id)
                 if now is None:
                     continue
-                left = {place: there for place, there in now.copies.items() if place != target}
-                if left:
-                    await tx.snapshots.put(replace(now, copies=left))
-                else:
-                    await tx.snapshots.drop([now.id])
+                left = now.without(target)
+                await (tx.snapshots.put(left) if left.copies else tx.snapshots.drop([now.id]))
 
     # --- what lies there and isn't known ------------------------------------------------------------------------------
 
@@ -202,8 +229,8 @@ class Aftercare:
                         known[of.id] = of = replace(of, copies={**of.copies, target: each.id})
                         await tx.snapshots.put(of)
                 for of in [each for each in known.values() if each.copies.get(target, "") not in ("", *there)]:
-                    left = {place: id_ for place, id_ in of.copies.items() if place != target}
-                    await (tx.snapshots.put(replace(of, copies=left)) if left else tx.snapshots.drop([of.id]))
+                    left = of.without(target)
+                    await (tx.snapshots.put(left) if left.copies else tx.snapshots.drop([of.id]))
         return found
 
     async def drop_strays(self, owner: str, operation: str) -> None:

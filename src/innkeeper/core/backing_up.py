@@ -18,13 +18,14 @@ from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Problem, StaleLease, Superseded, TenantLeaving, UnitFault, UnknownTenant
 from innkeeper.core.events import BackupDone, Bus
 from innkeeper.core.ids import new_id
+from innkeeper.core.mending import MENDED, Mending
 from innkeeper.core.operations import Operation, OperationKind, Trouble
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
 from innkeeper.core.ports.stills import Stills
-from innkeeper.core.snapshot_errors import RepositoryLocked, SnapshotDamaged
-from innkeeper.core.snapshots import BackupState, Origin, Snapshot, newest_good, trouble_free
+from innkeeper.core.snapshot_errors import RepositoryLocked, SnapshotDamaged, TargetRefused
+from innkeeper.core.snapshots import SUSPECT, BackupState, Origin, Snapshot, newest_good, trouble_free
 from innkeeper.core.taking import STILL, Take, Taking, Way
 from innkeeper.core.works import Tell
 
@@ -43,6 +44,17 @@ class Done:
     way: Way
 
 
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What came of looking through the databases of a snapshot."""
+
+    sound: int
+    broken: Mapping[str, str]
+    """By path, what is wrong with those that the tenant has broken."""
+    fault: str | None
+    """What is wrong with the others."""
+
+
 class BackingUp:
     """Carries backups out."""
 
@@ -56,6 +68,7 @@ class BackingUp:
         stills: Stills,
         taking: Taking,
         aftercare: Aftercare,
+        mending: Mending,
         control: ControlCopies,
         plans: BackupPlans,
         bus: Bus,
@@ -66,6 +79,7 @@ class BackingUp:
         self._stills = stills
         self._taking = taking
         self._aftercare = aftercare
+        self._mending = mending
         self._control = control
         self._plans = plans
         self._bus = bus
@@ -76,7 +90,7 @@ class BackingUp:
         began = self._clock.now()
         try:
             done = await self.one(operation, tell, origin=Origin(operation.detail.get(ORIGIN, Origin.ASKED)))
-            snapshot = await self.everywhere(done.snapshot, tell)
+            snapshot = await self.everywhere(done.snapshot, operation, tell)
             await self._went_well(snapshot)
         except _NOBODYS_FAULT:
             raise
@@ -100,6 +114,7 @@ class BackingUp:
             "bytes": snapshot.bytes,
             "bytes_added": 0 if done.way is Way.UNCHANGED else snapshot.bytes_added,
             "databases": snapshot.databases,
+            "broken_databases": sorted(snapshot.broken),
             "targets": sorted(snapshot.copies),
         }
         seconds = (self._clock.now() - began).total_seconds()
@@ -110,7 +125,7 @@ class BackingUp:
                 frozen_s=None if done.way is Way.UNCHANGED else frozen_s, bytes_added=int(result["bytes_added"]),
             )
         )  # fmt: skip
-        return {**result, **await self._retained(operation)}
+        return {**result, **await self._settled(operation, tell), **await self._retained(operation)}
 
     async def one(self, operation: Operation, tell: Tell, *, origin: Origin, kept_for: str | None = None) -> Done:
         """A snapshot at the first target, verified, on behalf of the operation; also for works of other kinds, which
@@ -120,6 +135,22 @@ class BackingUp:
         """
         if not self._snapshots.targets:
             raise BackupsOff("There is no place for backups.")
+        first = self._snapshots.targets[0]
+        if await self._mending.is_due(operation.tenant_id, first, tell):
+            await self._mending.mend(operation, first, tell)
+        try:
+            done = await self._unlocked(operation, tell, origin, kept_for)
+        except (SnapshotDamaged, TargetRefused):  # a key that is damaged opens nothing, just as another one
+            if not await self._mending.may(operation.tenant_id, first):
+                raise
+            await self._mending.mend(operation, first, tell)
+            done = await self._unlocked(operation, tell, origin, kept_for)
+        if done.snapshot.damaged is not None:  # not by the repository, so there is nothing to be mended
+            hint = "It is kept, but isn't relied on. See whether the agent's data is whole."
+            raise SnapshotDamaged(done.snapshot.damaged, hint=hint)
+        return done
+
+    async def _unlocked(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
         try:
             return await self._one(operation, tell, origin, kept_for)
         except RepositoryLocked:
@@ -128,17 +159,34 @@ class BackingUp:
             await self._snapshots.unlock(Repository(target=first, owner=operation.tenant_id))
             return await self._one(operation, tell, origin, kept_for)
 
-    async def everywhere(self, snapshot: Snapshot, tell: Tell) -> Snapshot:
-        """The snapshot, copied to every other target."""
-        for target in self._snapshots.targets:
-            if target not in snapshot.copies:
+    async def everywhere(self, snapshot: Snapshot, operation: Operation, tell: Tell) -> Snapshot:
+        """The snapshot, copied to every other target; what is damaged there is mended first."""
+        first, *others = self._snapshots.targets
+        for target in others:
+            if await self._mending.is_due(snapshot.owner, target, tell):
+                await self._mending.mend(operation, target, tell)
+            snapshot = await self._aftercare.put(snapshot.id, lambda now: now)
+            try:
+                snapshot = await self._copied(snapshot, target, tell)
+            except (SnapshotDamaged, TargetRefused):
+                if not await self._mending.may(snapshot.owner, target):
+                    raise
+                await self._mending.mend(operation, target, tell)
                 try:
-                    snapshot = await self._aftercare.copy(snapshot, target, tell)
-                except RepositoryLocked:  # by somebody dead, as in `one`
-                    await self._snapshots.unlock(Repository(target=target, owner=snapshot.owner))
-                    snapshot = await self._aftercare.copy(snapshot, target, tell)
+                    snapshot = await self._copied(snapshot, target, tell)
+                except SnapshotDamaged:  # it is mended: so what is copied from isn't as it was written
+                    await self._aftercare.suspect(snapshot, first)
+                    raise
             await self._aftercare.good(snapshot, [target], read=False)
+        await self._aftercare.good(snapshot, [first], read=False)
         return snapshot
+
+    async def _copied(self, snapshot: Snapshot, target: str, tell: Tell) -> Snapshot:
+        try:
+            return await self._aftercare.copy(snapshot, target, tell)
+        except RepositoryLocked:  # by somebody dead, as in `one`
+            await self._snapshots.unlock(Repository(target=target, owner=snapshot.owner))
+            return await self._aftercare.copy(snapshot, target, tell)
 
     async def _one(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
         snapshot_id = tell.operation.detail.get(SNAPSHOT)
@@ -163,7 +211,7 @@ class BackingUp:
         first = self._snapshots.targets[0]
         async with self._store.look() as tx:
             its, found = await tx.snapshots.get(snapshot_id), await tx.snapshots.of(operation.tenant_id)
-        if its is not None and its.damaged is None and first in its.copies:
+        if its is not None and its.damaged is None and first in its.whole_at:
             return its
         last = newest_good(found, target=first)
         if last is not None and since is not None and last.confirmed_at >= datetime.fromisoformat(since):
@@ -179,19 +227,41 @@ class BackingUp:
         take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=afresh)
         if take.way is Way.UNCHANGED:
             return Done(snapshot=await self._confirmed(take.snapshot, kept_for, tell), way=take.way)
-        sound, fault = await self._aftercare.unsound(take, operation.id)
-        if fault is not None:
+        looked = await self._looked_through(take, operation)
+        if looked.fault is not None:
             await self._snapshots.forget(self._repository(take.snapshot), list(take.snapshot.copies.values()))
             take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=True)
-            sound, fault = await self._aftercare.unsound(take, operation.id)
-        snapshot = replace(take.snapshot, databases=sound, damaged=fault, kept_for=kept_for)
+            looked = await self._looked_through(take, operation)
+        snapshot = replace(take.snapshot, databases=looked.sound, damaged=looked.fault, kept_for=kept_for)
+        snapshot = replace(snapshot, broken={**take.carried, **looked.broken})
+        await self._tell_broken(snapshot)
         await self._aftercare.add(snapshot)
-        if fault is not None:
-            self._aftercare.alert(operation.tenant, "backup.damaged", f"{snapshot.id}: {fault}")
-            raise SnapshotDamaged(fault, hint="It is kept, but isn't relied on. See whether the agent's data is whole.")
+        if looked.fault is not None:
+            self._aftercare.alert(operation.tenant, "backup.damaged", f"{snapshot.id}: {looked.fault}")
+            return Done(snapshot=snapshot, way=take.way)
         snapshot = await self._verified(snapshot, tell)
         await self._keep_mark(take)
         return Done(snapshot=snapshot, way=take.way)
+
+    async def _looked_through(self, take: Take, operation: Operation) -> Looked:
+        """Its databases; one that lies in the tenant's folder just as broken isn't the snapshot's fault."""
+        sound, found = await self._aftercare.unsound(take, operation.id)
+        living = await self._stills.unsound_living(operation.tenant, operation.id, sorted(found)) if found else {}
+        ours = "; ".join(f"{path}: {says}" for path, says in sorted(found.items()) if path not in living)
+        return Looked(
+            sound=sound,
+            broken={path: says for path, says in found.items() if path in living},
+            fault=f"It holds SQLite files that aren't whole: {ours}"[:1000] if ours else None,
+        )
+
+    async def _tell_broken(self, snapshot: Snapshot) -> None:
+        """Once, when others are broken than before."""
+        async with self._store.look() as tx:
+            before = [each for each in await tx.snapshots.of(snapshot.owner) if each.id != snapshot.id]
+        if snapshot.broken and (not before or before[0].broken.keys() != snapshot.broken.keys()):
+            names = ", ".join(sorted(snapshot.broken))[:400]
+            says = f"{snapshot.tenant} has SQLite files that aren't whole, and so has its backup: {names}"
+            self._aftercare.alert(snapshot.tenant, "backup.databases", says)
 
     async def _keep_mark(self, take: Take) -> None:
         if take.mark is not None:
@@ -211,12 +281,7 @@ class BackingUp:
             return snapshot
         first = self._snapshots.targets[0]
         tell.step("looking it through", 2, 4)
-        try:
-            await self._aftercare.verify(snapshot, first)
-        except SnapshotDamaged as problem:
-            says = f"At the target {first}: {problem.message}"
-            await self._aftercare.put(snapshot.id, lambda now: replace(now, damaged=now.damaged or says))
-            raise
+        await self._aftercare.verify(snapshot, first)
         snapshot = await self._aftercare.put(snapshot.id, lambda its: replace(its, verified_at=now))
         await self._aftercare.good(snapshot, [first], read=True)
         return snapshot
@@ -255,6 +320,18 @@ class BackingUp:
             await tx.snapshots.put_state(
                 replace(state, tried_at=self._clock.now(), failures=state.failures + 1, error=Trouble.of(problem))
             )
+
+    async def _settled(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
+        """What was mended meanwhile, brought to its end; the backup is good whatever comes of that."""
+        mended = tell.operation.detail.get(MENDED)
+        try:
+            await self._mending.settle(operation, tell)
+        except StaleLease:
+            raise
+        except Problem as problem:
+            self._aftercare.alert(operation.tenant, "backup.repair", problem.message)
+            return {"repaired": mended or {}, "not_repaired": problem.message}
+        return {"repaired": mended} if mended else {}
 
     async def _retained(self, operation: Operation) -> Mapping[str, Any]:
         """What was dropped; that it couldn't be is no reason to call the backup failed, but somebody should know."""
@@ -319,7 +396,7 @@ class Verifying:
         whole = bool(operation.detail.get("whole"))
         found = await self._asked_for(operation)
         for number, target in enumerate(self._snapshots.targets):
-            there = [each for each in found if target in each.copies]
+            there = [each for each in found if each.damage.get(target, SUSPECT) == SUSPECT and target in each.copies]
             tell.step(f"reading {'all' if whole else 'a part'} at {target}", number, len(self._snapshots.targets))
             if there:
                 await self._aftercare.verify(there[0], target, whole=whole)
@@ -333,4 +410,4 @@ class Verifying:
         only = operation.detail.get("snapshot")
         async with self._store.look() as tx:
             found = await tx.snapshots.of(operation.tenant_id)
-        return [each for each in found if only in (None, each.id) and each.damaged is None]
+        return [each for each in found if only in (None, each.id) and each.wrong is None]

@@ -16,11 +16,13 @@ from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation, OperationKind, Trouble
 from innkeeper.core.ports import Clock, Store, Transaction
 from innkeeper.core.ports.snapshots import CONTROL, SnapshotStore
+from innkeeper.core.snapshot_errors import TargetUnknown
 from innkeeper.core.snapshots import BackupState, Origin, Snapshot
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.works import Works
 
 Detail = Mapping[str, Any]
+_ONE_AT_A_TIME = (OperationKind.BACKUP, OperationKind.RETAIN, OperationKind.REPAIR)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,7 @@ class Backups:
             if (again := await self._works.again(tx, actor, once)) is not None:
                 return again
             tenant = await self._works.there(tx, name)
-            if kind is OperationKind.BACKUP and (open_ := await self._open(tx, kind, tenant.name, tenant.id)):
+            if kind in _ONE_AT_A_TIME and (open_ := await self._open(tx, kind, tenant.name, tenant.id, detail)):
                 return open_
             operation = await self._works.add(tx, self._works.new(kind, tenant, detail), actor=actor, once=once)
         self._works.tell(operation)
@@ -92,7 +94,7 @@ class Backups:
         async with self._store.begin() as tx:
             if (again := await self._works.again(tx, actor, once)) is not None:
                 return again
-            if kind is OperationKind.BACKUP and (open_ := await self._open(tx, kind, "", CONTROL)):
+            if kind in _ONE_AT_A_TIME and (open_ := await self._open(tx, kind, "", CONTROL, detail or {})):
                 return open_
             new = self._works.of_nobody(kind, CONTROL, said if kind is OperationKind.BACKUP else detail)
             operation = await self._works.add(tx, new, actor=actor, once=once)
@@ -112,9 +114,29 @@ class Backups:
         """Drop what a tenant's plan doesn't keep any more, and tidy up."""
         return await self.begin(name, actor=actor, detail={}, once=once, kind=OperationKind.RETAIN)
 
-    async def _open(self, tx: Transaction, kind: OperationKind, name: str, owner: str) -> Operation | None:
+    async def repair(self, name: str, target: str | None, *, actor: Actor, once: Once | None = None) -> Operation:
+        """Mend a tenant's repositories, or the one at that target; TargetUnknown. The one that is under way where there
+        is one."""
+        self._check_target(target)
+        detail = {"target": target}
+        return await self.begin(name, actor=actor, detail=detail, once=once, kind=OperationKind.REPAIR)
+
+    async def repair_of_control(self, target: str | None, *, actor: Actor, once: Once | None = None) -> Operation:
+        """The same of the control plane's database."""
+        self._check_target(target)
+        detail = {"target": target}
+        return await self.create_of_control(actor=actor, kind=OperationKind.REPAIR, detail=detail, once=once)
+
+    async def _open(
+        self, tx: Transaction, kind: OperationKind, name: str, owner: str, detail: Detail
+    ) -> Operation | None:
         found = await tx.operations(tenant=name, open_only=True)
-        return next((each for each in found if (each.kind, each.tenant_id) == (kind, owner)), None)
+        alike = [each for each in found if (each.kind, each.tenant_id) == (kind, owner)]
+        return next((each for each in alike if each.detail.get("target") == detail.get("target")), None)
+
+    def _check_target(self, target: str | None) -> None:
+        if target is not None and target not in self._snapshots.targets:
+            raise TargetUnknown(f"There is no target {target[:40]!r} for backups.")
 
     def _check_targets(self) -> None:
         if not self._snapshots.targets:

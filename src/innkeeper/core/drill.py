@@ -51,7 +51,7 @@ class Drill:
     code: str | None = None
     """Of the problem."""
     says: str | None = None
-    """What went wrong, with the agent's last words where it had any; redacted."""
+    """What went wrong, with the agent's last words where it had any, redacted; or what was wrong with it already."""
     sessions: int | None = None
     """How many sessions were found; None: the agent doesn't tell."""
     steps: tuple[StepTaken, ...] = ()
@@ -65,5 +65,6 @@ class Drill:
             "target": self.target,
             "release": self.release,
             "sessions": self.sessions,
+            **({"says": self.says} if self.says else {}),
             "seconds": round((self.ended_at - self.began_at).total_seconds(), 1),
         }

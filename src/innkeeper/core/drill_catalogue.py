@@ -24,6 +24,8 @@ class Drillable:
     copy: str
     """The id that it has there."""
     taken_at: datetime
+    broken: Sequence[str] = ()
+    """SQLite files of it that aren't whole, as they weren't in the tenant's folder."""
 
     def is_meant(self, asked: str) -> bool:
         """Whether one of its ids begins so."""
@@ -61,10 +63,16 @@ class SnapshotCatalogue:
         return found[0] if len(found) == 1 else None
 
     def _nearest(self, snapshot: Snapshot) -> Drillable | None:
+        copies = snapshot.whole_at or snapshot.copies
         for target in self._snapshots.targets:
-            if (copy := snapshot.copies.get(target)) is not None:
-                repository = Repository(target=target, owner=snapshot.owner)
-                return Drillable(id=snapshot.id, repository=repository, copy=copy, taken_at=snapshot.taken_at)
+            if (copy := copies.get(target)) is not None:
+                return Drillable(
+                    id=snapshot.id,
+                    repository=Repository(target=target, owner=snapshot.owner),
+                    copy=copy,
+                    taken_at=snapshot.taken_at,
+                    broken=sorted(snapshot.broken),
+                )
         return None
 
     async def _listed(self, tenant_id: str) -> Sequence[Drillable]:

@@ -6,7 +6,7 @@ Nothing that a drill does outlives it but what is written down of it. So one tha
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -43,6 +43,7 @@ IN_THE_WAY = (*AWAY, DiskFull, IsolationBroken, BackupToolMissing)
 """What says nothing of the snapshot."""
 PATIENCE = timedelta(hours=1)
 AGAIN_S = 60.0
+_TOLD = 1000
 
 
 class Catalogue(Protocol):
@@ -132,6 +133,7 @@ class DrillWork:
             began_at=began,
             ended_at=began,
             outcome=Outcome.PROVEN,
+            says=_told_broken(chosen.broken) if chosen.broken else None,
         )
         try:
             for left in await self._left():
@@ -225,3 +227,7 @@ class DrillWork:
                 await self._cleared(drill)
                 swept.append(drill)
         return swept
+
+
+def _told_broken(databases: Sequence[str]) -> str:
+    return f"With broken databases, as the tenant had them: {', '.join(databases)}"[:_TOLD]

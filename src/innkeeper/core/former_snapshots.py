@@ -57,7 +57,7 @@ class FormerSnapshots:
         repository = Repository(target=target, owner=tenant_id)
         try:
             async with asyncio.timeout(within_s):
-                if recorded and not await self._store.exists(repository):
+                if recorded and not await self._store.lies(repository):
                     return f"None of the {recorded} snapshots that should be there was found; is its disk there?"
                 left = await self._store.destroy(repository)
         except TimeoutError:

@@ -26,7 +26,7 @@ class MissingUnits:
         if await self._units.exists(tenant.name):
             return
         async with self._store.look() as tx:
-            kept = [each for each in await tx.snapshots.of(tenant.id) if each.damaged is None]
+            kept = [each for each in await tx.snapshots.of(tenant.id) if each.wrong is None]
         if kept:
             raise UnitMissing(
                 f"The folder of {tenant.name} isn't there, though it has {len(kept)} snapshots.",

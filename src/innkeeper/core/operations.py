@@ -47,6 +47,7 @@ class OperationKind(StrEnum):
     BACKUP = "backup"
     RETAIN = "retain"  # forget what has been kept for long enough
     VERIFY = "verify"  # look whether what is kept is what was written
+    REPAIR = "repair"  # mend what is kept, where it was damaged
     DRILL = "drill"
     RESTORE = "restore"
     EXPORT = "export"

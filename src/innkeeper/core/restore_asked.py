@@ -44,7 +44,12 @@ class Asked:
         one = self.snapshot
         return {
             "mode": self.mode,
-            "snapshot": {**vars(one), "taken_at": stamp(one.taken_at), "copies": dict(one.copies)},
+            "snapshot": {
+                **vars(one),
+                "taken_at": stamp(one.taken_at),
+                "copies": dict(one.copies),
+                "broken": dict(one.broken),
+            },
             "whole_spec": self.whole_spec,
             "replace_secrets": self.replace_secrets,
             "safety": self.safety,
@@ -73,7 +78,8 @@ def stage_of(operation: Operation) -> Stage:
 
 def told(one: Restorable) -> Mapping[str, Any]:
     """The snapshot, as results tell it."""
-    return {"id": one.id, "tenant": one.tenant, "taken_at": _text(one.taken_at)}
+    said = {"id": one.id, "tenant": one.tenant, "taken_at": _text(one.taken_at)}
+    return {**said, **({"broken_databases": sorted(one.broken)} if one.broken else {})}
 
 
 def _text(at: datetime) -> str:

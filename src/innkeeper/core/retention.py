@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from innkeeper.core.backup_plans import Keep
 from innkeeper.core.snapshots import Origin, Snapshot, newest_good
 
+LOST = timedelta(days=30)
+"""So long a snapshot stays of which something was lost, as it would if it were whole."""
 FRESH = timedelta(days=1)
 """Younger ones all stay: somebody may have asked for one a moment ago."""
 
@@ -28,13 +30,18 @@ def to_drop(
     """
     there = [each for each in snapshots if target in each.copies]
     stay = {each.id for each in there if each.kept_for in needed_by or each.confirmed_at > now - FRESH}
-    newest, proven = newest_good(there), _newest_proven(there)
+    newest, proven = newest_good(there, target=target), _newest_proven(there)
     stay |= {each.id for each in (newest, proven) if each is not None}
+    # Of what was lost in part, the rest can still be had, for a while; meanwhile nothing is pruned there.
+    partly = [each for each in there if target in each.damage and each.damaged is None and each.taken_at > now - LOST]
     # What was found at a target, on a host that has lost all it knew, counts too: nobody has looked through it yet.
     good = [each for each in there if each.is_good or (each.origin is Origin.FOUND and each.damaged is None)]
+    good = [each for each in good if target not in each.damage] + partly
     good.sort(key=lambda each: each.confirmed_at, reverse=True)
     for name, bucket in _BUCKETS.items():
-        stay |= _last_of_each(good, bucket, getattr(keep, name))
+        stay |= _last_of_each(
+            good, bucket, getattr(keep, name), lambda each: each.is_good and target not in each.damage
+        )
     # One that isn't good is worth something only as long as there is none that is.
     stay |= set() if newest is not None else {each.id for each in there}
     return [each for each in there if each.id not in stay]
@@ -45,10 +52,15 @@ def _newest_proven(snapshots: Sequence[Snapshot]) -> Snapshot | None:
     return max(proven, key=lambda each: each.taken_at, default=None)
 
 
-def _last_of_each(newest_first: Sequence[Snapshot], bucket: Callable[[datetime], str], count: int) -> set[str]:
+def _last_of_each(
+    newest_first: Sequence[Snapshot],
+    bucket: Callable[[datetime], str],
+    count: int,
+    is_better: Callable[[Snapshot], bool],
+) -> set[str]:
     last: dict[str, Snapshot] = {}
     for each in newest_first:
         of = bucket(each.confirmed_at.astimezone(UTC))
-        if of not in last or (each.is_good and not last[of].is_good):
+        if of not in last or (is_better(each) and not is_better(last[of])):
             last[of] = each
     return {each.id for each in list(last.values())[:count]}

@@ -65,8 +65,9 @@ def _restorable(snapshot: Snapshot) -> Restorable:
         tenant=snapshot.tenant,
         tenant_id=snapshot.owner,
         taken_at=snapshot.taken_at,
-        copies=dict(snapshot.copies),
+        copies={**snapshot.whole_at, **snapshot.copies},  # what is whole first
         bytes=snapshot.bytes or None,
         is_good=snapshot.is_good,
-        damaged=snapshot.damaged,
+        damaged=snapshot.wrong,
+        broken=dict(snapshot.broken),
     )

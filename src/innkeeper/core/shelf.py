@@ -64,6 +64,8 @@ class Restorable:
     """Whether it was looked through after it was written; of those that are merely listed nobody knows."""
     damaged: str | None = None
     """What is wrong with it, where that is known."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """SQLite files of it that aren't whole, as they weren't in the tenant's folder."""
 
     def is_meant(self, asked: str) -> bool:
         """Whether that is one of its ids, or how one begins."""

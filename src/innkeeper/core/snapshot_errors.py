@@ -69,4 +69,6 @@ class SnapshotDamaged(Problem):
     """What is kept isn't what was written: a snapshot, or the repository that holds it."""
 
     code = "snapshot_damaged"
-    default_hint = "Take a fresh snapshot to another target, and see what happens to the files at this one."
+    default_hint = (
+        "The next backup mends what it can; `innkeeper backup repair NAME` does so now. See to the target's disk."
+    )

@@ -13,6 +13,10 @@ DATABASES = (".sqlite", ".sqlite3", ".db", ".db3")
 """How SQLite files are usually called."""
 
 
+SUSPECT = "Damage was found there, and it isn't known yet what it has taken."
+"""What is said of every copy at a target until its repository was mended."""
+
+
 class Origin(StrEnum):
     """Why a snapshot was taken."""
 
@@ -61,13 +65,41 @@ class Snapshot:
     """When a restored instance of it last worked."""
     damaged: str | None = None
     """What is wrong with it; it is never taken for a good one."""
+    damage: Mapping[str, str] = field(default_factory=dict)
+    """By target, what was lost of its copy there; the others may be whole."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """SQLite files that aren't whole, just as in the tenant's folder: the snapshot is good all the same."""
     kept_for: str | None = None
     """The operation that may still need it."""
 
     @property
     def is_good(self) -> bool:
         """Whether it can be relied on: whole, consistent and looked through after it was written."""
-        return self.damaged is None and bool(self.copies) and self.verified_at is not None
+        return self.damaged is None and bool(self.whole_at) and self.verified_at is not None
+
+    @property
+    def whole_at(self) -> Mapping[str, str]:
+        """The copies of which nothing is known to be lost."""
+        return {target: there for target, there in self.copies.items() if target not in self.damage}
+
+    @property
+    def wrong(self) -> str | None:
+        """What is wrong with it, or was lost of all its copies; None also where damage was found beside it, and nobody
+        knows yet what that has taken."""
+        if self.damaged is not None or self.whole_at or not self.damage:
+            return self.damaged
+        known = [f"At the target {target}: {says}" for target, says in self.damage.items() if says != SUSPECT]
+        return known[0] if len(known) == len(self.damage) else None
+
+    def lost_at(self, target: str, says: str | None) -> Snapshot:
+        """The same, with that lost of its copy there; None: nothing is."""
+        damage = {place: what for place, what in self.damage.items() if place != target and place in self.copies}
+        return replace(self, damage=damage if says is None else {**damage, target: says})
+
+    def without(self, target: str) -> Snapshot:
+        """The same without its copy there."""
+        left = replace(self, copies={place: there for place, there in self.copies.items() if place != target})
+        return left.lost_at(target, None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +123,8 @@ class BackupState:
     shares: int = 0
     """How many of the parts of the data were read again by now."""
     pruned_at: datetime | None = None
+    mended: Mapping[str, datetime] = field(default_factory=dict)
+    """By target, when its repository there was last mended."""
 
     @property
     def last_good(self) -> datetime | None:
@@ -105,5 +139,5 @@ def trouble_free(state: BackupState, now: datetime, good: Mapping[str, datetime]
 
 def newest_good(snapshots: Sequence[Snapshot], *, target: str | None = None) -> Snapshot | None:
     """The newest that can be relied on, at that target or anywhere."""
-    good = [each for each in snapshots if each.is_good and (target is None or target in each.copies)]
+    good = [each for each in snapshots if each.is_good and (target is None or target in each.whole_at)]
     return max(good, key=lambda each: (each.confirmed_at, each.taken_at), default=None)

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -64,6 +64,8 @@ class Take:
     """Paths below `/persistence` of databases that were written since they were last looked through …"""
     journals: Sequence[str] = ()
     """… and of all that has to be restored for that."""
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with databases that the last one had broken already, and that weren't written since."""
 
 
 class NotExact(Exception):
@@ -181,12 +183,15 @@ class _One:
         before = None if self._before is None else self._before[1]
         named = [] if parent.mark is before else self._stills.databases_in(shadow.mark, since=before)
         databases = sorted({*shadow.databases, *named})
+        last = {} if self._before is None else self._before[0].broken
+        unwritten = [path for path in last if path not in databases and self._stills.with_journals(shadow.mark, [path])]
         return Take(
             snapshot=self._snapshot(tenant, at, still, saved, shadow.mark, manifest, unit),
             way=Way.SHADOW,
             mark=shadow.mark,
             databases=databases,
             journals=self._stills.with_journals(shadow.mark, databases),
+            carried={path: last[path] for path in unwritten},
         )
 
     async def plain(self) -> Take:

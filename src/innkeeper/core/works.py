@@ -22,7 +22,9 @@ from innkeeper.core.tenant import Tenant, Wanted
 
 RESULT = "result"
 """Where in a work's `detail` its outcome stands."""
-BACKGROUND = frozenset({OperationKind.BACKUP, OperationKind.RETAIN, OperationKind.VERIFY, OperationKind.DRILL})
+BACKGROUND = frozenset(
+    {OperationKind.BACKUP, OperationKind.RETAIN, OperationKind.VERIFY, OperationKind.REPAIR, OperationKind.DRILL}
+)
 """Those that nobody waits for; the others never stand behind a night's backups."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -21,7 +22,7 @@ VERSION = 2
 """Of the format: the one that compresses."""
 _FOLDERS = ("data", "index", "keys", "locks", "snapshots", *(f"data/{number:02x}" for number in range(256)))
 _COST = {"N": 2, "r": 1, "p": 1}
-_SALT_BYTES, _NONCE_BYTES, _AES_BYTES, _MAC_BYTES = 64, 16, 32, 32
+_SALT_BYTES, _NONCE_BYTES, _AES_BYTES, _MAC_BYTES, _TAG_BYTES = 64, 16, 32, 32, 16
 _DEGREE = 53
 """Of the chunker's polynomial."""
 
@@ -56,13 +57,13 @@ def blank(password: str, polynomial: str) -> Mapping[str, bytes]:
             "kdf": "scrypt",
             **_COST,
             "salt": _text(salt),
-            "data": _text(_sealed(json.dumps(master).encode(), derived[:_AES_BYTES], derived[_AES_BYTES:])),
+            "data": _text(sealed(json.dumps(master).encode(), derived[:_AES_BYTES], derived[_AES_BYTES:])),
         }
     ).encode()
     config = {"version": VERSION, "id": secrets.token_hex(32), "chunker_polynomial": polynomial}
     return {
         f"keys/{hashlib.sha256(key).hexdigest()}": key,
-        "config": _sealed(json.dumps(config).encode(), encrypt, authenticate),
+        "config": sealed(json.dumps(config).encode(), encrypt, authenticate),
     }
 
 
@@ -95,17 +96,38 @@ def _remainder(polynomial: int, by: int) -> int:
     return polynomial
 
 
-def _sealed(plain: bytes, encrypt: bytes, authenticate: bytes) -> bytes:
+def sealed(plain: bytes, encrypt: bytes, authenticate: bytes) -> bytes:
     """Nonce, AES-256-CTR, and Poly1305-AES (https://cr.yp.to/mac/poly1305-20050329.pdf; AES's key, then r)."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    ciphertext = _counted(plain, nonce, encrypt)
+    return nonce + ciphertext + _tag(ciphertext, nonce, authenticate)
+
+
+def unsealed(content: bytes, encrypt: bytes, authenticate: bytes) -> bytes:
+    """What was sealed with these; ValueError for anything else."""
+    nonce, ciphertext, tag = content[:_NONCE_BYTES], content[_NONCE_BYTES:-_TAG_BYTES], content[-_TAG_BYTES:]
+    if len(content) < _NONCE_BYTES + _TAG_BYTES or not hmac.compare_digest(tag, _tag(ciphertext, nonce, authenticate)):
+        raise ValueError("not sealed with this key")
+    return _counted(ciphertext, nonce, encrypt)
+
+
+def _counted(content: bytes, nonce: bytes, key: bytes) -> bytes:
+    """There and back by AES-256-CTR."""
     from cryptography.hazmat.primitives.ciphers import Cipher  # OpenSSL, which few processes need
     from cryptography.hazmat.primitives.ciphers.algorithms import AES
-    from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
+    from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+    return Cipher(AES(key), CTR(nonce)).encryptor().update(content)
+
+
+def _tag(ciphertext: bytes, nonce: bytes, authenticate: bytes) -> bytes:
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.algorithms import AES
+    from cryptography.hazmat.primitives.ciphers.modes import ECB
     from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    ciphertext = Cipher(AES(encrypt), CTR(nonce)).encryptor().update(plain)
     pad = Cipher(AES(authenticate[:16]), ECB()).encryptor().update(nonce)  # noqa: S305 - one block, as the paper has it
-    return nonce + ciphertext + Poly1305.generate_tag(authenticate[16:] + pad, ciphertext)
+    return Poly1305.generate_tag(authenticate[16:] + pad, ciphertext)
 
 
 def _text(content: bytes) -> str:

@@ -76,6 +76,12 @@ def unread(said: Sequence[str]) -> Sequence[str]:
     return found
 
 
+def only_parts_lost(missed: Sequence[str]) -> bool:
+    """Whether all that it missed, perhaps, is parts of the parent that the repository lacks: those files were read
+    again. restic 0.14 says nothing at all of the reason then, but not only then."""
+    return bool(missed) and all(each.endswith(": {}") or "not found in the repository index" in each for each in missed)
+
+
 def _time(text: str) -> datetime:
     # Go writes nanoseconds, and no more than microseconds are read.
     return datetime.fromisoformat(_FRACTION.sub(r"\1", text)).astimezone(UTC)

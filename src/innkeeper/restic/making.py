@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from innkeeper.core.ports.snapshots import Repository
-from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged
+from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.restic.blank import lay_out, random_polynomial
 from innkeeper.restic.calls import Call, Calls
 from innkeeper.restic.removal import NEW
@@ -40,18 +40,19 @@ async def make(calls: Calls, repository: Repository, like: Repository | None) ->
     finally:
         await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
     if not await asyncio.to_thread((folder / "config").is_file):
-        raise BackupFailed(f"{folder} is in the way, and no repository.")
+        raise SnapshotDamaged(f"{folder} has no config, and isn't empty.")
 
 
 async def _lay_out(calls: Calls, repository: Repository, fresh: Path, like: Repository | None) -> None:
     password = await asyncio.to_thread(calls.keys.repository_password, repository.owner)
-    polynomial = random_polynomial() if like is None else await _polynomial(calls, like)
+    polynomial = random_polynomial() if like is None else await polynomial_of(calls, like)
     await asyncio.to_thread(lay_out, fresh, password, polynomial)
     # By restic itself: what it can't open must never be where snapshots go.
     await calls.lines(repository, _cat_config("Trying a fresh repository", fresh))
 
 
-async def _polynomial(calls: Calls, like: Repository) -> str:
+async def polynomial_of(calls: Calls, like: Repository) -> str:
+    """By which that one's files are cut."""
     config = json.loads(b"".join(await calls.lines(like, _cat_config("Reading a repository's config", None))))
     return str(config["chunker_polynomial"])
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from innkeeper.core.errors import UnitFault
+from innkeeper.restic.shelves import ASIDE
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 GONE, NEW = ".gone-", ".new-"
@@ -23,12 +24,12 @@ def remove_folder(folder: Path, erase: Callable[[int, str], None]) -> None:
         return
     try:
         # Renamed first: half a repository is never taken for a whole one.
-        gone = f"{GONE}{folder.name}"
+        gone, aside, fresh = f"{GONE}{folder.name}", f"{ASIDE}{folder.name}", f"{NEW}{folder.name}-"
         erase(parent, gone)
         with suppress(FileNotFoundError):
             os.rename(folder.name, gone, src_dir_fd=parent, dst_dir_fd=parent)
         with os.scandir(parent) as entries:
-            names = [each.name for each in entries if each.name == gone or each.name.startswith(f"{NEW}{folder.name}-")]
+            names = [each.name for each in entries if each.name in (gone, aside) or each.name.startswith(fresh)]
         for name in names:
             erase(parent, name)
         os.fsync(parent)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx2
 
 from innkeeper.core.redaction import redact
-from innkeeper.core.snapshot_errors import TargetRefused, TargetUnreachable
+from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged, TargetRefused, TargetUnreachable
 from innkeeper.restic.targets import Target
 
 _TYPES = ("snapshots", "index", "data", "locks", "keys")
@@ -39,6 +39,21 @@ class RestShelf:
             if name != "config":
                 self._allowed(await client.post(f"{self._url}/{owner}/?create=true"))
             self._allowed(await client.post(f"{self._url}/{owner}/{name}", content=content))
+
+    async def get(self, owner: str, name: str) -> bytes:
+        """As restic reads it."""
+        async with self._client() as client:
+            answer = self._allowed(await client.get(f"{self._url}/{owner}/{name}"))
+            if not answer.is_success:
+                raise SnapshotDamaged(f"{name} isn't there any more.")
+            return answer.content
+
+    async def aside(self, owner: str, name: str) -> None:
+        """It can't: such a server has no way to rename, and takes nothing that isn't what its name says."""
+        raise BackupFailed(
+            f"{name} is damaged, and a rest-server has no way to put it aside.",
+            hint=f"Move it out of the repository {owner} on the server's own disk; the rest is done by itself then.",
+        )
 
     async def names(self, owner: str, under: str = "") -> Sequence[str]:
         """By a listing of each folder."""

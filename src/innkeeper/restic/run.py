@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from innkeeper.core.snapshot_errors import BackupToolMissing
-from innkeeper.restic.said import is_retry
+from innkeeper.restic.said import is_a_lack, is_retry
 from innkeeper.restic.sandbox import Sandbox
 
 STOPS_WITHIN_S = 10.0
@@ -29,7 +29,9 @@ time. Retries of a small request are less."""
 _LINE = 1 << 20
 """No line of restic's is longer: a path has 4,096 bytes at most, each of six characters as JSON."""
 _SAID = 200
-"""So many of its last lines on stderr are kept."""
+"""So many of its last lines on stderr are kept …"""
+_LACKS = 20
+"""… and so many of those that tell of missing parts, of which there may be thousands before one that matters more."""
 
 
 class Run:
@@ -40,6 +42,7 @@ class Run:
         self._patient = patient
         self._child = child
         self._told = told
+        self._lacks = 0
         self._said: deque[str] = deque(maxlen=_SAID)
         self._listener = asyncio.create_task(self._listen(), name=f"restic {process.pid} stderr")
         self.gone_silent = False
@@ -120,7 +123,9 @@ class Run:
         assert self._process.stderr is not None  # noqa: S101
         while line := await self._process.stderr.readline():
             if text := line.decode(errors="replace").strip():
-                self._said.append(text)
+                self._lacks += is_a_lack(text)
+                if self._lacks <= _LACKS or not is_a_lack(text):
+                    self._said.append(text)
                 if not self._patient and is_retry(text):
                     self._signal(signal.SIGINT)
                     # It may be stuck on the very disk that it should tidy up.

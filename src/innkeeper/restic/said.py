@@ -88,6 +88,12 @@ _DAMAGED = (
     "LoadIndex returned errors",
     "could not load snapshot",
     "unable to load",
+    "unexpected file size",
+    "blob <.*> not found",
+    "error walking snapshot",
+    "config file has zero size",
+    "slice bounds out of range",
+    "unmarshal: ",
 )
 _NONE_THERE = ("does not exist", "no such file", "not found", r"\b404\b", "NoSuchKey", "NoSuchBucket", "doesn't exist")
 
@@ -106,6 +112,10 @@ _KINDS: Sequence[tuple[type[Problem], re.Pattern[str]]] = [
 ]
 _NO_REPOSITORY = _any(_NONE_THERE)
 _OPENING = "unable to open config file"
+_LACKS = re.compile(
+    r"error for tree [0-9a-f]+:|(?:tree|id) [0-9a-f]{64}\b.* not found in (?:index|repository)|"
+    r"Fatal: repository contains errors|The repository is damaged and must be repaired"
+)
 _RETRY = re.compile(r"\) returned error, retrying after ")
 _DEVICE = re.compile(r"ignoring error for /.+: operation not permitted")
 _COUNTED = re.compile(r"Fatal: There were (\d+) errors")
@@ -115,6 +125,16 @@ _TOLD = 400
 def is_retry(line: str) -> bool:
     """Whether it has met an error that it will try to get over."""
     return _RETRY.search(line) is not None
+
+
+def only_lacks(said: Sequence[str]) -> bool:
+    """Whether all that a check complains of is that trees refer to what isn't there: all files are as written."""
+    return bool(said) and all(_LACKS.search(line) for line in said)
+
+
+def is_a_lack(line: str) -> bool:
+    """Whether it tells of something that a tree refers to and that isn't there."""
+    return _LACKS.search(line) is not None
 
 
 def only_devices(said: Sequence[str]) -> bool:

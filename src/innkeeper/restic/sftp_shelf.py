@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from innkeeper.core.snapshot_errors import BackupFailed
 from innkeeper.restic import said
 from innkeeper.restic.run import PATIENCE_S, running
 from innkeeper.restic.sandbox import Sandbox
+from innkeeper.restic.shelves import ASIDE
 from innkeeper.restic.targets import Target, access, sftp_place, ssh_words
 
 _CONTENT = "content"
@@ -55,6 +57,24 @@ class SftpShelf:
         code, _, complaints = await self._batch(lines, content)
         if code:
             said.fail("Making a repository", complaints, code)
+
+    async def get(self, owner: str, name: str) -> bytes:
+        """It can't: sftp puts nothing but into files, of which the sandbox has none to write."""
+        raise BackupFailed(
+            f"{name} of {owner} can't be read over SFTP.",
+            hint="Move the repository's folder aside at the target; the next backup begins a new one.",
+        )
+
+    async def aside(self, owner: str, name: str) -> None:
+        """Renamed. What lies there already by that name was just as damaged, and stays as it is, too."""
+        top, beside = f"{self._path}/{owner}", f"{self._path}/{ASIDE}{owner}"
+        folders = [beside, *(f"{beside}/{kind}" for kind in (*_FLAT, "data"))]
+        folders += [f"{beside}/{PurePosixPath(name).parent}"] if "/" in name else []
+        lines = [f"-mkdir {_quoted(each)}" for each in folders]
+        lines += [f"-rename {_quoted(f'{top}/{name}')} {_quoted(f'{beside}/{name}{end}')}" for end in ("", ".1", ".2")]
+        code, _, complaints = await self._batch(lines)
+        if code:
+            said.fail("Putting a file aside", complaints, code)
 
     async def clear(self, owner: str, under: str = "") -> Sequence[str]:
         """Every file and folder that restic makes; what is left."""

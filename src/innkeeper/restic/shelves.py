@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, cast
 
 from innkeeper.core.redaction import redact
-from innkeeper.core.snapshot_errors import BackupFailed, TargetRefused, TargetUnreachable
+from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged, TargetRefused, TargetUnreachable
 from innkeeper.restic.targets import GOOGLE, Target
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _AZURE = {"AZURE_ACCOUNT_NAME": "account_name", "AZURE_ACCOUNT_KEY": "account_key", "AZURE_ACCOUNT_SAS": "sas_key"}
+ASIDE = ".aside-"
+"""What the names begin with of places beside repositories, where damaged files of theirs lie."""
 _TIMEOUT_S = 60.0
 _AT_ONCE = 500
 """So many objects are removed by one call."""
@@ -48,6 +50,14 @@ class Shelf(Protocol):
         """Write a file of the owner's repository."""
         ...
 
+    async def get(self, owner: str, name: str) -> bytes:
+        """Read one."""
+        ...
+
+    async def aside(self, owner: str, name: str) -> None:
+        """Move one out of the repository, to the place beside it; fine where it is gone."""
+        ...
+
     async def clear(self, owner: str, under: str = "") -> Sequence[str]:
         """Remove all of it, or what lies under `keys/`, say; the names that are left."""
         ...
@@ -66,7 +76,8 @@ class ObjectShelf:
 
         with _translated(self._target):
             found = await obstore.list_with_delimiter_async(self._objects)
-        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
+        names = [prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"]]
+        return sorted(name for name in names if not name.startswith("."))
 
     async def has(self, owner: str) -> bool:
         """By the config's head."""
@@ -93,6 +104,26 @@ class ObjectShelf:
 
         with _translated(self._target):
             await obstore.put_async(self._objects, f"{owner}/{name}", content)
+
+    async def get(self, owner: str, name: str) -> bytes:
+        """As one object."""
+        import obstore
+
+        try:
+            with _translated(self._target):
+                found = await obstore.get_async(self._objects, f"{owner}/{name}")
+                return bytes(await found.bytes_async())
+        except FileNotFoundError:
+            raise SnapshotDamaged(f"{name} isn't there any more.") from None
+
+    async def aside(self, owner: str, name: str) -> None:
+        """Copied, then removed. What lies there already by that name was just as damaged, and has another one then."""
+        import obstore
+
+        there = set(await self.names(f"{ASIDE}{owner}"))
+        free = next(each for each in (name, *(f"{name}.{number}" for number in range(1, 1000))) if each not in there)
+        with suppress(FileNotFoundError), _translated(self._target):
+            await obstore.rename_async(self._objects, f"{owner}/{name}", f"{ASIDE}{owner}/{free}")
 
     async def clear(self, owner: str, under: str = "") -> Sequence[str]:
         """Every object; older versions in a bucket that keeps those are for its own life cycle."""

@@ -6,22 +6,25 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from innkeeper.core.errors import UnitFault
-from innkeeper.core.ports.snapshots import Entry, Kept, Repository, Saved, Tell
+from innkeeper.core.ports.snapshots import Entry, Kept, Mended, Repository, Saved, Tell
 from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged, SnapshotMissing
 from innkeeper.restic import said
 from innkeeper.restic.calls import Call, Calls
-from innkeeper.restic.documents import entry_of, kept_of, saved_of, unread
+from innkeeper.restic.documents import entry_of, kept_of, only_parts_lost, saved_of, unread
+from innkeeper.restic.files import FarFiles, Files, NearFiles
 from innkeeper.restic.making import make
+from innkeeper.restic.mending import Mending
 from innkeeper.restic.removal import remove_folder
 from innkeeper.restic.run import telling
 from innkeeper.restic.sandbox import INTO, REPOSITORY
+from innkeeper.restic.shelves import ASIDE
 
 _SOME_UNREAD = 3
 """restic's exit code for a snapshot that lacks files."""
@@ -76,6 +79,18 @@ class ResticStore:
             self._calls.check(call, run, code)
         return True
 
+    async def lies(self, repository: Repository) -> bool:
+        """Whether there is anything."""
+        folder = self._calls.folder(repository)
+        if folder is not None:
+            beside = folder.with_name(f"{ASIDE}{folder.name}")
+            return await asyncio.to_thread(lambda: any(_has_something(each) for each in (folder, beside)))
+        if self._calls.target(repository.target).kind in _WITH_A_SHELF:
+            shelf = await self._calls.shelf(repository.target)
+            owners = (repository.owner, f"{ASIDE}{repository.owner}")
+            return any([bool(await shelf.names(each)) for each in owners])
+        return await self.exists(repository)
+
     async def reach(self, target: str) -> None:
         """Try whether a far target answers and lets us in, without a repository; raises why not."""
         if self._calls.target(target).kind in _WITH_A_SHELF:
@@ -95,14 +110,16 @@ class ResticStore:
         excludes: Sequence[str] = (),
         by_time_and_size: bool = False,
         tell: Tell | None = None,
+        compared: bool = True,
     ) -> Saved:
-        """Take a snapshot."""
+        """Take a snapshot; unless `compared` every file is read."""
         await asyncio.to_thread(_check_folders, folders)
         arguments = ["backup", "--json", "--one-file-system", "--host", name]
         arguments += ["--time", at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")]
         arguments += [each for tag in tags for each in ("--tag", tag)]
         arguments += [each for pattern in excludes for each in ("--exclude", pattern)]
-        arguments += ["--parent", parent] if parent is not None else []
+        arguments += ["--parent", parent] if parent is not None and compared else []
+        arguments += [] if compared else ["--force"]
         arguments += ["--ignore-ctime", "--ignore-inode"] if by_time_and_size else []
         call = Call(
             arguments=[*arguments, "--", *folders], doing=f"The snapshot of {name}", changes=True, reads=folders
@@ -124,6 +141,12 @@ class ResticStore:
         snapshot = await self._whole_id(repository, summary["snapshot_id"])
         if missed:
             await self.forget(repository, [snapshot])
+            if compared and only_parts_lost(missed):
+                if by_time_and_size:
+                    raise SnapshotMissing(f"{call.doing} failed: parts of its parent aren't there any more.")
+                return await self.save(
+                    repository, folders, name=name, tags=tags, at=at, excludes=excludes, tell=tell, compared=False
+                )
             raise BackupFailed(f"{call.doing} lacks {len(missed)} files: {missed[0][:200]}")
         return saved_of(summary, snapshot)
 
@@ -214,15 +237,77 @@ class ResticStore:
             async for _ in run.lines():
                 pass
             self._calls.check(call, run, await run.ended())
-        copies = [each for each in await self.listing(target) if each.original == snapshot or each.id == snapshot]
+        listed = await self.listing(target)
+        copies = [each for each in listed if snapshot in (each.original, each.id)]
+        if not copies:  # what is a copy itself goes by its original's id
+            its = {each.original for each in await self.listing(source) if each.id == snapshot} - {None}
+            copies = [each for each in listed if each.original in its or each.id in its]
         if not copies:
             raise SnapshotMissing(f"There is no snapshot {snapshot[:8]} to copy.")
         return copies[-1].id
 
-    async def check(self, repository: Repository, *, share: tuple[int, int] | None = None) -> None:
+    async def check(
+        self, repository: Repository, *, share: tuple[int, int] | None = None, despite: Collection[str] = ()
+    ) -> None:
         """Whether all is there."""
         part = [] if share is None else [f"--read-data-subset={share[0]}/{share[1]}"]
-        await self._calls.lines(repository, Call(arguments=["check", *part], doing="Checking the repository"))
+        call = Call(arguments=["check", *part], doing="Checking the repository")
+        async with self._calls.running(repository, call) as run:
+            async for _ in run.lines():
+                pass
+            code = await run.ended()
+            if not (code and despite and not run.gone_silent and said.only_lacks(run.said)):
+                self._calls.check(call, run, code)
+                return
+        if lacking := [each for each in await self._lacking(repository) if each not in despite]:
+            raise SnapshotDamaged(f"{call.doing} failed: the snapshot {lacking[0][:8]} lacks data.")
+
+    async def lacking(self, repository: Repository) -> Mapping[str, str]:
+        """Which snapshots lack something."""
+        if not await self.exists(repository):
+            return {}
+        try:
+            await self.check(repository)
+        except SnapshotDamaged:
+            return await self._lacking(repository)
+        return {}
+
+    async def _lacking(self, repository: Repository) -> Mapping[str, str]:
+        found = {}
+        for snapshot in [each.id for each in await self.listing(repository)]:
+            arguments = ["stats", "--json", "--mode", "raw-data", snapshot]
+            call = Call(arguments=arguments, doing=f"Looking through the snapshot {snapshot[:8]}")
+            try:
+                await self._calls.lines(repository, call)
+            except SnapshotDamaged as problem:
+                found[snapshot] = problem.message
+        return found
+
+    async def mend(self, repository: Repository, *, tell: Callable[[str], None] | None = None) -> Mended:
+        """Put what is damaged aside."""
+        folder = self._calls.folder(repository)
+        files: Files
+        if folder is not None:
+            files = NearFiles(folder)
+        elif self._calls.target(repository.target).kind in _WITH_A_SHELF:
+            files = FarFiles(await self._calls.shelf(repository.target), repository.owner)
+        else:
+            raise BackupFailed("A repository of that kind can't be mended from here.", hint="See `restic repair`.")
+        if not await self.lies(repository):
+            return Mended()
+        others = [replace(repository, target=each) for each in self._calls.targets if each != repository.target]
+        like = next(iter(others), None)
+        said_nothing: Callable[[str], None] = lambda step: None  # noqa: E731
+        mending = Mending(calls=self._calls, repository=repository, files=files, like=like, tell=tell or said_nothing)
+        await asyncio.to_thread(shutil.rmtree, self._calls.cache(repository), ignore_errors=True)
+        try:
+            mended = await mending.all()
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise BackupFailed(f"The repository at {repository.target} couldn't be mended: {why}.") from error
+        if mended.anew:
+            await self.ready(repository)
+        return mended
 
     async def forget(self, repository: Repository, snapshots: Sequence[str]) -> None:
         """Drop them."""
@@ -247,7 +332,9 @@ class ResticStore:
             await asyncio.to_thread(remove_folder, folder, self._erase)
             return []
         if self._calls.target(repository.target).kind in _WITH_A_SHELF:
-            return await (await self._calls.shelf(repository.target)).clear(repository.owner)
+            shelf = await self._calls.shelf(repository.target)
+            left = await shelf.clear(f"{ASIDE}{repository.owner}")
+            return [*left, *await shelf.clear(repository.owner)]
         return await self._emptied(repository)
 
     async def _emptied(self, repository: Repository) -> Sequence[str]:
@@ -271,6 +358,13 @@ class ResticStore:
 
 def _owners_in(folder: Path) -> Sequence[str]:
     return sorted(path.parent.name for path in folder.glob("[!.]*/config"))
+
+
+def _has_something(folder: Path) -> bool:
+    try:
+        return any(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _check_folders(folders: Mapping[str, Path]) -> None:

@@ -19,6 +19,7 @@ from innkeeper.store.rows import AnyRow, moment_or_none
 _snapshot = tables.snapshots.c
 _state = tables.backup_states.c
 _MOMENTS = ("taken_at", "confirmed_at", "verified_at", "proven_at")
+_MAPPINGS = ("copies", "damage", "broken")
 
 
 class SqlSnapshots:
@@ -31,7 +32,7 @@ class SqlSnapshots:
         await self.drop([snapshot.id])
         values = {each.name: getattr(snapshot, each.name) for each in fields(Snapshot)}
         values |= {name: None if values[name] is None else stamp(values[name]) for name in _MOMENTS}
-        values |= {"origin": snapshot.origin.value, "copies": as_json(snapshot.copies)}
+        values |= {name: as_json(values[name]) for name in _MAPPINGS} | {"origin": snapshot.origin.value}
         await self._connection.execute(insert(tables.snapshots).values(values))
 
     async def get(self, snapshot_id: str) -> Snapshot | None:
@@ -55,7 +56,8 @@ class SqlSnapshots:
         await self._connection.execute(delete(tables.backup_states).where(_state.owner == state.owner))
         values = {each.name: getattr(state, each.name) for each in fields(BackupState)}
         values |= {name: None if values[name] is None else stamp(values[name]) for name in _STATE_MOMENTS}
-        values |= {"good": as_json(state.good), "error": None if state.error is None else as_json(state.error)}
+        values |= {"good": as_json(state.good), "mended": as_json(state.mended)}
+        values |= {"error": None if state.error is None else as_json(state.error)}
         await self._connection.execute(insert(tables.backup_states).values(values))
 
     async def states(self, *, after: str = "", limit: int | None = None) -> Mapping[str, BackupState]:
@@ -77,12 +79,15 @@ _STATE_MOMENTS = ("tried_at", "alerted_at", "pruned_at")
 def _snapshot_of(row: AnyRow) -> Snapshot:
     values: dict[str, Any] = dict(row._mapping)
     values |= {name: moment_or_none(values[name]) for name in _MOMENTS}
-    return Snapshot(**values | {"origin": Origin(values["origin"]), "copies": json.loads(values["copies"])})
+    values |= {name: json.loads(values[name]) for name in _MAPPINGS}
+    return Snapshot(**values | {"origin": Origin(values["origin"])})
 
 
 def _state_of(row: AnyRow) -> BackupState:
     values: dict[str, Any] = dict(row._mapping)
     values |= {name: moment_or_none(values[name]) for name in _STATE_MOMENTS}
-    good = {target: moment(at) for target, at in json.loads(values["good"]).items()}
+    values |= {
+        name: {target: moment(at) for target, at in json.loads(values[name]).items()} for name in ("good", "mended")
+    }
     error = Trouble(**json.loads(values["error"])) if values["error"] else None
-    return BackupState(**values | {"good": good, "error": error})
+    return BackupState(**values | {"error": error})

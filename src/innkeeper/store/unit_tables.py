@@ -76,6 +76,8 @@ snapshots = Table(
     Column("proven_at", EXACT),
     Column("damaged", Text),
     Column("kept_for", EXACT),
+    Column("damage", Text, nullable=False, server_default="{}"),
+    Column("broken", Text, nullable=False, server_default="{}"),
     Index("ix_snapshots_owner", "owner", "taken_at"),
     Index("ix_snapshots_tenant", "tenant", "taken_at"),
 )
@@ -93,6 +95,7 @@ backup_states = Table(
     Column("live", EXACT),
     Column("shares", Integer, nullable=False),
     Column("pruned_at", EXACT),
+    Column("mended", Text, nullable=False, server_default="{}"),
 )
 
 # What was erased of whom. No foreign key: it is what is left of a tenant.

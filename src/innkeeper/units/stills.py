@@ -194,6 +194,16 @@ class FolderStills:
         """By SQLite's own check."""
         return await self._at_work("", lambda stop: databases.unsound(folder_, paths))
 
+    async def unsound_living(self, tenant: str, operation: str, paths: Sequence[str]) -> Mapping[str, str]:
+        """By the same, on copies."""
+        room = await self._fresh(operation, "living")
+
+        def copy(stop: threading.Event) -> list[str]:
+            with translated(room), _opened(self._tenants) as root, folder(root, [check_name(tenant), DATA]) as top:
+                return [path for path in paths if databases.copied_still(top, path, room / path)]
+
+        return await self.unsound(room, await self._at_work(operation, copy))
+
     # --- what is kept, and what isn't ---------------------------------------------------------------------------------
 
     async def room(self, operation: str, name: str) -> Path:

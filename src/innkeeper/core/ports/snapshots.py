@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -63,6 +63,16 @@ class Kept:
     """For a copy the id of what it was copied from."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mended:
+    """What was done to mend a repository."""
+
+    aside: Sequence[str] = ()
+    """The files that weren't what was written, by their names in it; they lie beside it now."""
+    anew: bool = False
+    """Whether nothing of it could be read, so that the whole was put aside and a fresh one made."""
+
+
 class EntryKind(StrEnum):
     """What an entry of a snapshot is."""
 
@@ -117,6 +127,10 @@ class SnapshotStore(Protocol):
 
     async def exists(self, repository: Repository) -> bool:
         """Whether it was made. Raises TargetUnreachable, never guesses."""
+        ...
+
+    async def lies(self, repository: Repository) -> bool:
+        """Whether anything of it is there, were it only what is left of it, or was put aside. TargetUnreachable."""
         ...
 
     async def save(
@@ -181,9 +195,30 @@ class SnapshotStore(Protocol):
         """
         ...
 
-    async def check(self, repository: Repository, *, share: tuple[int, int] | None = None) -> None:
+    async def check(
+        self, repository: Repository, *, share: tuple[int, int] | None = None, despite: Collection[str] = ()
+    ) -> None:
         """Whether all that snapshots refer to is there; with `share` (3, 30) also whether the third of thirty parts of
-        the data is what was written, so that thirty calls read all of it. Raises SnapshotDamaged, naming what."""
+        the data is what was written, so that thirty calls read all of it. What the snapshots in `despite` lack is known
+        already, and doesn't count. Raises SnapshotDamaged, naming what."""
+        ...
+
+    async def lacking(self, repository: Repository) -> Mapping[str, str]:
+        """The snapshots of which something isn't there any more, with what that is; none where it wasn't made. What is
+        there, but isn't what was written, isn't found by this. Raises SnapshotDamaged where it can't be told."""
+        ...
+
+    async def mend(self, repository: Repository, *, tell: Callable[[str], None] | None = None) -> Mended:
+        """Make it one again that can be written to and checked; the caller holds the lease, for locks are removed.
+
+        All of it is read. Files that aren't what was written are put aside, beside it, and a lost index or config is
+        made anew. Afterwards snapshots may lack something: see `lacking`. What they lack and is still in the folder is
+        there again after the next `save`. Where no key of it is left, so that nobody can read it, the whole is put
+        aside and a fresh one made. Nothing is removed. Fine where there is nothing at all; repeatable at any point.
+
+        TargetRefused where it is whole, but of another key. BackupFailed where the target has no way to put something
+        aside.
+        """
         ...
 
     async def forget(self, repository: Repository, snapshots: Sequence[str]) -> None:

@@ -121,6 +121,11 @@ class Stills(Protocol):
         afterwards."""
         ...
 
+    async def unsound_living(self, tenant: str, operation: str, paths: Sequence[str]) -> Mapping[str, str]:
+        """Those of the SQLite files at these paths that aren't whole as they lie in the tenant's own folder now, with
+        what is wrong; one that is being written to counts as whole."""
+        ...
+
     async def keep(self, owner: str, snapshot: str, mark: Mark) -> None:
         """Remember the mark that a snapshot was taken with."""
         ...
