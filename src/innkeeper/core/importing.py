@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from innkeeper.core.access import SYSTEM, Actor
 from innkeeper.core.adoption import Adoption, Asked
@@ -30,7 +30,8 @@ from innkeeper.core.errors import (
 )
 from innkeeper.core.events import Bus, OperationChanged, TenantChanged
 from innkeeper.core.ids import new_id
-from innkeeper.core.import_errors import ImportRefused
+from innkeeper.core.import_errors import ImportRefused, StagedLost
+from innkeeper.core.import_undoing import Undoing
 from innkeeper.core.once import Once
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind
 from innkeeper.core.pack_errors import UnknownPack
@@ -46,6 +47,8 @@ from innkeeper.core.works import Tell, Works
 AGAIN_S = 30.0
 """A folder that can't be moved into place for the moment is tried again so soon."""
 _NAMED = 3
+_LOST = "lost"
+"""What is said of a folder that was lost; whoever finds it goes on with taking the tenant back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ class Importing:
         self._bus = bus
         self._clock = clock
         self._hide = hide
+        self._undoing = Undoing(store=store, keys=keys, bus=bus, clock=clock)
 
     async def receive(self, pieces: AsyncIterable[bytes]) -> str:
         """Take in an export that is sent; what to name it by."""
@@ -136,6 +140,8 @@ class Importing:
     async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
         """Stage, write down, move, open."""
         asked, upload = Asked.of(operation.detail["asked"]), operation.detail["upload"]
+        if lost := operation.detail.get(_LOST):
+            await self._undo(tell, StagedLost(lost))
         if await self._made(operation) is None:
             try:
                 await self._take(operation, asked, upload, tell)
@@ -213,11 +219,25 @@ class Importing:
         tell.step("moving into place")
         try:
             await self._arrivals.settle(operation.id, operation.detail["staged"], operation.tenant)
+        except StagedLost as lost:
+            await tell.keep(**{_LOST: lost.message})
+            await self._undo(tell, lost)
         except UnitFault as fault:
             raise NotYet(fault.message, again_s=AGAIN_S) from fault
         except UnitExists as there:
             raise NotYet(there.message, again_s=AGAIN_S) from there
         await self._closing.reopen(operation.tenant, operation.id)
+
+    async def _undo(self, tell: Tell, lost: StagedLost) -> NoReturn:
+        operation = tell.operation
+        try:
+            await self._undoing.undo(operation, lost)
+            await self._arrivals.drop(operation.id, await self._last_with(operation, operation.detail["upload"]))
+        except StaleLease:
+            raise
+        except Problem as problem:  # a tenant that is closed by what has ended would stay so
+            raise NotYet(f"{lost.message} It can't be taken back: {problem.message}", again_s=AGAIN_S) from problem
+        raise lost
 
     async def _made(self, operation: Operation) -> Tenant | None:
         """The tenant, if this operation has made it; Superseded where it was deleted since."""
