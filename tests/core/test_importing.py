@@ -254,7 +254,8 @@ async def test_a_folder_that_was_lost_ends_it_and_leaves_nothing(
     async with open_house(house, importing):
         ended = await over(house, begun)
         assert (ended.status, ended.error and ended.error.code) == (Status.FAILED, "staged_lost")
-        assert ended.error and "imports/" in ended.error.message
+        assert ended.error
+        assert "imports/" in ended.error.message
         assert "import it again" in ended.error.hint
         async with house.store.look() as tx:
             assert await tx.tenant("client-alpha") is None
