@@ -194,7 +194,7 @@ def test_many_entries_take_little_memory() -> None:
     tracemalloc.start()
     try:
         tree = TarTree(io.BytesIO(block), "x", Caps())
-        assert tracemalloc.get_traced_memory()[1] < 700 << 10, "they lie in a table"
+        assert tracemalloc.get_traced_memory()[1] < 300 << 10, "they lie in a table"
     finally:
         tracemalloc.stop()
     assert len(tree.entries) == 2020

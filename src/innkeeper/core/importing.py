@@ -113,20 +113,26 @@ class Importing:
     ) -> Sequence[Operation]:
         """An import of each of the source's units; ImportRefused where anything is in the way of any."""
         async with self._store.look() as tx:
-            if (again := await self._works.again(tx, actor, once)) is not None:
-                return [each for one in again.detail["together"] if (each := await tx.operation(one))]
+            if again := await self._again(tx, actor, once):
+                return again
         plans = await self.look(asked, upload)
         if refused := [plan for plan in plans if plan.refusals]:
             raise ImportRefused(_told(refused))
         begun = [self._new(plan, asked, actor, upload, fenced) for plan in plans]
         begun = [replace(each, detail={**each.detail, "together": [one.id for one in begun]}) for each in begun]
         async with self._store.begin() as tx:
+            if again := await self._again(tx, actor, once):  # sent twice at once
+                return again
             for number, operation in enumerate(begun):
                 await _check_alone(tx, operation)
                 await self._works.add(tx, operation, actor=actor, once=None if number else once)
         for operation in begun:
             self._works.tell(operation)
         return begun
+
+    async def _again(self, tx: Transaction, actor: Actor, once: Once | None) -> list[Operation]:
+        first = await self._works.again(tx, actor, once)
+        return [each for one in first.detail["together"] if (each := await tx.operation(one))] if first else []
 
     async def tidy(self) -> None:
         """Remove what no open import has a claim to: for the start, when nobody is at work yet."""
