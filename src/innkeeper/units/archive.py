@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from innkeeper.core.errors import Problem
 from innkeeper.core.import_errors import ArchiveDamaged, ArchiveRefused, ImportTooLarge, SourceMissing
 from innkeeper.core.unit_limits import IMPORT_DEPTH_MAX, IMPORT_ENTRIES_MAX, IMPORT_PATH_MAX_BYTES, LINK_MAX_BYTES
 from innkeeper.units.entry_table import Entries, Entry
@@ -22,6 +23,8 @@ from innkeeper.units.tar_headers import Kind, Member, members, padding, shown
 
 CHUNK = 256 << 10
 NAME_MAX_BYTES = 255
+HEADERS_BYTES = 8 << 10
+"""Of an entry on an average: its own, and perhaps one with a name of 4 KiB and where it leads."""
 RATIO_FROM_BYTES = 64 << 20
 """Below that much a high ratio is no bomb: an empty database of 4 MiB packs a thousandfold."""
 _OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"age-encryption.org": "age"}
@@ -35,6 +38,25 @@ class Caps:
     bytes: int = 200 << 30
     ratio: int = 300
     """How many bytes one packed byte may become."""
+
+    @property
+    def plain_bytes(self) -> int:
+        """All of an archive unpacked: headers and padding, too."""
+        return self.bytes + HEADERS_BYTES * self.entries + (1 << 20)
+
+    def too_many(self) -> Problem:
+        """More entries than may be."""
+        return ImportTooLarge(
+            f"There are more than {self.entries} files and folders in it.",
+            hint="Leave caches out, or raise INNKEEPER_IMPORT_ENTRIES_MAX.",
+        )
+
+    def too_much(self) -> Problem:
+        """More bytes than may be."""
+        return ImportTooLarge(
+            f"It holds more than {self.bytes >> 30} GB.",
+            hint="Leave out what isn't needed, or raise INNKEEPER_IMPORT_GB_MAX.",
+        )
 
 
 class Content(Protocol):
@@ -79,7 +101,7 @@ class _Names:
             raise ArchiveRefused(f"{shown(member.name)} has no name of its own.")
         self._bytes += member.size
         if self._bytes > self._caps.bytes:
-            raise too_much(self._caps)
+            raise self._caps.too_much()
         self._check_above(path)
         entry = Entry(
             path=path,
@@ -94,7 +116,7 @@ class _Names:
                 raise ArchiveRefused(f"{shown(path)} is in the archive twice.")
             self._seen.put(entry)
         if len(self._seen) > self._caps.entries:
-            raise too_many(self._caps)
+            raise self._caps.too_many()
         return entry
 
     def _check_above(self, path: str) -> None:
@@ -142,22 +164,6 @@ def checked_target(path: str, target: str) -> str:
     if not target or "\0" in target or len(os.fsencode(target)) > LINK_MAX_BYTES:
         raise ArchiveRefused(f"{shown(path)} is a link that leads nowhere.")
     return target
-
-
-def too_many(caps: Caps) -> ImportTooLarge:
-    """More entries than may be."""
-    return ImportTooLarge(
-        f"There are more than {caps.entries} files and folders in it.",
-        hint="Leave caches out, or raise INNKEEPER_IMPORT_ENTRIES_MAX.",
-    )
-
-
-def too_much(caps: Caps) -> ImportTooLarge:
-    """More bytes than may be."""
-    return ImportTooLarge(
-        f"It holds more than {caps.bytes >> 30} GB.",
-        hint="Leave out what isn't needed, or raise INNKEEPER_IMPORT_GB_MAX.",
-    )
 
 
 def open_archive(path: Path | str, *, folder: int | None = None) -> BinaryIO:
@@ -231,6 +237,8 @@ class _Unpacked:
         except (zlib.error, OSError, EOFError) as error:
             raise ArchiveDamaged(f"The archive doesn't unpack: {error}.") from error
         self._plain += len(plain)
+        if self._plain > self._caps.plain_bytes:
+            raise self._caps.too_much()
         if self._plain > max(RATIO_FROM_BYTES, self._packed * self._caps.ratio):
             raise ImportTooLarge(
                 f"The archive unpacks to more than {self._caps.ratio} times its size: that is a bomb, or a file that "

@@ -17,7 +17,7 @@ from innkeeper.core.import_errors import ImportRefused, SourceMissing, StagedLos
 from innkeeper.core.ports import Agent
 from innkeeper.core.ports.arrivals import OnBytes, Staged
 from innkeeper.core.tenant import check_name
-from innkeeper.units.archive import Caps, too_much
+from innkeeper.units.archive import Caps
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
 from innkeeper.units.importers.finding import adoptions, sources
@@ -244,7 +244,7 @@ def _check_room(here: int, size: int, *, more: int | None = None) -> None:
 
 def _check_sent(size: int, caps: Caps) -> None:
     if size > caps.bytes:
-        raise too_much(caps)
+        raise caps.too_much()
 
 
 def _told(refusals: Sequence[str]) -> str:

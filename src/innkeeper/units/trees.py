@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from innkeeper.core.import_errors import ArchiveRefused, ImportTooLarge, SourceForbidden
 from innkeeper.core.unit_limits import IMPORT_DEPTH_MAX
-from innkeeper.units.archive import CHUNK, Caps, tar_entries, too_many, too_much
+from innkeeper.units.archive import CHUNK, Caps, tar_entries
 from innkeeper.units.entry_table import Entries, Entry
 from innkeeper.units.pouring import Pouring
 from innkeeper.units.safe_tree import read_file
@@ -113,7 +113,7 @@ class FolderTree:
         except FileNotFoundError:
             return
         if len(self.entries) >= self._caps.entries:
-            raise too_many(self._caps)
+            raise self._caps.too_many()
         if found.st_dev != self._device:
             raise ArchiveRefused(
                 f"Another file system is mounted at {shown(path)}.", hint="Import from a copy that has all of it."
@@ -143,7 +143,7 @@ class FolderTree:
         kind = Kind.FILE if first == path else Kind.HARD_LINK
         self._bytes += found.st_size if kind is Kind.FILE else 0
         if self._bytes > self._caps.bytes:
-            raise too_much(self._caps)
+            raise self._caps.too_much()
         self.entries.put(
             Entry(
                 path=path,
@@ -169,7 +169,7 @@ class FolderTree:
                 raise ArchiveRefused(f"{shown(path)} became something else while it was read.")
             while piece := file.read(CHUNK):
                 if into.poured.bytes > self._caps.bytes:
-                    raise too_much(self._caps)
+                    raise self._caps.too_much()
                 yield piece
             after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
