@@ -16,6 +16,7 @@ from innkeeper.core.pack_errors import InvalidPack
 from innkeeper.core.packs import FILE_MAX_BYTES, FILES_MAX, MANIFEST, Content, PackFile, checked_path
 from innkeeper.units.archive import Caps, tar_entries
 from innkeeper.units.entry_table import Entry
+from innkeeper.units.pouring import sync_disk
 from innkeeper.units.tar_headers import Kind
 
 MANIFEST_MAX_BYTES = 64 << 10
@@ -90,6 +91,11 @@ def _read(file: BinaryIO, into: Path, caps: Caps) -> list[PackFile]:
         if len(files) >= FILES_MAX + 1:  # the manifest is no file of it
             raise caps.too_many()
         files.append(_kept(into, entry, content()))
+    folder = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_disk(folder)
+    finally:
+        os.close(folder)
     return files
 
 
@@ -101,8 +107,6 @@ def _kept(into: Path, entry: Entry, pieces: Iterable[bytes]) -> PackFile:
         for piece in pieces:
             file.write(piece)
             told.update(piece)
-        file.flush()
-        os.fsync(file.fileno())
     return PackFile(path=entry.path, content=Content(told.hexdigest(), bool(entry.mode & 0o100)), size=entry.size)
 
 
