@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from innkeeper.core.unit_limits import IMPORT_ENTRIES_MAX
+
 
 class ImportSettings(BaseSettings):
     """The settings' group "Imports"."""
@@ -18,8 +20,9 @@ class ImportSettings(BaseSettings):
     for an admin only, since the control plane can read more than whoever asks it. `[]`: nowhere; exports that are sent
     along are taken all the same. In the environment it is JSON: `["/srv/incoming"]`."""
 
-    import_entries_max: int = Field(default=300_000, ge=100, le=10_000_000)
-    """How many files and folders a source may hold; they are listed in memory, 200 bytes each."""
+    import_entries_max: int = Field(default=IMPORT_ENTRIES_MAX, ge=100, le=10_000_000)
+    """How many files and folders a source may hold; the default takes whatever an export holds. The list of more than
+    some ten thousand lies in a temporary file (in `/var/tmp`, or `SQLITE_TMPDIR`), about 150 bytes each."""
 
     import_gb_max: int = Field(default=200, ge=1, le=100_000)
     """How much a source may hold, unpacked, in GB; what an archive may unpack to is bounded by its own size, too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from innkeeper.agents import AGENTS
 from innkeeper.core.access import Role
 from innkeeper.core.importing import Importing
+from innkeeper.core.operations import Status
 from innkeeper.units.pack_tar import Tarring
 from tests.api.bench import BODY_LIMIT, Bench, opened
 from tests.api.people import person, token_of
@@ -102,6 +104,33 @@ async def test_an_export_is_sent_and_lives_again(bench: Bench, api: httpx2.Async
     assert str((unit / "persistence/workspace/skill").readlink()) == "/opt/agent/skills/x"
     assert "MODEL_NAME=gpt-5.4" in (unit / ".env").read_text()
     assert "PORT=19999" not in (unit / ".env").read_text()
+    assert not list((tmp_path / "data/imports").iterdir())
+
+
+async def test_sent_again_with_its_key_it_is_the_same_import(
+    bench: Bench, api: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    body, headers = exported(tmp_path), {**TAR, "Idempotency-Key": "once"}
+
+    async def sent(**changed: Any) -> httpx2.Response:
+        return await api.put(ROUTE, **{"content": body, "headers": headers, **changed})
+
+    answers = [*await asyncio.gather(sent(), sent()), await sent()]
+    assert [each.status_code for each in answers] == [202] * 3, [each.text for each in answers]
+    ids = {each["id"] for answer in answers for each in answer.json()["operations"]}
+    assert len(ids) == 1
+    for other in ({"content": exported(tmp_path, env={"LANG": "de"})}, {"params": {"as": "bob"}}):
+        refused = await sent(**other)
+        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_mismatch")
+    assert (await sent(headers={**headers, "Idempotency-Key": "x" * 256})).status_code == 400
+    importing = bench.inn.importing
+    await importing.tidy()  # as the next process does
+    (upload,) = (tmp_path / "data/imports").iterdir()
+    assert (upload / "source").read_bytes() == body, "it is kept once"
+    async with open_house_of(bench):
+        ended = await over(bench.house, await bench.house.control.operation(ids.pop()))
+        assert ended.status is Status.DONE, ended
+        assert (await sent()).json()["operations"][0]["id"] == ended.id
     assert not list((tmp_path / "data/imports").iterdir())
 
 

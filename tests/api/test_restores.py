@@ -118,6 +118,8 @@ async def test_a_tenant_that_is_gone_is_listed_and_restored_by_whoever_may_creat
         ({"into": "x"}, "into"),
         ({"paths": ["x"], "as": "twin"}, "as"),
         ({"paths": ["../x"]}, "paths"),
+        ({"paths": ["x\0y"]}, "paths"),
+        ({"paths": ["x" * 256]}, "paths"),
         ({"paths": []}, "paths"),
         ({"paths": ["x"], "into": "../x"}, "into"),
         ({"as": "console"}, "as"),
@@ -127,6 +129,19 @@ async def test_a_tenant_that_is_gone_is_listed_and_restored_by_whoever_may_creat
 async def test_what_can_not_be_meant_is_refused_by_name(bench: Bench, body: dict[str, Any], field: str) -> None:
     answer = await post(bench, "/v1/tenants/alice/restore", **body)
     assert (answer.status_code, answer.json()["field"].split(".")[-1]) == (400, field), answer.text
+
+
+async def test_a_path_may_have_any_name_that_a_file_has(bench: Bench) -> None:
+    strange = ["workspace/a*b?[c]\\d", "line\nbreak", "-rf", "$HOME", "é/☃"]
+    assert (await asked(bench, await post(bench, "/v1/tenants/alice/restore", paths=strange))).paths == tuple(strange)
+    await over(bench)
+    raw = await post(bench, "/v1/tenants/alice/restore", paths=["x"], paths_encoded=["caf%E9/%25"])
+    assert (await asked(bench, raw)).paths == ("x", "caf\udce9/%"), "one that isn't UTF-8"
+    async with bench.client() as client:
+        trail = await client.get("/v1/audit", params={"tenant": "alice"})
+    assert "caf%E9" in trail.text, "and the trail can be read"
+    out = await post(bench, "/v1/tenants/alice/restore", paths_encoded=["%2E%2E/x"])
+    assert (out.status_code, out.json()["field"]) == (400, "paths")
 
 
 async def test_startclaws_restore_takes_a_day(bench: Bench) -> None:

@@ -28,7 +28,7 @@ async def test_a_restore_is_asked_for_only_if_it_is_meant(bench: Bench, inn: Run
 async def test_paths_replace_nothing_and_are_not_asked_about(bench: Bench, inn: Run, tmp_path: Path) -> None:
     await bench.tenant("alice")
     await deposited(bench, tmp_path)
-    told = await inn("restore", "alice", "--path", "workspace/a", "--path", "b", "--no-wait")
+    told = await inn("restore", "alice", "--path", "workspace/a*[b]", "--path", "caf\udce9", "--no-wait")
     assert (told.code, "being restored" in told.out) == (0, True)
 
 

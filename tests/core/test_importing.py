@@ -184,6 +184,15 @@ def step_of(importing: Importing, step: str) -> tuple[Any, str]:
     }[step]
 
 
+async def dead(house: House, importing: Importing, begun: Operation) -> None:
+    """It is carried out until the process dies."""
+    lease = await house.store.claim_work(begun.tenant, holder="one", for_s=30)
+    assert lease is not None
+    with pytest.raises(Died):
+        await importing.carry_out(begun, Tell(begun, lease=lease, store=house.store, bus=house.bus, clock=house.clock))
+    await house.store.release(lease)
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", ["stage", "key", "row", "settle", "reopen", "drop"])
 async def test_killed_at_each_step_it_comes_to_the_same_end(
@@ -200,11 +209,7 @@ async def test_killed_at_each_step_it_comes_to_the_same_end(
 
     monkeypatch.setattr(target, name, dies)
     (begun,) = await importing.begin(Asked(seed=Seed.MARCOBY, path=str(layouts.marcoby(tmp_path))), actor=SYSTEM)
-    lease = await house.store.claim_work(begun.tenant, holder="one", for_s=30)
-    assert lease is not None
-    with pytest.raises(Died):
-        await importing.carry_out(begun, Tell(begun, lease=lease, store=house.store, bus=house.bus, clock=house.clock))
-    await house.store.release(lease)
+    await dead(house, importing, begun)
     monkeypatch.undo()
 
     house.start("two")
@@ -221,6 +226,49 @@ async def test_killed_at_each_step_it_comes_to_the_same_end(
     assert (unit(data, "client-alpha") / "persistence/workspace/SOUL.md").read_text() == "# Alpha\n"
     assert await house.vault.reveal("OPENAI_API_KEY", tenant) == OPENAI
     assert not list(data.glob("imports/*"))
+
+
+@pytest.mark.parametrize("dies_at", ["", "undo", "drop"])
+@pytest.mark.parametrize("lost", ["imports/*/*", "imports/*", "imports"])
+async def test_a_folder_that_was_lost_ends_it_and_leaves_nothing(
+    lost: str, dies_at: str, house: House, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    importing = importing_of(house, data)
+    (data / "tenants").mkdir(exist_ok=True)
+    asked = Asked(seed=Seed.MARCOBY, path=str(layouts.marcoby(tmp_path)))
+    (begun,) = await importing.begin(asked, actor=SYSTEM)
+    real = importing._write_down
+
+    async def somebody_tidies_up(*arguments: Any) -> None:
+        await real(*arguments)
+        for path in data.glob(lost) if arguments[0].id == begun.id else ():
+            shutil.rmtree(path)
+
+    monkeypatch.setattr(importing, "_write_down", somebody_tidies_up)
+    if dies_at:
+        target = {"undo": importing._keys, "drop": importing._arrivals}[dies_at]
+        monkeypatch.setattr(target, {"undo": "destroy", "drop": "drop"}[dies_at], _dies)
+        await dead(house, importing, begun)
+        monkeypatch.undo()
+        importing = importing_of(house, data)
+    async with open_house(house, importing):
+        ended = await over(house, begun)
+        assert (ended.status, ended.error and ended.error.code) == (Status.FAILED, "staged_lost")
+        assert ended.error
+        assert "imports/" in ended.error.message
+        assert "import it again" in ended.error.hint
+        async with house.store.look() as tx:
+            assert await tx.tenant("client-alpha") is None
+            assert not await tx.secrets.versions(begun.tenant_id)
+            assert not await tx.operations(open_only=True), "its start is over, too"
+        assert not unit(data, "client-alpha").exists()
+        assert not list(data.glob("imports/*"))
+        (again,) = await importing.begin(asked, actor=SYSTEM)
+        assert (await over(house, again)).status is Status.DONE, "the name is free"
+
+
+async def _dies(*_: Any) -> None:
+    raise Died
 
 
 async def test_a_folder_that_appears_is_never_overwritten(

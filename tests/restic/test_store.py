@@ -95,6 +95,42 @@ async def test_single_paths_are_restored_alone(store: ResticStore, tree: Path, i
     assert {path for path, held in content(into).items() if held is not None} == {b"persistence/workspace/SOUL.md"}
 
 
+# Each beside another that a pattern of it would fit, or that a line of it is.
+STRANGE = ["a*b", "axb", "q?", "qx", "[ab]", "a", "x\\y", "x", "nl\nz", "nl", "-lead", "\\", "**", "uni é☃", "$HOME"]
+STRANGE += [
+    "!no",
+    "#c",
+    " sp ",
+    "{a,b}",
+    "]",
+    "[",
+    "^",
+    "tab\t",
+    "cr\r",
+    "@x",
+    "~",
+    "%d",
+    "d*/[in]",
+    "dx/[in]",
+    "**d/y",
+    "caf\udce9",
+]
+
+
+async def test_a_path_is_a_name_whatever_is_in_it_and_no_pattern(store: ResticStore, tree: Path, into: Path) -> None:
+    for name in STRANGE:
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(os.fsencode(name))
+    snapshot = await saved(store, tree)
+    for number, paths in enumerate([STRANGE[::2], STRANGE[1::2], ["d*", "**d"]]):
+        (here := into / str(number)).mkdir()
+        await store.restore(LOCAL, snapshot.id, here, paths=[f"/persistence/{path}" for path in paths])
+        came = {os.fsdecode(held) for held in content(here).values() if held is not None}
+        assert came == {name for name in STRANGE if name in paths or name.partition("/")[0] in paths}
+    listed = [entry async for entry in store.entries(LOCAL, snapshot.id, "/persistence/d*/[in]")]
+    assert len(listed) == 1, "its size is looked up by its name, too"
+
+
 async def test_it_restores_into_an_empty_folder_only(store: ResticStore, tree: Path, into: Path) -> None:
     snapshot = await saved(store, tree)
     (into / "mine").write_text("stays")

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from innkeeper.core.errors import Problem
 from innkeeper.core.import_errors import ArchiveDamaged, ArchiveRefused, ImportTooLarge
+from innkeeper.core.unit_limits import DEPTH_MAX, ENTRIES_MAX
 from innkeeper.units.archive import Caps, tar_entries
+from innkeeper.units.pack_tar import Tarring
 from innkeeper.units.pouring import Pouring
 from innkeeper.units.safe_tree import Owner
 from innkeeper.units.tar_headers import Kind
@@ -166,6 +168,36 @@ def test_of_headers_without_end_nothing_is_kept() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_what_an_export_may_hold_is_read_by_default(tmp_path: Path) -> None:
+    deep = b"/".join([b"d" * 30] * (DEPTH_MAX - 1))
+    here = tmp_path / "data" / os.fsdecode(deep)
+    (here / "line\nbreak").mkdir(parents=True)
+    (here / "link").symlink_to("x/" * 2000)
+    out = io.BytesIO()
+    tarring = Tarring(out, "n" * 40, at=0)
+    descriptor = os.open(tmp_path / "data", os.O_RDONLY)
+    try:
+        tarring.tree(descriptor, "persistence", owner=0)
+    finally:
+        os.close(descriptor)
+    tarring.end()
+    found = [os.fsencode(entry.path) for entry, _ in tar_entries(io.BytesIO(out.getvalue()), Caps())]
+    top = b"n" * 40 + b"/persistence/" + deep
+    assert [top + b"/line\nbreak", top + b"/link"] == found[-3:-1]
+    assert Caps().entries >= ENTRIES_MAX + 100
+
+
+def test_many_entries_take_little_memory() -> None:
+    block = made(*(member(f"folder-{number // 100}/file-{number}", b"x") for number in range(2000)))
+    tracemalloc.start()
+    try:
+        tree = TarTree(io.BytesIO(block), "x", Caps())
+        assert tracemalloc.get_traced_memory()[1] < 300 << 10, "they lie in a table"
+    finally:
+        tracemalloc.stop()
+    assert len(tree.entries) == 2020
 
 
 def test_a_million_entries_are_too_many() -> None:

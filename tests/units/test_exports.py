@@ -24,7 +24,7 @@ from innkeeper.core.instance import State
 from innkeeper.core.operations import Operation, Status
 from innkeeper.core.ports.exports import Lock
 from innkeeper.core.specs import SpecPatch
-from innkeeper.core.works import RESULT
+from innkeeper.core.works import RESULT, Tell
 from innkeeper.loops.supervise import Supervisor
 from innkeeper.loops.works import WorkLoops
 from innkeeper.runtimes.memory_faults import Call
@@ -204,6 +204,44 @@ async def test_after_a_crash_in_the_middle_it_is_done_from_the_beginning(house: 
     found = members(pyrage.passphrase.decrypt(path.read_bytes(), "of before"))
     assert "alice/persistence/workspace/SOUL.md" not in found
     assert sorted(each.name for each in path.parent.iterdir()) == [path.name]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_killed_when_its_passphrase_is_gone_it_is_over_or_says_why_not(
+    house: House, tmp_path: Path, is_there: bool
+) -> None:
+    exports = exports_of(house, tmp_path)
+    began = await exports.begin("alice", Wish(lock=Lock(passphrase="of before")), actor=SYSTEM)
+    lease = await house.store.claim_work("alice", holder="one", for_s=30)
+    assert lease is not None
+    tell = Tell(began, lease=lease, store=house.store, bus=house.bus, clock=house.clock)
+    await exports.carry_out(began, tell)  # and the process dies before the operation is written down as over
+    await house.store.release(lease)
+    assert tell.operation.detail["passphrase"] is None
+    path = await exports._crates.file(began.id)
+    assert path is not None
+    if not is_there:
+        path.unlink()
+    again = exports_of(house, tmp_path)
+    async with carrying_out(house, again):
+        ended = await house.control.wait(began.id, timeout_s=600)
+    if is_there:
+        assert ended.status is Status.DONE, ended.error
+        path, _ = await again.fetch("alice", began.id, actor=SYSTEM)
+        assert "alice/innkeeper.end" in members(pyrage.passphrase.decrypt(path.read_bytes(), "of before"))
+    else:
+        assert ended.error is not None
+        assert "Ask for the export anew" in ended.error.hint
+        assert not list((tmp_path / "exports").iterdir())
+
+
+async def test_a_tenant_that_goes_takes_the_passphrase_along(house: House, tmp_path: Path) -> None:
+    exports = exports_of(house, tmp_path)
+    began = await exports.begin("alice", Wish(lock=Lock(passphrase="of before")), actor=SYSTEM)
+    await house.control.delete("alice", purge=False, actor=SYSTEM)
+    async with carrying_out(house, exports):
+        ended = await house.control.wait(began.id, timeout_s=600)
+    assert (ended.status, ended.detail["passphrase"]) == (Status.FAILED, None)
 
 
 @pytest.mark.parametrize("where", ["mirror", "_new_file"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from innkeeper.core.unit_limits import DEPTH_MAX
 from innkeeper.units import mirror as mirrors
 from innkeeper.units.mirror import HOLES_MAX_BYTES, Mark, Stopped, mirror
 
@@ -151,7 +152,7 @@ def test_what_holds_no_data_is_left_out_and_told(source: Path, target: Path) -> 
         with (source / "huge").open("wb") as file:
             file.truncate(HOLES_MAX_BYTES + (1 << 20))
         here = source
-        for _ in range(mirrors.DEPTH_MAX + 5):
+        for _ in range(DEPTH_MAX + 5):
             here = here / "d"
             here.mkdir()
         (here / "file").write_bytes(b"1")

@@ -20,6 +20,7 @@ from innkeeper.core.access import Action
 from innkeeper.core.errors import Forbidden, Invalid, UnknownTenant
 from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation
+from innkeeper.core.path_spelling import decoded
 from innkeeper.core.restores import PATHS_MAX
 
 router = APIRouter(tags=["backups"])
@@ -36,6 +37,8 @@ class RestoreTenant(Body):
     """Make another tenant of it, with an id, keys and tokens of its own; takes the right to create one."""
     paths: list[str] | None = Field(default=None, max_length=PATHS_MAX, examples=[["workspace/notes"]])
     """Only these of its data, relative to `persistence`, into the folder `into`; nothing that is there is replaced."""
+    paths_encoded: list[str] | None = Field(default=None, max_length=PATHS_MAX, examples=[["workspace/caf%E9"]])
+    """More of them, any byte of which may be written as %XX: for names that aren't UTF-8."""
     into: str | None = Field(default=None, max_length=1000)
     """A new folder of the tenant's data, relative to `persistence`; by default `workspace/restored-TIME`."""
     channels: bool = False
@@ -47,6 +50,13 @@ class RestoreTenant(Body):
     """Whether the present state is snapshotted first."""
     id: str | None = Field(default=None, max_length=80, examples=["tn_01kadn3v9f2q6m8x4c7r5t0w1y"])
     """Of several tenants that had the name and aren't here, the one that is meant."""
+
+    @property
+    def all_paths(self) -> list[str] | None:
+        """Those of both spellings; None where it isn't about single paths."""
+        if self.paths is None and self.paths_encoded is None:
+            return None
+        return [*(self.paths or ()), *map(decoded, self.paths_encoded or ())]
 
 
 class RestorableDocument(Document):
@@ -92,9 +102,9 @@ async def _asked(
 ) -> Operation:
     if asked.snapshot is not None and asked.at is not None:
         raise Invalid("It takes a snapshot or a time, not both.", field="at")
-    if (asked.paths is None) and asked.into is not None:
+    if asked.all_paths is None and asked.into is not None:
         raise Invalid("`into` goes with `paths`.", field="into")
-    if asked.paths is not None and asked.as_name is not None:
+    if asked.all_paths is not None and asked.as_name is not None:
         raise Invalid("`paths` come into the tenant's own data, not into another's.", field="as")
     if asked.secrets and not guest.may(Action.SECRETS, name):
         raise Forbidden("This credential isn't for its secrets.", hint=f"It would need `{Action.SECRETS}`.")
@@ -126,8 +136,8 @@ def _work(
         return inn.restores.lost(
             name, tenant_id=asked.id, channels_on=asked.channels, snapshot=snapshot, at=at, actor=actor, once=once
         )
-    if asked.paths is not None:
-        return inn.restores.paths(name, asked.paths, into=asked.into, snapshot=snapshot, at=at, actor=actor, once=once)
+    if (paths := asked.all_paths) is not None:
+        return inn.restores.paths(name, paths, into=asked.into, snapshot=snapshot, at=at, actor=actor, once=once)
     return inn.restores.in_place(
         name,
         whole_spec=guest.may(Action.CHANGE, name),

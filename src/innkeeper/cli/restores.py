@@ -14,6 +14,7 @@ from innkeeper.cli.exits import ExitCode, Stop, failed, wrong_usage
 from innkeeper.cli.operate import ended, operate
 from innkeeper.cli.options import Json, TenantArgument, Wait, Yes
 from innkeeper.cli.paths import path_part
+from innkeeper.core.path_spelling import spelt
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([hd])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -73,7 +74,7 @@ def restore(
         "snapshot": snapshot,
         "at": _moment(at),
         "as": as_name,
-        "paths": paths or None,
+        **(spelt(paths) if paths else {}),
         "into": into,
         "id": tenant_id,
         "channels": channels_on,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from innkeeper.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from innkeeper.core.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge, UnitFault
 
 
 class ArchiveRefused(Invalid):
@@ -42,3 +42,10 @@ class SourceForbidden(Forbidden):
     """That path is none to import from."""
 
     code = "source_forbidden"
+
+
+class StagedLost(UnitFault):
+    """The folder that an import had made ready was taken away before it was in its place."""
+
+    code = "staged_lost"
+    default_hint = "There is no such tenant now, and its name is free. The source is as it was: import it again."

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 from innkeeper.core.access import SYSTEM, Actor
 from innkeeper.core.adoption import Adoption, Asked
@@ -30,7 +30,8 @@ from innkeeper.core.errors import (
 )
 from innkeeper.core.events import Bus, OperationChanged, TenantChanged
 from innkeeper.core.ids import new_id
-from innkeeper.core.import_errors import ImportRefused
+from innkeeper.core.import_errors import ImportRefused, StagedLost
+from innkeeper.core.import_undoing import Undoing
 from innkeeper.core.once import Once
 from innkeeper.core.operations import DEADLINES, Operation, OperationKind
 from innkeeper.core.pack_errors import UnknownPack
@@ -46,6 +47,8 @@ from innkeeper.core.works import Tell, Works
 AGAIN_S = 30.0
 """A folder that can't be moved into place for the moment is tried again so soon."""
 _NAMED = 3
+_LOST = "lost"
+"""What is said of a folder that was lost; whoever finds it goes on with taking the tenant back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ class Importing:
         self._bus = bus
         self._clock = clock
         self._hide = hide
+        self._undoing = Undoing(store=store, keys=keys, bus=bus, clock=clock)
 
     async def receive(self, pieces: AsyncIterable[bytes]) -> str:
         """Take in an export that is sent; what to name it by."""
@@ -109,20 +113,26 @@ class Importing:
     ) -> Sequence[Operation]:
         """An import of each of the source's units; ImportRefused where anything is in the way of any."""
         async with self._store.look() as tx:
-            if (again := await self._works.again(tx, actor, once)) is not None:
-                return [each for one in again.detail["together"] if (each := await tx.operation(one))]
+            if again := await self._again(tx, actor, once):
+                return again
         plans = await self.look(asked, upload)
         if refused := [plan for plan in plans if plan.refusals]:
             raise ImportRefused(_told(refused))
         begun = [self._new(plan, asked, actor, upload, fenced) for plan in plans]
         begun = [replace(each, detail={**each.detail, "together": [one.id for one in begun]}) for each in begun]
         async with self._store.begin() as tx:
+            if again := await self._again(tx, actor, once):  # sent twice at once
+                return again
             for number, operation in enumerate(begun):
                 await _check_alone(tx, operation)
                 await self._works.add(tx, operation, actor=actor, once=None if number else once)
         for operation in begun:
             self._works.tell(operation)
         return begun
+
+    async def _again(self, tx: Transaction, actor: Actor, once: Once | None) -> list[Operation]:
+        first = await self._works.again(tx, actor, once)
+        return [each for one in first.detail["together"] if (each := await tx.operation(one))] if first else []
 
     async def tidy(self) -> None:
         """Remove what no open import has a claim to: for the start, when nobody is at work yet."""
@@ -136,6 +146,8 @@ class Importing:
     async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
         """Stage, write down, move, open."""
         asked, upload = Asked.of(operation.detail["asked"]), operation.detail["upload"]
+        if lost := operation.detail.get(_LOST):
+            await self._undo(tell, StagedLost(lost))
         if await self._made(operation) is None:
             try:
                 await self._take(operation, asked, upload, tell)
@@ -213,11 +225,25 @@ class Importing:
         tell.step("moving into place")
         try:
             await self._arrivals.settle(operation.id, operation.detail["staged"], operation.tenant)
+        except StagedLost as lost:
+            await tell.keep(**{_LOST: lost.message})
+            await self._undo(tell, lost)
         except UnitFault as fault:
             raise NotYet(fault.message, again_s=AGAIN_S) from fault
         except UnitExists as there:
             raise NotYet(there.message, again_s=AGAIN_S) from there
         await self._closing.reopen(operation.tenant, operation.id)
+
+    async def _undo(self, tell: Tell, lost: StagedLost) -> NoReturn:
+        operation = tell.operation
+        try:
+            await self._undoing.undo(operation, lost)
+            await self._arrivals.drop(operation.id, await self._last_with(operation, operation.detail["upload"]))
+        except StaleLease:
+            raise
+        except Problem as problem:  # a tenant that is closed by what has ended would stay so
+            raise NotYet(f"{lost.message} It can't be taken back: {problem.message}", again_s=AGAIN_S) from problem
+        raise lost
 
     async def _made(self, operation: Operation) -> Tenant | None:
         """The tenant, if this operation has made it; Superseded where it was deleted since."""

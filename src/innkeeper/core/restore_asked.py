@@ -10,6 +10,7 @@ from typing import Any
 
 from innkeeper.core.kept_json import moment, stamp
 from innkeeper.core.operations import Operation
+from innkeeper.core.path_spelling import decoded, spelt
 from innkeeper.core.ports.stages import Stage
 from innkeeper.core.shelf import Restorable
 
@@ -53,7 +54,7 @@ class Asked:
             "whole_spec": self.whole_spec,
             "replace_secrets": self.replace_secrets,
             "safety": self.safety,
-            **({"paths": list(self.paths), "into": self.into} if self.paths else {}),
+            **({**spelt(self.paths), "into": self.into} if self.paths else {}),
         }
 
 
@@ -66,7 +67,7 @@ def asked_of(detail: Mapping[str, Any]) -> Asked:
         whole_spec=detail["whole_spec"],
         replace_secrets=detail["replace_secrets"],
         safety=detail["safety"],
-        paths=tuple(detail.get("paths", ())),
+        paths=(*detail.get("paths", ()), *map(decoded, detail.get("paths_encoded", ()))),
         into=detail.get("into", ""),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -36,7 +35,8 @@ from innkeeper.core.works import Works
 EPOCHS_BETWEEN = 1000
 """A tenant's tokens may have been renewed since, on a host that is lost; less often than that."""
 PATHS_MAX = 100
-_PATH = re.compile(r"[^\0\n\r*?\[\]\\]{1,1000}")
+PATH_MAX_BYTES, NAME_MAX_BYTES = 4095, 255
+"""What Linux allows."""
 
 
 class Restores:
@@ -292,12 +292,20 @@ def _not_leaving(tenant: Tenant) -> None:
 
 
 def _checked(path: str, field: str) -> str:
-    """A path below persistence, as it is handed to programs: no pattern, and no way out."""
+    """A path below persistence: any that there can be, and no way out."""
     path = path.removeprefix("/persistence/").strip("/")
-    if not _PATH.fullmatch(path) or any(part in ("", ".", "..") for part in path.split("/")):
+    if "\0" in path or len(_bytes(path)) > PATH_MAX_BYTES or not all(map(_is_name, path.split("/"))):
         raise Invalid(
             f"{path[:80]!r} can't be a path in a tenant's data.",
             field=field,
-            hint="Like `workspace/notes`, relative to the tenant's folder `persistence`, without `*?[]\\`.",
+            hint="Like `workspace/notes`, relative to the tenant's folder `persistence`.",
         )
     return path
+
+
+def _is_name(part: str) -> bool:
+    return part not in ("", ".", "..") and len(_bytes(part)) <= NAME_MAX_BYTES
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode(errors="surrogateescape")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -209,7 +210,7 @@ class ResticStore:
         """Put it into the folder."""
         if await asyncio.to_thread(lambda: into.is_symlink() or any(into.iterdir())):
             raise UnitFault(f"{into} isn't empty.", hint="Restore into a fresh folder.")
-        included = [each for path in paths for each in ("--include", path)]
+        included = [each for path in paths for each in ("--include", _literally(path))]
         call = Call(
             arguments=["restore", snapshot, "--target", INTO, *included],
             doing=f"Restoring the snapshot {snapshot[:8]}",
@@ -354,6 +355,11 @@ class ResticStore:
         if it.kind in _WITH_A_SHELF:
             return await (await self._calls.shelf(target)).owners(among)
         return [each for each in among if await self.exists(Repository(target=target, owner=each))]
+
+
+def _literally(path: str) -> str:
+    """A path as a pattern that fits nothing else: restic's are Go's, of `filepath.Match`."""
+    return re.sub(r"[*?\[\]\\]", r"\\\g<0>", path)
 
 
 def _owners_in(folder: Path) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 Regular files and folders are taken, links inside of it as the text that they are, and hard links to files that came
 before. Everything else, and every name that leads out, is refused by name before anything of it is written. What the
-bounds are for: a million entries fill the memory of whoever lists them, and a bomb the disk.
+bounds are for: millions of entries keep whoever lists them busy for minutes, and a bomb fills the disk.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from innkeeper.core.errors import Problem
 from innkeeper.core.import_errors import ArchiveDamaged, ArchiveRefused, ImportTooLarge, SourceMissing
+from innkeeper.core.unit_limits import IMPORT_DEPTH_MAX, IMPORT_ENTRIES_MAX, IMPORT_PATH_MAX_BYTES, LINK_MAX_BYTES
+from innkeeper.units.entry_table import Entries, Entry
 from innkeeper.units.tar_headers import Kind, Member, members, padding, shown
 
 CHUNK = 256 << 10
-NAME_MAX_BYTES, PATH_MAX_BYTES, DEPTH_MAX = 255, 2048, 64
+NAME_MAX_BYTES = 255
+HEADERS_BYTES = 8 << 10
+"""Of an entry on an average: its own, and perhaps one with a name of 4 KiB and where it leads."""
 RATIO_FROM_BYTES = 64 << 20
 """Below that much a high ratio is no bomb: an empty database of 4 MiB packs a thousandfold."""
 _OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip", b"age-encryption.org": "age"}
@@ -29,22 +34,29 @@ _OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip",
 class Caps:
     """How much a source may hold."""
 
-    entries: int = 300_000
+    entries: int = IMPORT_ENTRIES_MAX
     bytes: int = 200 << 30
     ratio: int = 300
     """How many bytes one packed byte may become."""
 
+    @property
+    def plain_bytes(self) -> int:
+        """All of an archive unpacked: headers and padding, too."""
+        return self.bytes + HEADERS_BYTES * self.entries + (1 << 20)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """What lies at one place of a source, its path checked: relative, without `.` or `..`."""
+    def too_many(self) -> Problem:
+        """More entries than may be."""
+        return ImportTooLarge(
+            f"There are more than {self.entries} files and folders in it.",
+            hint="Leave caches out, or raise INNKEEPER_IMPORT_ENTRIES_MAX.",
+        )
 
-    path: str
-    kind: Kind
-    size: int = 0
-    mode: int = 0o600
-    mtime: float = 0.0
-    target: str = ""
+    def too_much(self) -> Problem:
+        """More bytes than may be."""
+        return ImportTooLarge(
+            f"It holds more than {self.bytes >> 30} GB.",
+            hint="Leave out what isn't needed, or raise INNKEEPER_IMPORT_GB_MAX.",
+        )
 
 
 class Content(Protocol):
@@ -53,13 +65,14 @@ class Content(Protocol):
     def __call__(self) -> Iterator[bytes]: ...
 
 
-def tar_entries(file: BinaryIO, caps: Caps) -> Iterator[tuple[Entry, Content]]:
+def tar_entries(file: BinaryIO, caps: Caps, seen: Entries | None = None) -> Iterator[tuple[Entry, Content]]:
     """Every entry with its content, which is read before the next one is asked for, or passed over.
 
+    They are kept in `seen`, together with the folders above them, which an archive need not hold.
     Raises ArchiveDamaged, ArchiveRefused, ImportTooLarge.
     """
     source = _Unpacked(file, caps)
-    names = _Names(caps)
+    names = _Names(caps, Entries() if seen is None else seen)
     for member in members(source):
         entry = names.checked(member)
         left = _Left(source, member.size)
@@ -72,9 +85,11 @@ def tar_entries(file: BinaryIO, caps: Caps) -> Iterator[tuple[Entry, Content]]:
 class _Names:
     """Knows which names came before."""
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, caps: Caps, seen: Entries) -> None:
         self._caps = caps
-        self._kinds: dict[str, Kind] = {}
+        self._seen = seen
+        self._above = ""
+        """The folder of the one before, which needn't be looked for again."""
         self._bytes = 0
 
     def checked(self, member: Member) -> Entry | None:
@@ -84,14 +99,11 @@ class _Names:
             if member.kind is Kind.FOLDER:
                 return None
             raise ArchiveRefused(f"{shown(member.name)} has no name of its own.")
-        self._check_place(path, member.kind)
-        self._kinds[path] = member.kind
         self._bytes += member.size
-        if len(self._kinds) > self._caps.entries:
-            raise too_many(self._caps)
         if self._bytes > self._caps.bytes:
-            raise too_much(self._caps)
-        return Entry(
+            raise self._caps.too_much()
+        self._check_above(path)
+        entry = Entry(
             path=path,
             kind=member.kind,
             size=member.size,
@@ -99,18 +111,24 @@ class _Names:
             mtime=member.mtime,
             target=self._target(path, member),
         )
+        if not self._seen.add(entry):
+            if (self._seen[path].kind, entry.kind) != (Kind.FOLDER, Kind.FOLDER):
+                raise ArchiveRefused(f"{shown(path)} is in the archive twice.")
+            self._seen.put(entry)
+        if len(self._seen) > self._caps.entries:
+            raise self._caps.too_many()
+        return entry
 
-    def _check_place(self, path: str, kind: Kind) -> None:
-        there = self._kinds.get(path)
-        if there is not None and (there, kind) != (Kind.FOLDER, Kind.FOLDER):
-            raise ArchiveRefused(f"{shown(path)} is in the archive twice.")
-        above = path
-        while above := above.rpartition("/")[0]:
-            if (its := self._kinds.get(above)) is Kind.FOLDER:
-                return  # what is above that was looked at when it came
-            if its is not None:
-                raise ArchiveRefused(f"{shown(path)} lies below {shown(above)}, which is a {its}.")
-            self._kinds[above] = Kind.FOLDER
+    def _check_above(self, path: str) -> None:
+        above = folder = path.rpartition("/")[0]
+        if folder == self._above:
+            return
+        while above and (its := self._seen.get(above)) is None:
+            self._seen.add(Entry(path=above, kind=Kind.FOLDER, mode=0o700))
+            above = above.rpartition("/")[0]
+        if above and its is not None and its.kind is not Kind.FOLDER:
+            raise ArchiveRefused(f"{shown(path)} lies below {shown(above)}, which is a {its.kind}.")
+        self._above = folder  # what is above that was looked at when it came
 
     def _target(self, path: str, member: Member) -> str:
         if member.kind is Kind.LINK:
@@ -118,7 +136,8 @@ class _Names:
         if member.kind is not Kind.HARD_LINK:
             return ""
         target = clean_path(member.target)
-        if self._kinds.get(target) not in (Kind.FILE, Kind.HARD_LINK) or target == path:
+        there = self._seen.get(target)
+        if there is None or there.kind not in (Kind.FILE, Kind.HARD_LINK) or target == path:
             raise ArchiveRefused(f"{shown(path)} is a hard link to {shown(target)}, which is no file before it.")
         return target
 
@@ -133,34 +152,18 @@ def clean_path(name: str) -> str:
     if ".." in parts:
         raise ArchiveRefused(f"{shown(name)} leads out of the archive.")
     path = "/".join(parts)
-    if len(os.fsencode(path)) > PATH_MAX_BYTES or any(len(os.fsencode(part)) > NAME_MAX_BYTES for part in parts):
+    if len(os.fsencode(path)) > IMPORT_PATH_MAX_BYTES or any(len(os.fsencode(part)) > NAME_MAX_BYTES for part in parts):
         raise ArchiveRefused(f"{shown(name)} is too long a name.")
-    if len(parts) > DEPTH_MAX:
-        raise ArchiveRefused(f"{shown(name)} lies more than {DEPTH_MAX} folders deep.")
+    if len(parts) > IMPORT_DEPTH_MAX:
+        raise ArchiveRefused(f"{shown(name)} lies more than {IMPORT_DEPTH_MAX} folders deep.")
     return path
 
 
 def checked_target(path: str, target: str) -> str:
     """Where a link leads, which is kept as text and never followed by us."""
-    if not target or "\0" in target or len(os.fsencode(target)) > PATH_MAX_BYTES:
+    if not target or "\0" in target or len(os.fsencode(target)) > LINK_MAX_BYTES:
         raise ArchiveRefused(f"{shown(path)} is a link that leads nowhere.")
     return target
-
-
-def too_many(caps: Caps) -> ImportTooLarge:
-    """More entries than may be."""
-    return ImportTooLarge(
-        f"There are more than {caps.entries} files and folders in it.",
-        hint="Leave caches out, or raise INNKEEPER_IMPORT_ENTRIES_MAX.",
-    )
-
-
-def too_much(caps: Caps) -> ImportTooLarge:
-    """More bytes than may be."""
-    return ImportTooLarge(
-        f"It holds more than {caps.bytes >> 30} GB.",
-        hint="Leave out what isn't needed, or raise INNKEEPER_IMPORT_GB_MAX.",
-    )
 
 
 def open_archive(path: Path | str, *, folder: int | None = None) -> BinaryIO:
@@ -234,6 +237,8 @@ class _Unpacked:
         except (zlib.error, OSError, EOFError) as error:
             raise ArchiveDamaged(f"The archive doesn't unpack: {error}.") from error
         self._plain += len(plain)
+        if self._plain > self._caps.plain_bytes:
+            raise self._caps.too_much()
         if self._plain > max(RATIO_FROM_BYTES, self._packed * self._caps.ratio):
             raise ImportTooLarge(
                 f"The archive unpacks to more than {self._caps.ratio} times its size: that is a bomb, or a file that "

@@ -13,11 +13,11 @@ from typing import TypeVar
 
 from innkeeper.core.adoption import Adoption, Asked
 from innkeeper.core.errors import DiskFull, UnitExists
-from innkeeper.core.import_errors import ImportRefused, SourceMissing
+from innkeeper.core.import_errors import ImportRefused, SourceMissing, StagedLost
 from innkeeper.core.ports import Agent
 from innkeeper.core.ports.arrivals import OnBytes, Staged
 from innkeeper.core.tenant import check_name
-from innkeeper.units.archive import Caps, too_much
+from innkeeper.units.archive import Caps
 from innkeeper.units.erase import erase
 from innkeeper.units.faults import translated
 from innkeeper.units.importers.finding import adoptions, sources
@@ -153,6 +153,8 @@ class FolderArrivals:
     def _settle(self, operation_id: str, staged: str, tenant: str) -> None:
         data = self._premises.data
         with translated(data / TENANTS / tenant):
+            if not (data / IMPORTS).is_dir():
+                (data / TENANTS).stat()  # a disk that isn't there is none that has lost anything
             (data / TENANTS).mkdir(mode=0o700, exist_ok=True)
             top = os.open(data, _FOLDER)
             try:
@@ -162,7 +164,8 @@ class FolderArrivals:
                             _move(here, staged, tenants, tenant)
                             os.fsync(here)
                     except FileNotFoundError:
-                        os.stat(tenant, dir_fd=tenants, follow_symlinks=False)  # it was moved before, or is lost
+                        if not _is_there(tenants, tenant):  # nor was it moved before
+                            raise _lost(operation_id, staged, tenant) from None
                     os.fsync(tenants)
             finally:
                 os.close(top)
@@ -205,16 +208,26 @@ class FolderArrivals:
 
 
 def _move(here: int, staged: str, tenants: int, tenant: str) -> None:
-    try:
-        os.stat(tenant, dir_fd=tenants, follow_symlinks=False)
-    except FileNotFoundError:
+    if not _is_there(tenants, tenant):
         os.rename(staged, tenant, src_dir_fd=here, dst_dir_fd=tenants)
-        return
+    elif _is_there(here, staged):
+        raise UnitExists(
+            f"A folder {tenant} is there, and it isn't this one.", hint="Move it out of the data directory."
+        )  # else it is this very unit
+
+
+def _is_there(parent: int, name: str) -> bool:
     try:
-        os.stat(staged, dir_fd=here, follow_symlinks=False)
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        return  # this very unit
-    raise UnitExists(f"A folder {tenant} is there, and it isn't this one.", hint="Move it out of the data directory.")
+        return False
+    return True
+
+
+def _lost(operation_id: str, staged: str, tenant: str) -> StagedLost:
+    return StagedLost(
+        f"What was copied of {tenant} to {IMPORTS}/{operation_id}/{staged} in the data directory isn't there any more."
+    )
 
 
 def _check_room(here: int, size: int, *, more: int | None = None) -> None:
@@ -231,7 +244,7 @@ def _check_room(here: int, size: int, *, more: int | None = None) -> None:
 
 def _check_sent(size: int, caps: Caps) -> None:
     if size > caps.bytes:
-        raise too_much(caps)
+        raise caps.too_much()
 
 
 def _told(refusals: Sequence[str]) -> str:

@@ -17,12 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from innkeeper.core.errors import UnitFault
+from innkeeper.core.unit_limits import DEPTH_MAX, ENTRIES_MAX, PATH_MAX_BYTES
 from innkeeper.units.erase import erase
 
-ENTRIES_MAX = 1_000_000
-"""What is known of each takes some 300 bytes of memory."""
-DEPTH_MAX, PATH_MAX_BYTES = 60, 1900
-"""What an import takes: what lies deeper, or has a longer name, is left out and told."""
 HOLES_MAX_BYTES = 1 << 30
 """A file with more of them isn't copied: it would be as long as it says wherever holes aren't known."""
 TOLD_MAX = 1000

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import tarfile
 import tomllib
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
-from innkeeper.core.errors import TooLarge
+from innkeeper.core.errors import Problem, TooLarge
+from innkeeper.core.import_errors import ArchiveDamaged, ArchiveRefused
 from innkeeper.core.pack_errors import InvalidPack
 from innkeeper.core.packs import FILE_MAX_BYTES, FILES_MAX, MANIFEST, Content, PackFile, checked_path
+from innkeeper.units.archive import Caps, tar_entries
+from innkeeper.units.entry_table import Entry
+from innkeeper.units.pouring import sync_disk
+from innkeeper.units.tar_headers import Kind
 
 MANIFEST_MAX_BYTES = 64 << 10
-_GZIP = b"\x1f\x8b"
-_CHUNK = 1 << 20
 _ENTRIES_MAX = 2 * FILES_MAX
-_BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeError, OverflowError, ValueError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackCaps(Caps):
+    """How much a pack may hold."""
+
+    entries: int = _ENTRIES_MAX
+
+    def too_many(self) -> Problem:
+        """More entries than may be."""
+        return InvalidPack(f"A pack can't have more than {FILES_MAX} files.")
+
+    def too_much(self) -> Problem:
+        """More bytes than may be."""
+        return TooLarge(f"The pack is larger than {self.bytes / (1 << 20):.3g} MB.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +53,13 @@ def unpack(tarball: Path, into: Path, *, limit_bytes: int, strip: bool = False) 
 
     What lies in one folder together with its manifest is taken out of that; with `strip`, whatever lies in one.
     """
-    with tarball.open("rb") as raw:
-        packed = raw.read(len(_GZIP)) == _GZIP
-        raw.seek(0)
-        stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw
+    with tarball.open("rb") as file:
         try:
-            files = _read(_Measured(stream, limit_bytes), into)
-        except _BROKEN as error:
-            raise InvalidPack(f"It isn't a tarball, or a broken one: {error}.") from error
+            files = _read(file, into, PackCaps(bytes=limit_bytes))
+        except ArchiveDamaged as error:
+            raise InvalidPack(f"It isn't a tarball, or a broken one: {error.message}") from error
+        except ArchiveRefused as error:
+            raise InvalidPack(error.message) from error
     tops = {file.path.partition("/")[0] for file in files}
     inside = len(tops) == 1 and MANIFEST not in tops and any("/" in file.path for file in files)
     prefix = f"{tops.pop()}/" if inside else ""
@@ -65,62 +78,36 @@ def _below(prefix: str, file: PackFile) -> PackFile:
     return PackFile(path=file.path.removeprefix(prefix), content=file.content, size=file.size)
 
 
-class _Measured:
-    """A stream that ends with TooLarge: whatever is packed into little."""
-
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
-        # Headers and padding: three blocks of 512 bytes for each entry, and the end's.
-        self._left = limit + 3 * 512 * _ENTRIES_MAX + (1 << 20)
-
-    def read(self, size: int) -> bytes:
-        """The next bytes."""
-        chunk = self._stream.read(min(size, self._left + 1))
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise TooLarge(f"The pack is larger than {self._limit / (1 << 20):.3g} MB.")
-        return chunk
-
-
-def _read(stream: _Measured, into: Path) -> list[PackFile]:
+def _read(file: BinaryIO, into: Path, caps: Caps) -> list[PackFile]:
     files: list[PackFile] = []
-    entries = 0
-    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|", errorlevel=2) as tar:
-        while (member := tar.next()) is not None:
-            entries += 1
-            tar.members.clear()  # type: ignore[attr-defined] # it would keep them all
-            path = member.name.removeprefix("./").rstrip("/")
-            if entries > _ENTRIES_MAX or len(files) > FILES_MAX:
-                raise InvalidPack(f"A pack can't have more than {FILES_MAX} files.")
-            if member.isdir() and path in ("", "."):
-                continue
-            checked_path(path)
-            if member.isdir():
-                continue
-            if not member.isreg() or member.issparse():
-                raise InvalidPack(f"{path!r:.200} is no plain file: a pack has files and folders alone.")
-            content = tar.extractfile(member)
-            if content is None or member.size > FILE_MAX_BYTES:
-                raise TooLarge(f"{path!r:.200} is larger than {FILE_MAX_BYTES >> 20} MB.")
-            files.append(_kept(into, path, content, executable=bool(member.mode & 0o100)))
+    for entry, content in tar_entries(file, caps):
+        checked_path(entry.path)
+        if entry.kind is Kind.FOLDER:
+            continue
+        if entry.kind is not Kind.FILE:
+            raise InvalidPack(f"{entry.path!r:.200} is no plain file: a pack has files and folders alone.")
+        if entry.size > FILE_MAX_BYTES:
+            raise TooLarge(f"{entry.path!r:.200} is larger than {FILE_MAX_BYTES >> 20} MB.")
+        if len(files) >= FILES_MAX + 1:  # the manifest is no file of it
+            raise caps.too_many()
+        files.append(_kept(into, entry, content()))
+    folder = os.open(into, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_disk(folder)
+    finally:
+        os.close(folder)
     return files
 
 
-def _kept(into: Path, path: str, content: IO[bytes], *, executable: bool) -> PackFile:
-    at = into / path  # checked, and in a folder of ours that holds no link
-    told, size = hashlib.sha256(), 0
-    try:
-        at.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with at.open("xb") as file:
-            while chunk := content.read(_CHUNK):
-                size += file.write(chunk)
-                told.update(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise InvalidPack(f"{path!r:.200} is in it twice, or is a file and a folder.") from error
-    return PackFile(path=path, content=Content(told.hexdigest(), executable), size=size)
+def _kept(into: Path, entry: Entry, pieces: Iterable[bytes]) -> PackFile:
+    at = into / entry.path  # checked, named once, and in a folder of ours that holds no link
+    told = hashlib.sha256()
+    at.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with at.open("xb") as file:
+        for piece in pieces:
+            file.write(piece)
+            told.update(piece)
+    return PackFile(path=entry.path, content=Content(told.hexdigest(), bool(entry.mode & 0o100)), size=entry.size)
 
 
 def _manifest(at: Path) -> Mapping[str, Any]:

@@ -109,6 +109,7 @@ class Tarring:
 
     def _add(self, info: tarfile.TarInfo, content: io.BytesIO | _Exactly | None = None) -> None:
         self._tar.addfile(info, cast("BinaryIO | None", content))
+        self._tar.members.clear()  # type: ignore[attr-defined] # it would keep them all
         self._members += 1
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from innkeeper.units.archive import Entry
+from innkeeper.units.entry_table import Entry
 from innkeeper.units.safe_tree import Owner
 from innkeeper.units.tar_headers import Kind
 

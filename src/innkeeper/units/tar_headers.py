@@ -8,6 +8,7 @@ https://www.gnu.org/software/tar/manual/html_node/Standard.html
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -154,9 +155,11 @@ def _decimal(text: str) -> int:
 
 def _time(text: str) -> float:
     try:
-        return float(text)
+        if math.isfinite(time := float(text)):
+            return time
     except ValueError:
-        raise ArchiveDamaged("A header of the archive holds a time that can't be.") from None
+        pass
+    raise ArchiveDamaged("A header of the archive holds a time that can't be.")
 
 
 def _check_sum(block: bytes) -> None:

@@ -10,7 +10,9 @@ from functools import partial
 from typing import BinaryIO, Protocol
 
 from innkeeper.core.import_errors import ArchiveRefused, ImportTooLarge, SourceForbidden
-from innkeeper.units.archive import CHUNK, DEPTH_MAX, Caps, Entry, tar_entries, too_many, too_much
+from innkeeper.core.unit_limits import IMPORT_DEPTH_MAX
+from innkeeper.units.archive import CHUNK, Caps, tar_entries
+from innkeeper.units.entry_table import Entries, Entry
 from innkeeper.units.pouring import Pouring
 from innkeeper.units.safe_tree import read_file
 from innkeeper.units.tar_headers import Kind, shown
@@ -67,7 +69,7 @@ class FolderTree:
     def __init__(self, folder: int, name: str, caps: Caps, *, never: tuple[int, int] | None = None) -> None:
         """`never`: device and inode of a folder that must not be entered, whatever it is mounted as."""
         self.name = name
-        self.entries: dict[str, Entry] = {}
+        self.entries = Entries()
         self.left_out: dict[str, str] = {}
         self._never = never
         self._top = folder
@@ -98,8 +100,8 @@ class FolderTree:
                 into.put(target, entry, ())
 
     def _walk(self, folder: int, path: str, depth: int) -> None:
-        if depth > DEPTH_MAX:
-            raise ImportTooLarge(f"{shown(path)} lies more than {DEPTH_MAX} folders deep.")
+        if depth > IMPORT_DEPTH_MAX:
+            raise ImportTooLarge(f"{shown(path)} lies more than {IMPORT_DEPTH_MAX} folders deep.")
         with os.scandir(folder) as found:
             names = sorted(entry.name for entry in found)
         for name in names:
@@ -111,7 +113,7 @@ class FolderTree:
         except FileNotFoundError:
             return
         if len(self.entries) >= self._caps.entries:
-            raise too_many(self._caps)
+            raise self._caps.too_many()
         if found.st_dev != self._device:
             raise ArchiveRefused(
                 f"Another file system is mounted at {shown(path)}.", hint="Import from a copy that has all of it."
@@ -120,7 +122,7 @@ class FolderTree:
             raise SourceForbidden(f"{shown(path)} is the data directory of this control plane.")
         mode = stat.S_IMODE(found.st_mode) & 0o777
         if stat.S_ISDIR(found.st_mode):
-            self.entries[path] = Entry(path=path, kind=Kind.FOLDER, mode=mode)
+            self.entries.put(Entry(path=path, kind=Kind.FOLDER, mode=mode))
             below = os.open(name, _FOLDER, dir_fd=folder)
             try:
                 self._walk(below, path, depth + 1)
@@ -130,7 +132,7 @@ class FolderTree:
             self._add_file(path, found, mode)
         elif stat.S_ISLNK(found.st_mode):
             target = os.readlink(name, dir_fd=folder)
-            self.entries[path] = Entry(path=path, kind=Kind.LINK, target=target)
+            self.entries.put(Entry(path=path, kind=Kind.LINK, target=target))
         elif stat.S_ISSOCK(found.st_mode) or stat.S_ISFIFO(found.st_mode):
             self.left_out[path] = "a socket or FIFO holds no data"
         else:
@@ -141,14 +143,16 @@ class FolderTree:
         kind = Kind.FILE if first == path else Kind.HARD_LINK
         self._bytes += found.st_size if kind is Kind.FILE else 0
         if self._bytes > self._caps.bytes:
-            raise too_much(self._caps)
-        self.entries[path] = Entry(
-            path=path,
-            kind=kind,
-            size=found.st_size,
-            mode=mode,
-            mtime=found.st_mtime,
-            target="" if first == path else first,
+            raise self._caps.too_much()
+        self.entries.put(
+            Entry(
+                path=path,
+                kind=kind,
+                size=found.st_size,
+                mode=mode,
+                mtime=found.st_mtime,
+                target="" if first == path else first,
+            )
         )
 
     def _pieces(self, path: str, into: Pouring) -> Iterator[bytes]:
@@ -165,7 +169,7 @@ class FolderTree:
                 raise ArchiveRefused(f"{shown(path)} became something else while it was read.")
             while piece := file.read(CHUNK):
                 if into.poured.bytes > self._caps.bytes:
-                    raise too_much(self._caps)
+                    raise self._caps.too_much()
                 yield piece
             after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -201,7 +205,7 @@ class TarTree:
 
     def __init__(self, file: BinaryIO, name: str, caps: Caps) -> None:
         self.name = name
-        self.entries: dict[str, Entry] = {}
+        self.entries = Entries()
         self.left_out: dict[str, str] = {}
         self._file = file
         self.members, self.last = 0, ""
@@ -210,22 +214,15 @@ class TarTree:
         self._contents: dict[str, bytes] = {}
         file.seek(0)
         room = _READ_IN_ALL_BYTES
-        for entry, content in tar_entries(file, caps):
+        for entry, content in tar_entries(file, caps, self.entries):
             self.members += 1
             self.last = entry.path
-            self._imply(entry.path)
-            self.entries[entry.path] = entry
             name = entry.path.rpartition("/")[2]
             if name in _READ and entry.kind is Kind.FILE and entry.size <= _most(name):
                 room -= entry.size
                 if room < 0:
                     raise ImportTooLarge("There are too many config files in the archive.")
                 self._contents[entry.path] = b"".join(content())
-
-    def _imply(self, path: str) -> None:
-        """The folders above it, which an archive need not hold."""
-        while (path := path.rpartition("/")[0]) and path not in self.entries:
-            self.entries[path] = Entry(path=path, kind=Kind.FOLDER, mode=0o700)
 
     def read(self, path: str) -> bytes | None:
         """As it was remembered."""
@@ -253,14 +250,14 @@ class JoinedTree:
     def __init__(self, tree: Tree, others: Mapping[str, Tree]) -> None:
         self.name = tree.name
         self._trees = {"": tree, **others}
-        self.entries: dict[str, Entry] = {}
+        self.entries = Entries()
         self.left_out: dict[str, str] = {}
         for top, each in self._trees.items():
             if top:
-                self.entries[top] = Entry(path=top, kind=Kind.FOLDER, mode=0o700)
+                self.entries.put(Entry(path=top, kind=Kind.FOLDER, mode=0o700))
             for path, entry in each.entries.items():
                 target = _join(top, entry.target) if entry.kind is Kind.HARD_LINK else entry.target
-                self.entries[_join(top, path)] = replace(entry, path=_join(top, path), target=target)
+                self.entries.put(replace(entry, path=_join(top, path), target=target))
             self.left_out |= {_join(top, path): why for path, why in each.left_out.items()}
 
     def read(self, path: str) -> bytes | None:

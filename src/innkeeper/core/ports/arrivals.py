@@ -43,7 +43,8 @@ class Arrivals(Protocol):
         ...
 
     async def settle(self, operation_id: str, staged: str, tenant: str) -> None:
-        """Move it into the tenant's place; fine when that was done before. UnitExists: never over another folder."""
+        """Move it into the tenant's place; fine when that was done before. UnitExists: never over another folder;
+        StagedLost where it is neither here nor there."""
         ...
 
     async def drop(self, operation_id: str, upload: str | None) -> None:

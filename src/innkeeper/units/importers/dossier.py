@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from innkeeper.core.ports import Agent
 from innkeeper.core.secrets import NAME as SECRET_NAME
 from innkeeper.core.secrets import VALUE_MAX_BYTES
 from innkeeper.core.specs import LimitsPatch, SpecPatch
+from innkeeper.units.entry_table import Entry
 from innkeeper.units.importers.providers import Provider
 from innkeeper.units.pouring import placed
 from innkeeper.units.tar_headers import Kind
@@ -171,13 +172,11 @@ class Dossier:
             refusals=tuple(dict.fromkeys((*self.refusals, *self._doubles()))),
         )
 
-    def _below(self) -> Collection[str]:
+    def _below(self) -> Iterator[tuple[str, Entry]]:
         top, targets = self.source.top, {move.source: move.target for move in self.moves}
-        return [
-            path
-            for path in self.source.tree.entries
-            if not top or path == top or path.startswith(f"{top}/") or _mover(path, targets) is not None
-        ]
+        for path, entry in self.source.tree.entries.items():
+            if not top or path == top or path.startswith(f"{top}/") or _mover(path, targets) is not None:
+                yield path, entry
 
     def _counted(self) -> list[Move]:
         """The moves with how much goes by each, without those by which nothing does."""
@@ -200,8 +199,7 @@ class Dossier:
         """What no move takes, folder by folder as far up as that says it."""
         targets = {move.source: move.target for move in self.moves}
         found: dict[str, list[int]] = {}
-        for path in self._below():
-            entry = self.source.tree.entries[path]
+        for path, entry in self._below():
             if entry.kind is Kind.FOLDER or _mover(path, targets) is not None:
                 continue
             start = f"{self.source.top}/" if self.source.top else ""
@@ -217,10 +215,8 @@ class Dossier:
         targets = {move.source: move.target for move in self.moves}
         out = [
             path
-            for path in self._below()
-            if (entry := self.source.tree.entries[path]).kind is Kind.LINK
-            and leads_out(path, entry.target)
-            and placed(path, targets) is not None
+            for path, entry in self._below()
+            if entry.kind is Kind.LINK and leads_out(path, entry.target) and placed(path, targets) is not None
         ]
         left = [
             path for path in self.source.tree.left_out if not self.source.top or path.startswith(f"{self.source.top}/")
@@ -236,8 +232,10 @@ class Dossier:
         """Two files that would become one."""
         targets = {move.source: move.target for move in self.moves}
         seen: dict[str, str] = dict.fromkeys(self.written, "what is written anew")
-        for path in self.source.tree.entries:
-            if self.source.tree.entries[path].kind is Kind.FOLDER or not (target := placed(path, targets)):
+        if not seen and sum(target is not None for target in targets.values()) < 2:
+            return []  # one folder that goes to one place
+        for path, entry in self.source.tree.entries.items():
+            if entry.kind is Kind.FOLDER or not (target := placed(path, targets)):
                 continue
             if (other := seen.setdefault(target, path)) != path:
                 return [f"{other[:200]!r} and {path[:200]!r} would both become {target[:200]!r}."]
