@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
 from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import TheInn
-from innkeeper.api.handed_out import FILE, FileId, Locked, check_secrets, fetched
+from innkeeper.api.handed_out import Locked, check_secrets, file_routes
 from innkeeper.api.once import MaybeOnce
 from innkeeper.api.schema import OperationDocument
 from innkeeper.api.tenants import Name
@@ -52,15 +51,4 @@ async def create(
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 
-@router.get("/{operation_id}", summary="Fetch an export", **FILE)
-@needs(Action.EXPORT)
-async def fetch(name: Name, operation_id: FileId, inn: TheInn, guest: TheGuest) -> StreamingResponse:
-    """The file, which proves by its last member that it is whole. That somebody took it stands in the audit trail."""
-    return await fetched(inn.exports, name, operation_id, inn=inn, guest=guest)
-
-
-@router.delete("/{operation_id}", status_code=204, summary="Remove an export")
-@needs(Action.EXPORT)
-async def remove(name: Name, operation_id: FileId, inn: TheInn) -> None:
-    """Drop the file at once, rather than after a day."""
-    await inn.exports.drop(name, operation_id)
+file_routes(router, lambda inn: inn.exports, fetch_says="Fetch an export", remove_says="Remove an export")

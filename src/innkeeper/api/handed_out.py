@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+from fastapi import APIRouter
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from innkeeper.api.admission import Guest
-from innkeeper.api.deps import Inn
+from innkeeper.api.admission import Guest, TheGuest, needs
+from innkeeper.api.deps import Inn, TheInn
 from innkeeper.api.schema import Body
+from innkeeper.api.tenants import Name
 from innkeeper.api.waiting import Stopping
 from innkeeper.core.access import Action
 from innkeeper.core.errors import Forbidden
@@ -54,7 +56,24 @@ class Locked(Body):
         return Lock(recipients=tuple(self.recipients), passphrase=self.passphrase)
 
 
-async def fetched(desk: HandingOut, name: str, operation_id: str, *, inn: Inn, guest: Guest) -> StreamingResponse:
+def file_routes(router: APIRouter, desk: Callable[[Inn], HandingOut], *, fetch_says: str, remove_says: str) -> None:
+    """Let what the desk hands out be fetched and removed."""
+
+    @router.get("/{operation_id}", summary=fetch_says, **FILE)
+    @needs(Action.EXPORT)
+    async def fetch(name: Name, operation_id: FileId, inn: TheInn, guest: TheGuest) -> StreamingResponse:
+        """The file, which proves by its last member that it is whole. That somebody took it stands in the audit
+        trail."""
+        return await _fetched(desk(inn), name, operation_id, inn=inn, guest=guest)
+
+    @router.delete("/{operation_id}", status_code=204, summary=remove_says)
+    @needs(Action.EXPORT)
+    async def remove(name: Name, operation_id: FileId, inn: TheInn) -> None:
+        """Drop the file at once, rather than after a day."""
+        await desk(inn).drop(name, operation_id)
+
+
+async def _fetched(desk: HandingOut, name: str, operation_id: str, *, inn: Inn, guest: Guest) -> StreamingResponse:
     """The file, to be kept by its name; it breaks off when the guest isn't welcome any more."""
     if inn.stopping.is_set():
         raise Stopping("The control plane is stopping.")

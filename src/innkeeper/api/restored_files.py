@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, Field
 
 from innkeeper.api.admission import TheGuest, needs
 from innkeeper.api.deps import TheInn
-from innkeeper.api.handed_out import FILE, FileId, check_secrets, fetched
+from innkeeper.api.handed_out import check_secrets, file_routes
 from innkeeper.api.once import MaybeOnce
 from innkeeper.api.schema import Body, OperationDocument
 from innkeeper.api.tenants import Name
@@ -68,15 +67,6 @@ async def create(
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)
 
 
-@router.get("/{operation_id}", summary="Fetch restored files", **FILE)
-@needs(Action.EXPORT)
-async def fetch(name: Name, operation_id: FileId, inn: TheInn, guest: TheGuest) -> StreamingResponse:
-    """The tar. That somebody took it stands in the audit trail."""
-    return await fetched(inn.restored_files, name, operation_id, inn=inn, guest=guest)
-
-
-@router.delete("/{operation_id}", status_code=204, summary="Remove restored files")
-@needs(Action.EXPORT)
-async def remove(name: Name, operation_id: FileId, inn: TheInn) -> None:
-    """Drop the tar at once, rather than after a day."""
-    await inn.restored_files.drop(name, operation_id)
+file_routes(
+    router, lambda inn: inn.restored_files, fetch_says="Fetch restored files", remove_says="Remove restored files"
+)
