@@ -10,6 +10,7 @@ from pathlib import Path
 from innkeeper.core.access import SYSTEM, Scope, TenantRole
 from innkeeper.core.restore_asked import Mode
 from innkeeper.core.restoring import Restoring
+from innkeeper.core.works import Tell
 from tests.api.bench import Bench
 from tests.api.deposit import deposited
 from tests.api.people import person, token_of
@@ -90,6 +91,25 @@ async def test_paths_come_to_whoever_asks_for_them(bench: Bench, inn: Run, tmp_p
     trail = await inn("audit", "list", "--json")
     told = [each["action"] for each in trail.document]
     assert told.count("tenant.restore.fetched") == 2
+
+
+async def test_a_tar_that_a_crash_broke_off_is_made_again(bench: Bench, tmp_path: Path) -> None:
+    await bench.tenant("alice")
+    what_it_had(tmp_path / "of/alice/persistence")
+    await deposited(bench, tmp_path)
+    files, house = bench.app.state.inn.restored_files, bench.house
+    begun = await bench.app.state.inn.restores.file("alice", ["workspace"], actor=SYSTEM)
+    lease = await house.store.claim_work("alice", holder="one", for_s=60)
+    assert lease is not None
+    results = []
+    for _ in range(2):  # the process dies when all of it is done, and nothing of that is written down
+        tell = Tell(begun, lease=lease, store=house.store, bus=house.bus, clock=house.clock)
+        results.append(await files.carry_out(begun, tell))
+    assert [each["files"] for each in results] == [1, 1]
+    (tar,) = (tmp_path / "data/exports" / begun.id).iterdir()
+    with tarfile.open(tar) as opened:
+        assert "alice/persistence/workspace/notes/a*[b].md" in opened.getnames()
+    assert not list((tmp_path / "data/restores").iterdir())
 
 
 async def test_whose_secrets_arent_for_them_gets_none(bench: Bench, inn: Run, tmp_path: Path) -> None:
