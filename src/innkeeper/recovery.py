@@ -11,18 +11,22 @@ from innkeeper.core.control import Control
 from innkeeper.core.errors import Problem
 from innkeeper.core.events import Bus
 from innkeeper.core.ports import Clock, Runtime, Units
+from innkeeper.core.ports.exports import Crates
 from innkeeper.core.ports.snapshots import SnapshotStore
 from innkeeper.core.proving import Proving
 from innkeeper.core.restore_anew import RestoreAnew
 from innkeeper.core.restore_asked import Mode
 from innkeeper.core.restore_in_place import RestoreInPlace
 from innkeeper.core.restore_paths import RestorePaths
+from innkeeper.core.restored_files import RestoredFiles
 from innkeeper.core.restored_spec import RestoredSpecs
 from innkeeper.core.restores import Restores
 from innkeeper.core.restoring import LeftStages, Restoring
 from innkeeper.core.safety import RecordedSnapshots, SafetySnapshots
+from innkeeper.core.seating import Seating
 from innkeeper.core.shelf import Shelf
 from innkeeper.core.staging import Staging
+from innkeeper.core.vault import Vault
 from innkeeper.keyring import Keyring
 from innkeeper.loops.supervise import Supervisor, every
 from innkeeper.safekeeping import Safekeeping
@@ -39,6 +43,7 @@ class Recovery:
     """Begins restores, and cleans up after them."""
 
     restores: Restores
+    files: RestoredFiles
     left: LeftStages
 
     def start(self, supervisor: Supervisor) -> None:
@@ -60,6 +65,9 @@ def recovery(
     snapshots: SnapshotStore,
     *,
     control: Control,
+    crates: Crates,
+    seating: Seating,
+    vault: Vault,
     keyring: Keyring,
     runtime: Runtime,
     units: Units,
@@ -97,7 +105,18 @@ def recovery(
         clock=clock,
     )
     paths = RestorePaths(store=store, staging=staging, stages=stages)
-    behind.loops.add(Restoring({Mode.IN_PLACE: in_place, Mode.ANEW: anew, Mode.PATHS: paths}))
+    files = RestoredFiles(
+        staging=staging,
+        stages=stages,
+        shelf=shelf,
+        seating=seating,
+        vault=vault,
+        seals=keyring,
+        store=store,
+        crates=crates,
+        clock=clock,
+    )
+    behind.loops.add(Restoring({Mode.IN_PLACE: in_place, Mode.ANEW: anew, Mode.PATHS: paths, Mode.FILE: files}))
     restores = Restores(
         store=store,
         shelf=shelf,
@@ -108,6 +127,6 @@ def recovery(
         clock=clock,
         domain=settings.domain,
     )
-    found = Recovery(restores=restores, left=LeftStages(store=store, stages=stages))
+    found = Recovery(restores=restores, files=files, left=LeftStages(store=store, stages=stages))
     behind.others.append(found.start)
     return found

@@ -16,6 +16,7 @@ from innkeeper.core.events import Bus, Event, TenantGone
 from innkeeper.core.exports import Exports
 from innkeeper.core.fleet import Fleet
 from innkeeper.core.ports import Clock, Runtime, Seals, Store, Tokens, Units
+from innkeeper.core.ports.exports import Crates
 from innkeeper.core.seating import Seating
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.vault import Vault
@@ -40,6 +41,7 @@ class Shipping:
     exports: Exports
     data_exports: DataExports
     fleet: Fleet
+    crates: Crates
     tidy_now: asyncio.Event = field(default_factory=asyncio.Event)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -114,6 +116,6 @@ def shipping(
         clock=clock,
     )
     fleet = Fleet(store=store, units=units, seating=seating, composer=render_fleet)
-    ready = Shipping(stillness=stillness, exports=exports, data_exports=data_exports, fleet=fleet)
+    ready = Shipping(stillness=stillness, exports=exports, data_exports=data_exports, fleet=fleet, crates=crates)
     bus.on_event(ready.follow)
     return ready

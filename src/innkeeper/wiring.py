@@ -253,6 +253,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             fleet=office.moves.fleet,
             backups=office.kept.backups,
             restores=office.recovered.restores,
+            restored_files=office.recovered.files,
             integrations=integrations,
             people=people,
             provider=provider,

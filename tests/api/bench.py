@@ -34,9 +34,11 @@ from innkeeper.core.names import Names
 from innkeeper.core.ports import Entrance
 from innkeeper.core.prices import read_prices
 from innkeeper.core.proofs import Proofs
+from innkeeper.core.restored_files import RestoredFiles
 from innkeeper.core.restored_spec import RestoredSpecs
 from innkeeper.core.restores import Restores
 from innkeeper.core.shelf import Shelf
+from innkeeper.core.staging import Staging
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.tenant import Spec
 from innkeeper.core.tool_trail import ToolTrail
@@ -50,10 +52,11 @@ from innkeeper.restic import Calls, ResticStore
 from innkeeper.units.crates import FolderCrates
 from innkeeper.units.erase import erase
 from innkeeper.units.fleet_compose import render_fleet
+from innkeeper.units.stages import FolderStages
 from tests.backups.house import Bench as Keeping
 from tests.backups.house import make as backups_of
+from tests.support.arriving import OWNER, importing_of
 from tests.support.arriving import hospitable as hospitable_house
-from tests.support.arriving import importing_of
 from tests.support.house import HOSTING, House, PlainAgent
 from tests.support.packs import packs_for
 from tests.support.people import PlainSeals, PlainTokens
@@ -215,11 +218,33 @@ def _packing(house: House, data: Path) -> dict[str, Any]:
     }
 
 
+def no_shelf(data: Path) -> Shelf:
+    """With no target at all."""
+    return Shelf(ResticStore(Calls([], RepositoryKeys(), data / "cache"), erase=erase), RepositoryKeys())
+
+
+def restored_files_of(house: House, data: Path, shelf: Shelf) -> RestoredFiles:
+    """Packs what that shelf has."""
+    stages = FolderStages(data / "restores", data / "tenants", owner_uid=OWNER[0], owner_gid=OWNER[1])
+    specs = RestoredSpecs(store=house.store, runtime=house.runtime, agents=house.control.agents)
+    return RestoredFiles(
+        staging=Staging(shelf=shelf, stages=stages, specs=specs),
+        stages=stages,
+        shelf=shelf,
+        seating=house.seating,
+        vault=house.vault,
+        seals=PlainSeals(),
+        store=house.store,
+        crates=FolderCrates(data / "exports", data / "tenants", owner_uid=OWNER[0]),
+        clock=house.clock,
+    )
+
+
 def restores_of(house: House, data: Path) -> Restores:
     """Restores from no target at all, unless a test gives another."""
     return Restores(
         store=house.store,
-        shelf=Shelf(ResticStore(Calls([], RepositoryKeys(), data / "cache"), erase=erase), RepositoryKeys()),
+        shelf=no_shelf(data),
         specs=RestoredSpecs(store=house.store, runtime=house.runtime, agents=house.control.agents),
         units=house.units,
         works=Works(store=house.store, bus=house.bus, clock=house.clock),
@@ -274,6 +299,7 @@ async def opened(data: Path, *, hospitable: bool = False) -> AsyncIterator[Bench
         data_exports=data_exports_of(house, data),
         fleet=Fleet(store=house.store, units=house.units, seating=house.seating, composer=render_fleet),
         restores=restores_of(house, data),
+        restored_files=restored_files_of(house, data, no_shelf(data)),
         backups=keeping.keeping.backups,
         integrations=house.integrations,
         people=house.people,

@@ -13,7 +13,7 @@ from innkeeper.core.shelf import Shelf
 from innkeeper.core.works import Works
 from innkeeper.restic import Calls, ResticStore, Target
 from innkeeper.units.erase import erase
-from tests.api.bench import Bench
+from tests.api.bench import Bench, restored_files_of
 from tests.support.house import HOSTING
 from tests.support.restoring import RepositoryKeys
 
@@ -34,9 +34,10 @@ async def deposited(bench: Bench, folder: Path, name: str = "alice") -> str:
     await store.ready(repository)
     saved = await store.save(repository, folders, name=name, at=now)
     keys.made |= {path.name for path in (folder / "repositories").iterdir()}
+    shelf = Shelf(store, keys)
     restores = Restores(
         store=house.store,
-        shelf=Shelf(store, keys),
+        shelf=shelf,
         specs=RestoredSpecs(store=house.store, runtime=house.runtime, agents=house.control.agents),
         units=house.units,
         works=Works(store=house.store, bus=house.bus, clock=house.clock),
@@ -44,5 +45,6 @@ async def deposited(bench: Bench, folder: Path, name: str = "alice") -> str:
         clock=house.clock,
         domain=HOSTING.domain,
     )
-    bench.app.state.inn = replace(bench.inn, restores=restores)
+    files = restored_files_of(house, bench.inn.data, shelf)
+    bench.app.state.inn = replace(bench.inn, restores=restores, restored_files=files)
     return saved.id

@@ -255,7 +255,7 @@ async def test_paths_lead_nowhere_else(running: RestoringHouse, tmp_path: Path) 
     (tmp_path / "outside").mkdir()
     (house.data() / "link").symlink_to(tmp_path / "outside")
     await house.save()
-    for bad in ("../x", "a/../../x", "a//b", "", "*", "a\nb"):
+    for bad in ("../x", "a/../../x", "a//b", "", "a\0b"):
         with pytest.raises(Invalid):
             await house.restores.paths("alice", [bad], actor=SYSTEM)
         with pytest.raises(Invalid):

@@ -19,7 +19,8 @@ import pytest
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.errors import Invalid, UnknownOperation
-from innkeeper.core.exports import KEPT_FOR, Exports, Wish
+from innkeeper.core.exports import Exports, Wish
+from innkeeper.core.handing_out import KEPT_FOR
 from innkeeper.core.instance import State
 from innkeeper.core.operations import Operation, Status
 from innkeeper.core.ports.exports import Lock

@@ -40,6 +40,7 @@ from innkeeper.core.receipt_book import ReceiptBook
 from innkeeper.core.reception import Reception
 from innkeeper.core.records import Records
 from innkeeper.core.releases import Releases
+from innkeeper.core.restored_files import RestoredFiles
 from innkeeper.core.restores import Restores
 from innkeeper.core.tenant import Tenant
 from innkeeper.core.tools import Tools
@@ -155,6 +156,7 @@ class Inn:
     hydration: Hydration
     works: Works
     restores: Restores
+    restored_files: RestoredFiles
     store: Store
     runtime: Runtime
     door: Door

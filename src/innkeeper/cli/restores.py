@@ -14,6 +14,7 @@ from innkeeper.cli.exits import ExitCode, Stop, failed, wrong_usage
 from innkeeper.cli.operate import ended, operate
 from innkeeper.cli.options import Json, TenantArgument, Wait, Yes
 from innkeeper.cli.paths import path_part
+from innkeeper.cli.restored_files import take_out
 from innkeeper.core.path_spelling import spelt
 
 _SPAN = re.compile(r"([1-9][0-9]{0,5})([hd])")
@@ -42,6 +43,13 @@ def restore(
         str | None,
         typer.Option(metavar="FOLDER", help="That folder, in its data; otherwise `workspace/restored-TIME`."),
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|FOLDER|-",
+            help="With --path: to here instead, as a tar, into a new folder (`out/`), or to standard output.",
+        ),
+    ] = None,
     tenant_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Which one, where several lost tenants had the name.")
     ] = None,
@@ -49,7 +57,10 @@ def restore(
         bool, typer.Option("--channels-on", help="Of a lost or another tenant: no other instance serves its channels.")
     ] = False,
     with_secrets: Annotated[
-        bool, typer.Option("--secrets", help="Secrets that are there get the value that they had then, too.")
+        bool,
+        typer.Option(
+            "--secrets", help="Secrets that are there get the value that they had then, too; with --to they stay in it."
+        ),
     ] = False,
     without_safety: Annotated[
         bool, typer.Option("--without-safety", help="Take no snapshot of the present state first.")
@@ -69,6 +80,12 @@ def restore(
         return
     if everybody:
         _all(desk, channels_on=channels_on, yes=yes, as_json=as_json)
+        return
+    if to is not None:
+        if not paths or into is not None or as_name is not None:
+            raise wrong_usage("--to takes --path, and neither --into nor --as.")
+        wanted = {"snapshot": snapshot, "at": _moment(at), **spelt(paths), "with_secrets": with_secrets}
+        take_out(desk, name or "", wanted, to, as_json=as_json)
         return
     body = {
         "snapshot": snapshot,

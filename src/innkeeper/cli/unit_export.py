@@ -9,11 +9,10 @@ import typer
 
 from innkeeper.cli import show
 from innkeeper.cli.desk import Desk
-from innkeeper.cli.exits import ExitCode, Stop, wrong_usage
-from innkeeper.cli.operate import ended
+from innkeeper.cli.exits import wrong_usage
+from innkeeper.cli.handed_out import PassphraseFile, Recipients, fetched, lock_of, made
 from innkeeper.cli.options import Json, TenantArgument
 from innkeeper.cli.paths import path_part
-from innkeeper.cli.secret_value import value_from
 
 
 def export(
@@ -23,20 +22,8 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Where to; `-`: standard output. Otherwise NAME-TIME.tar."),
     ] = None,
-    recipients: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--recipient", metavar="KEY", help="Encrypt it to this age recipient or SSH public key; repeatable."
-        ),
-    ] = None,
-    passphrase: Annotated[
-        str | None,
-        typer.Option(
-            "--passphrase-file",
-            metavar="FILE",
-            help="Encrypt it with the passphrase from this file; `-`: from stdin, or typed unseen.",
-        ),
-    ] = None,
+    recipients: Recipients = None,
+    passphrase: PassphraseFile = None,
     with_secrets: Annotated[
         bool, typer.Option("--with-secrets", help="With the tenant's secrets, in the clear unless encrypted.")
     ] = False,
@@ -50,25 +37,13 @@ def export(
     to_stdout = output is not None and str(output) == "-"
     if to_stdout and as_json:
         raise wrong_usage("--json and `--output -` both want standard output.")
-    if recipients and passphrase is not None:
-        raise wrong_usage("It is encrypted to recipients or with a passphrase, not both.")
-    words = None if passphrase is None else value_from(passphrase, asking="Passphrase")
     path = f"/v1/tenants/{path_part(name)}/exports"
-    body = {
-        "with_secrets": with_secrets,
-        "with_image": with_image,
-        "recipients": recipients or [],
-        "passphrase": words,
-    }
-    operation = ended(desk.client, desk.client.send("POST", path, body=body))
-    if operation["status"] == "failed":
-        raise Stop(operation["error"], ExitCode.FAILED, told=False)
-    result: dict[str, Any] = operation["result"]
+    body = {"with_secrets": with_secrets, "with_image": with_image, **lock_of(recipients, passphrase)}
+    operation, result = made(desk, path, body)
     file = None if to_stdout else output or Path(result["file"])
-    desk.client.download(f"{path}/{operation['id']}", to=file)
-    desk.client.send("DELETE", f"{path}/{operation['id']}")
+    fetched(desk, path, operation, to=file)
     if as_json:
-        show.document({**result, "file": str(file), "operation": operation["id"]})
+        show.document({**result, "file": str(file), "operation": operation})
         return
     _tell(name, file, result)
 

@@ -10,18 +10,15 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from innkeeper.core.access import Actor
-from innkeeper.core.audit import entry
 from innkeeper.core.boarding import NotYet
-from innkeeper.core.errors import Invalid, Problem, StaleLease, UnknownOperation, UnknownTenant
-from innkeeper.core.ids import is_id
+from innkeeper.core.errors import Invalid, Problem, StaleLease, UnknownTenant
+from innkeeper.core.handing_out import KEPT_FOR, HandingOut
 from innkeeper.core.kept_json import spec_document
 from innkeeper.core.once import Once
-from innkeeper.core.operations import SEALED, Operation, OperationKind, Status
+from innkeeper.core.operations import SEALED, Operation, Status
 from innkeeper.core.ports import Clock, Seals, Store
 from innkeeper.core.ports.exports import Copied, Crates, Lock, Packed, PackingList, SavedImages
 from innkeeper.core.seating import Seating
@@ -31,7 +28,6 @@ from innkeeper.core.vault import Vault
 from innkeeper.core.works import RESULT, Tell, Works
 
 FORMAT = 1
-KEPT_FOR = timedelta(days=1)
 PATIENCE_S, INSISTS_AFTER_S, FROZEN_AT_MOST_S = 180.0, 60.0, 10.0
 PASSES = 3
 """While its tenant lives; each copies what changed during the one before."""
@@ -51,10 +47,8 @@ class Wish:
     lock: Lock = field(default_factory=Lock)
 
 
-class Exports:
+class Exports(HandingOut):
     """Begins exports, carries them out, and keeps what came of them for a while."""
-
-    kind = OperationKind.EXPORT
 
     def __init__(
         self,
@@ -69,15 +63,13 @@ class Exports:
         seals: Seals,
         clock: Clock,
     ) -> None:
-        self._store = store
+        super().__init__(store=store, crates=crates, clock=clock)
         self._works = works
         self._stillness = stillness
-        self._crates = crates
         self._images = images
         self._seating = seating
         self._vault = vault
         self._seals = seals
-        self._clock = clock
 
     async def begin(self, name: str, wish: Wish, *, actor: Actor, once: Once | None = None) -> Operation:
         """Ask for one; Invalid, UnknownTenant, TenantLeaving."""
@@ -115,45 +107,6 @@ class Exports:
         except Problem:
             await self._crates.discard(operation.id)
             raise
-
-    async def wants_secrets(self, name: str, operation_id: str) -> bool:
-        """Whether that export of this tenant holds its secrets; UnknownOperation."""
-        return bool((await self._one(name, operation_id)).detail["with_secrets"])
-
-    async def fetch(self, name: str, operation_id: str, *, actor: Actor) -> tuple[Path, str]:
-        """The file that came of it, and what it is to be called; that somebody took it is a line in the trail."""
-        operation = await self._one(name, operation_id)
-        path = await self._crates.file(operation_id) if operation.status is Status.DONE else None
-        if path is None:
-            raise UnknownOperation(
-                f"The export {operation_id} of {name} isn't here{'' if operation.status.ended else ' yet'}.",
-                hint="It is kept for a day, or until it is removed. `innkeeper unit export` makes another.",
-            )
-        result = operation.detail[RESULT]
-        line = entry(
-            actor,
-            "tenant.export.fetched",
-            at=self._clock.now(),
-            tenant=name,
-            tenant_id=operation.tenant_id,
-            detail={"operation": operation_id, "sha256": result["sha256"]},
-        )
-        async with self._store.begin() as tx:
-            await tx.audit(line)
-        return path, str(result["file"])
-
-    async def drop(self, name: str, operation_id: str) -> None:
-        """Remove the file; one that isn't there any more is fine, and one that isn't whole yet is left to its work."""
-        if (await self._one(name, operation_id)).status.ended:
-            await self._crates.discard(operation_id)
-
-    async def _one(self, name: str, operation_id: str) -> Operation:
-        async with self._store.look() as tx:
-            operation = await tx.operation(operation_id) if is_id("op", operation_id) else None
-            tenant = await tx.tenant(name)
-        if operation is None or tenant is None or (operation.kind, operation.tenant_id) != (self.kind, tenant.id):
-            raise UnknownOperation(f"There is no export {operation_id[:60]!r} of {name}.")
-        return operation
 
     async def tidy(self) -> int:
         """Remove crates of which nothing is to be fetched any more, or whose tenant is gone; how many."""

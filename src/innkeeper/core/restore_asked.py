@@ -20,6 +20,7 @@ class Mode(StrEnum):
 
     IN_PLACE = "in_place"
     ANEW = "anew"  # a tenant that isn't there: another one, or the very one on another host
+    FILE = "file"  # single paths, into a tar that is handed out
     PATHS = "paths"  # single paths, into a folder of the tenant's own data
 
 
@@ -39,6 +40,8 @@ class Asked:
     """Below persistence."""
     into: str = ""
     """A folder below persistence."""
+    with_secrets: bool = False
+    """Whether secrets in config files stay what they are in what is handed out."""
 
     def detail(self) -> Mapping[str, Any]:
         """For the operation."""
@@ -55,6 +58,7 @@ class Asked:
             "replace_secrets": self.replace_secrets,
             "safety": self.safety,
             **({**spelt(self.paths), "into": self.into} if self.paths else {}),
+            **({"with_secrets": self.with_secrets} if self.mode is Mode.FILE else {}),
         }
 
 
@@ -69,6 +73,7 @@ def asked_of(detail: Mapping[str, Any]) -> Asked:
         safety=detail["safety"],
         paths=(*detail.get("paths", ()), *map(decoded, detail.get("paths_encoded", ()))),
         into=detail.get("into", ""),
+        with_secrets=detail.get("with_secrets", False),
     )
 
 

@@ -26,6 +26,12 @@ def connections_of(manifest: Manifest) -> list[str]:
     return sorted({name.removeprefix(OURS).split(".", 1)[0] for name in ours})
 
 
+def values_of(manifest: Manifest, seals: Seals) -> list[tuple[str, str]]:
+    """Name and value of each that there was, in every version, as far as they can be opened."""
+    found = ((each.version.name, _opened(seals, each)) for each in manifest.secrets)
+    return [(name, plain.decode()) for name, plain in found if plain is not None]
+
+
 async def put_back(
     tx: Transaction, manifest: Manifest, seals: Seals, *, replaced: bool, by: str
 ) -> tuple[Sequence[str], Sequence[str]]:

@@ -112,13 +112,32 @@ class Restores:
         """Have paths of a snapshot put into a new folder of the tenant's own data, by default in its workspace."""
         tenant = await self._there(name)
         into = into or f"workspace/restored-{self._clock.now():%Y%m%d-%H%M%S}"
-        if not 0 < len(paths) <= PATHS_MAX:
-            raise Invalid(f"It takes 1 to {PATHS_MAX} paths.", field="paths")
         asked = Asked(
             mode=Mode.PATHS,
             snapshot=await self._shelf.find(tenant.id, snapshot=snapshot, at=at, damaged_too=True),
-            paths=tuple(_checked(path, "paths") for path in paths),
+            paths=_checked_paths(paths),
             into=_checked(into, "into"),
+        )
+        return await self._begun(tenant, asked, actor=actor, once=once)
+
+    async def file(
+        self,
+        name: str,
+        paths: Sequence[str],
+        *,
+        actor: Actor,
+        with_secrets: bool = False,
+        snapshot: str | None = None,
+        at: datetime | None = None,
+        once: Once | None = None,
+    ) -> Operation:
+        """Have paths of a snapshot packed into a tar that is handed out; nothing of the tenant's is changed."""
+        tenant = await self._there(name)
+        asked = Asked(
+            mode=Mode.FILE,
+            snapshot=await self._shelf.find(tenant.id, snapshot=snapshot, at=at, damaged_too=True),
+            paths=_checked_paths(paths),
+            with_secrets=with_secrets,
         )
         return await self._begun(tenant, asked, actor=actor, once=once)
 
@@ -289,6 +308,12 @@ def _new_name(name: str, domain: str) -> str:
 def _not_leaving(tenant: Tenant) -> None:
     if tenant.wanted is Wanted.GONE:
         raise TenantLeaving(f"{tenant.name} is being deleted.")
+
+
+def _checked_paths(paths: Sequence[str]) -> tuple[str, ...]:
+    if not 0 < len(paths) <= PATHS_MAX:
+        raise Invalid(f"It takes 1 to {PATHS_MAX} paths.", field="paths")
+    return tuple(_checked(path, "paths") for path in paths)
 
 
 def _checked(path: str, field: str) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, BinaryIO
@@ -59,10 +60,17 @@ class FolderCrates:
 
     async def copy(self, crate: str, tenant: str, *, leave_out: Sequence[str]) -> Copied:
         """Bring the unit's data into it; a second time, what changed since."""
+        return await self._brought(crate, partial(self._copy, crate, check_name(tenant), leave_out))
+
+    async def fill(self, crate: str, folder: Path) -> Copied:
+        """Bring a folder into it."""
+        return await self._brought(crate, partial(self._fill, crate, folder))
+
+    async def _brought(self, crate: str, copy: Callable[[Event], Mark]) -> Copied:
         await self._until_idle(crate)
         unwanted = Event()
         # A thread can't be cancelled: it is told, and whoever copies into the same crate next waits for its end.
-        copying = asyncio.ensure_future(asyncio.to_thread(self._copy, crate, check_name(tenant), leave_out, unwanted))
+        copying = asyncio.ensure_future(asyncio.to_thread(copy, unwanted))
         self._copying[crate] = copying
         try:
             mark = await asyncio.shield(copying)
@@ -163,6 +171,14 @@ class FolderCrates:
             since = self._marks.pop(crate, None)
             return mirror(source, target, since=since, leave_out=leave_out, wanted=lambda: not unwanted.is_set())
 
+    def _fill(self, crate: str, data: Path, unwanted: Event) -> Mark:
+        with translated(data), _opened(self._path(crate) / _TREE) as target:
+            source = os.open(data, _FOLDER)
+            try:
+                return mirror(source, target, wanted=lambda: not unwanted.is_set())
+            finally:
+                os.close(source)
+
     def _pack(
         self, crate: str, tenant: str, packing: PackingList, at: datetime, on_bytes: Callable[[int], object]
     ) -> Packed:
@@ -192,6 +208,9 @@ class FolderCrates:
         tarring.folder("")
         if packing.documents:
             self._put_documents(tarring, packing, tree)
+            return
+        if packing.data_alone:
+            tarring.tree(tree, PERSISTENCE, owner=self._owner_uid)
             return
         tarring.file(FACTS, json.dumps(packing.facts, indent=2).encode() + b"\n")
         tarring.file(COMPOSE, packing.compose.encode())

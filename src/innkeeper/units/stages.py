@@ -48,6 +48,10 @@ class FolderStages:
         """Where it lies."""
         return self._root / stage.name
 
+    def restored(self, stage: Stage) -> Path:
+        """The data in `staged`."""
+        return self.folder(stage) / STAGED / PERSISTENCE
+
     async def room_bytes(self) -> int:
         """What is free there for those who aren't the super-user."""
         return await asyncio.to_thread(self._room)

@@ -48,6 +48,8 @@ class PackingList:
     """What `innkeeper.json` says."""
     documents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """By path, in place of these three; the data lies below `files` then. Folders aren't deeper than one."""
+    data_alone: bool = False
+    """Whether nothing but the data is packed, and the member that proves that it is whole."""
     called: str = ""
     """What the file's name says beside the tenant's."""
     conceal: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -81,6 +83,10 @@ class Crates(Protocol):
 
     async def copy(self, crate: str, tenant: str, *, leave_out: Sequence[str]) -> Copied:
         """Bring the unit's data into it; a second time, what changed since. Cancelled it stops soon, by itself."""
+        ...
+
+    async def fill(self, crate: str, folder: Path) -> Copied:
+        """The same with a folder in which nobody writes."""
         ...
 
     async def put_image(self, crate: str, pieces: AsyncIterator[bytes]) -> int:

@@ -33,6 +33,10 @@ class Stages(Protocol):
         """Where it lies, for whoever has to look there by hand."""
         ...
 
+    def restored(self, stage: Stage) -> Path:
+        """The data that came out of the repository, for whoever only copies it: nothing in it is to be trusted."""
+        ...
+
     async def room_bytes(self) -> int:
         """What is free on the disk for it."""
         ...
