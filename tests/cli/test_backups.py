@@ -41,6 +41,30 @@ async def test_create_list_show_verify_prune(kept: Run, bench: Bench) -> None:
     assert (await kept("backup", "list")).out.count("never") == 3, "the database has none yet"
 
 
+async def test_damage_is_mended_and_what_was_lost_is_shown(kept: Run, bench: Bench) -> None:
+    (bench.keeping.home("alice") / "memory.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    assert ", with broken databases: memory.db" in (await kept("backup", "create", "alice")).out
+    assert "good, with broken databases: memory.db" in (await kept("backup", "list", "alice")).out
+    [snapshot] = (await kept("backup", "list", "alice", "--json")).document
+    assert list(snapshot["broken_databases"]) == ["memory.db"]
+    for place in ("first", "second"):
+        for key in (bench.keeping.data / place).glob("*/keys/*"):
+            key.unlink()
+    repaired = await kept("backup", "repair", "alice")
+    assert repaired.code == 0, repaired.err
+    assert "local begun anew, 0 files put aside; remote begun anew" in repaired.out
+    assert f"0 snapshots are good, damaged: {snapshot['id']} at local and remote" in repaired.out
+    listed = (await kept("backup", "list", "alice")).out
+    assert "local (DAMAGED), remote (DAMAGED)" in listed
+    assert sorted((await kept("backup", "show", "alice", snapshot["id"], "--json")).document["damage"]) == [
+        "local",
+        "remote",
+    ]
+    assert "snap_" in (await kept("backup", "create", "alice")).out
+    assert "none lost" in (await kept("backup", "repair", "--control", "--target", "local")).out
+    assert (await kept("backup", "repair", "alice", "--target", "nowhere")).code == 3
+
+
 async def test_everybody_and_the_database(kept: Run, bench: Bench) -> None:
     made = await kept("backup", "create", "--all", "--json")
     assert sorted(each["tenant"] for each in made.document) == ["", "alice"]
@@ -67,6 +91,8 @@ async def test_what_makes_no_sense(kept: Run) -> None:
         ["create", "--all", "--control"],
         ["list", "alice", "--control"],
         ["prune"],
+        ["repair"],
+        ["repair", "alice", "--control"],
         ["prune", "alice", "--all"],
     ):
         assert (await kept("backup", *arguments)).code == 2, arguments

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from innkeeper.core.snapshot_errors import SnapshotDamaged, TargetRefused
 from innkeeper.restic import ResticStore
+from innkeeper.restic.files import NearFiles
 from tests.restic.deposits import AT, LOCAL, OWNER, REMOTE, MadeUpKeys, content, names, near
 
 
@@ -90,7 +93,7 @@ async def test_a_pack_is_put_aside_and_the_next_snapshot_is_whole(kept: Kept, sp
     assert not (await kept.store.mend(LOCAL)).aside, "it is mended already"
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("spoil", [flipped, emptied, Path.unlink])
 @pytest.mark.parametrize("what", ["index/*", "config"])
 async def test_an_index_or_config_is_made_anew_and_nothing_is_lost(
     kept: Kept, what: str, spoil: Callable[[Path], object]
@@ -123,7 +126,7 @@ async def test_a_snapshots_own_file_is_put_aside_and_the_others_stay(
     await kept.store.check(LOCAL)
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("spoil", [flipped, Path.unlink])
 async def test_without_a_key_all_is_put_aside_and_begun_anew(kept: Kept, spoil: Callable[[Path], object]) -> None:
     before = content(kept.folder / "data")
     for path in list(kept.folder.glob("keys/*")):
@@ -135,6 +138,49 @@ async def test_without_a_key_all_is_put_aside_and_begun_anew(kept: Kept, spoil: 
     assert await kept.store.owners("local") == [OWNER]
     await kept.store.destroy(LOCAL)
     assert names(kept.folder.parent) == [], "what was put aside is of the same owner"
+
+
+class Died(BaseException):
+    """The process, at that step."""
+
+
+@pytest.mark.parametrize("key_too", [False, True])
+async def test_wherever_it_is_cut_off_it_is_mended_the_next_time(
+    kept: Kept, key_too: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in [kept.biggest(), kept.folder / "config", *kept.folder.glob("index/*")]:
+        flipped(path)
+    if key_too:
+        for path in kept.folder.glob("keys/*"):
+            flipped(path)
+    lives = 0
+
+    def mortal(name: str) -> None:
+        real = getattr(NearFiles, name)
+
+        async def dies(self: NearFiles, *which: Any) -> Any:
+            nonlocal lives
+            lives -= 1
+            if lives < 0:
+                raise Died
+            await real(self, *which)
+            raise Died
+
+        monkeypatch.setattr(NearFiles, name, dies)
+
+    with monkeypatch.context() as patched:
+        monkeypatch = patched
+        for name in ("aside", "all_aside", "put"):
+            mortal(name)
+        for life in range(6):  # before it has done anything, and after each thing that it does
+            lives = life % 2
+            with contextlib.suppress(Died):
+                await kept.store.mend(LOCAL)
+    await kept.store.mend(LOCAL)
+    assert len(await kept.store.listing(LOCAL)) == (0 if key_too else 2)
+    third = await kept.save()
+    assert third not in await kept.store.lacking(LOCAL)
+    assert await kept.restored(third) == content(kept.tree)
 
 
 async def test_one_that_cant_be_opened_for_another_reason_is_left_alone(kept: Kept, tmp_path: Path) -> None:

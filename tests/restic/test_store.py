@@ -309,6 +309,8 @@ async def test_what_lies_in_its_place_is_not_touched(tmp_path: Path, store: Rest
     (tmp_path / "first" / OWNER / "photo.jpg").write_text("mine")
     with pytest.raises(BackupFailed, match="in the way"):
         await store.ready(LOCAL)
+    with pytest.raises(BackupFailed, match="in the way"):
+        await store.mend(LOCAL)
     assert names(tmp_path / "first") == [OWNER]
     assert names(tmp_path / "first" / OWNER) == ["photo.jpg"]
 

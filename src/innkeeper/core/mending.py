@@ -59,8 +59,9 @@ class Mending:
             found = await tx.snapshots.of(owner)
         return any(each.damage.get(target) == SUSPECT for each in found) and await self.may(owner, target)
 
-    async def mend(self, operation: Operation, target: str, tell: Tell) -> None:
-        """Mend the one at that target; tells what was lost. TargetRefused where it is of another key."""
+    async def mend(self, operation: Operation, target: str, tell: Tell, *, found: bool = True) -> None:
+        """Mend the one at that target; tells what was lost, and in any case where damage was `found` before.
+        TargetRefused where it is of another key."""
         owner = operation.tenant_id
 
         def step(what: str) -> None:
@@ -78,7 +79,8 @@ class Mending:
             await self._stamp(operation, target)
             raise
         await self._stamp(operation, target)
-        self._aftercare.alert(operation.tenant, "backup.mended", _says(operation.tenant, target, mended, lost))
+        if found or mended.aside or mended.anew or lost:
+            self._aftercare.alert(operation.tenant, "backup.mended", _says(operation.tenant, target, mended, lost))
         done = {"aside": len(mended.aside), "anew": mended.anew, "damaged": [each.id for each in lost]}
         await self._keep(tell, target, done)
 
@@ -159,7 +161,7 @@ class Repairing:
         only = operation.detail.get("target")
         for target in [each for each in self._snapshots.targets if only in (None, each)]:
             if tell.operation.detail.get(MENDED, {}).get(target) is None:
-                await self._mending.mend(operation, target, tell)
+                await self._mending.mend(operation, target, tell, found=False)
         await self._mending.settle(operation, tell)
         async with self._store.look() as tx:
             found = await tx.snapshots.of(operation.tenant_id)

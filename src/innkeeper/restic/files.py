@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from innkeeper.core.snapshot_errors import BackupFailed
 from innkeeper.restic.shelves import ASIDE, Shelf
 
 _KINDS = ("data", "index", "keys", "snapshots")
@@ -83,7 +84,9 @@ class NearFiles:
         await asyncio.to_thread(_moved, self._folder / name, self._aside / name)
 
     async def all_aside(self) -> None:
-        """As one folder."""
+        """As one folder; BackupFailed where that never was a repository."""
+        if not await asyncio.to_thread(was_one, self._folder):
+            raise BackupFailed(f"{self._folder} is in the way, and no repository.")
         await asyncio.to_thread(_moved, self._folder, self._aside / "whole")
 
 
@@ -115,6 +118,11 @@ class FarFiles:
         names = sorted(await self._shelf.names(self._owner), key=lambda name: name != "config")
         for name in names:
             await self._shelf.aside(self._owner, name)
+
+
+def was_one(folder: Path) -> bool:
+    """Whether it is a repository, or what is left of one; else it is somebody else's."""
+    return sum((folder / kind).is_dir() for kind in _KINDS) > 1
 
 
 def as_named(name: str, content: bytes) -> bool:

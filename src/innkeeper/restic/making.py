@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from innkeeper.core.ports.snapshots import Repository
-from innkeeper.core.snapshot_errors import SnapshotDamaged
+from innkeeper.core.snapshot_errors import BackupFailed, SnapshotDamaged
 from innkeeper.restic.blank import lay_out, random_polynomial
 from innkeeper.restic.calls import Call, Calls
+from innkeeper.restic.files import was_one
 from innkeeper.restic.removal import NEW
 
 _PUTS = ("s3", "gs", "azure", "rest", "sftp")
@@ -40,7 +41,9 @@ async def make(calls: Calls, repository: Repository, like: Repository | None) ->
     finally:
         await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
     if not await asyncio.to_thread((folder / "config").is_file):
-        raise SnapshotDamaged(f"{folder} has no config, and isn't empty.")
+        if await asyncio.to_thread(was_one, folder):
+            raise SnapshotDamaged(f"{folder} has no config, and isn't empty.")
+        raise BackupFailed(f"{folder} is in the way, and no repository.")
 
 
 async def _lay_out(calls: Calls, repository: Repository, fresh: Path, like: Repository | None) -> None:
