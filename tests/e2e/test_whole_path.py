@@ -80,6 +80,7 @@ async def test_nanobot_from_create_to_purge(inn: Installation, docker: aiodocker
 
 
 @pytest.mark.openclaw
+@pytest.mark.timeout(400)
 async def test_openclaw_answers_through_the_edge_and_its_page_opens_signed_in(
     inn: Installation, docker: aiodocker.Docker
 ) -> None:
