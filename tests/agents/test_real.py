@@ -243,6 +243,26 @@ async def forged_by_a_neighbour(docker: aiodocker.Docker, place: Place, url: str
         await container.delete(force=True, v=True)
 
 
+async def test_what_node_compiles_of_openclaw_is_in_its_image(docker: aiodocker.Docker) -> None:
+    config: dict[str, Any] = {
+        "Image": "innkeeper/openclaw:2026.9.6",
+        "Entrypoint": ["node", "dist/index.js", "--version"],
+        "Env": ["NODE_DEBUG_NATIVE=COMPILE_CACHE"],
+        "HostConfig": {"ReadonlyRootfs": True, "CapDrop": ["ALL"], "NetworkMode": "none"},
+    }
+    container = await docker.containers.create(config, name=f"imgtest-{secrets.token_hex(4)}")
+    try:
+        await container.start()
+        await container.wait()
+        told = "".join(await container.log(stdout=True, stderr=True))
+    finally:
+        await container.delete(force=True, v=True)
+    used = [line for line in told.splitlines() if "V8 code cache for" in line]
+    missing = [line for line in used if "was accepted" not in line]
+    assert len(used) > 50, told[-2000:]
+    assert len(missing) < len(used) / 10, missing  # only what a gateway doesn't load
+
+
 @pytest.mark.openclaw
 @pytest.mark.timeout(400)
 async def test_openclaw_with_its_own_login_wants_the_token(

@@ -16,14 +16,13 @@ from innkeeper.broker.openai import OpenAI
 from innkeeper.core.instance import Place
 from innkeeper.core.ports import Agent
 from innkeeper.core.tools import Outcome
-from innkeeper.core.uses import McpServer, Uses
+from innkeeper.core.uses import Uses
 from tests.agents.seats import BROKER_TOKEN
 from tests.agents.test_real import chat, docker, place, running, said, write
 from tests.broker.house import Guests, upstream_to
 from tests.broker.tool_house import server_at, tool_house
-from tests.support.fake_provider import FakeProvider, calls_tool, fake_provider
+from tests.support.fake_provider import calls_tool, fake_provider
 from tests.support.searching import places_of
-from tests.support.serving import serving
 from tests.support.tool_server import CREDENTIAL, ToolServer
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
@@ -82,29 +81,6 @@ async def test_it_lists_and_calls_a_tool_with_a_credential_that_is_nowhere_in_it
     assert not any("secret_echo" in each for each in seen), "what is denied isn't shown to the model"
     assert found == []
     assert any("memory" in each for each in control), "the search finds what is there"
-
-
-@pytest.mark.parametrize(
-    ("agent", "image"),
-    [
-        pytest.param(Nanobot(), "innkeeper/nanobot:0.3.5", id="nanobot"),
-        pytest.param(OpenClaw(), "innkeeper/openclaw:2026.9.6", id="openclaw", marks=pytest.mark.openclaw),
-    ],
-)
-async def test_without_innkeeper_it_has_no_tools_and_chats_all_the_same(
-    docker: aiodocker.Docker, place: Place, tmp_path: Path, agent: Agent, image: str
-) -> None:
-    nobody, fake = "http://192.0.2.7:1", FakeProvider()
-    write(agent, tmp_path, broker_url=nobody, place=place, uses=Uses(mcp={"docs": McpServer(url=nobody)}))
-    async with serving(fake, place.gateway) as own:
-        env = {
-            "INNKEEPER_MODEL_BASE_URL": f"{own}/v1",
-            "INNKEEPER_MODEL_API_KEY": "of-my-own",
-            "INNKEEPER_MODEL_NAME": "mine",
-        }
-        async with running(docker, agent, image, tmp_path, place, **env) as url:
-            answer = said(await chat(agent, url))
-    assert answer == "Hello there."
 
 
 async def lodging(docker: aiodocker.Docker, place: Place) -> dict[str, Any]:

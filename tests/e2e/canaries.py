@@ -64,6 +64,12 @@ async def talks_html(reply: Reply) -> None:
 FAULTS = (quotes_the_key, quotes_and_dies, talks_html)
 
 
+async def as_the_message_says(reply: Reply) -> None:
+    """The fault that is asked for by its name."""
+    asked = json.dumps(reply.asked.body)
+    await next((fault for fault in FAULTS if fault.__name__ in asked), quotes_the_key)(reply)
+
+
 async def identity_provider(scope: Scope, receive: Receive, send: Send) -> None:
     """An identity provider whose token endpoint refuses everybody and quotes the whole request."""
     body = b""

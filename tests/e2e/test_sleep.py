@@ -58,11 +58,11 @@ async def test_an_idle_tenant_is_frozen_and_an_open_socket_wakes_it(docker: aiod
 async def test_a_stream_that_flows_keeps_its_tenant_awake(docker: aiodocker.Docker) -> None:
     async with installed(INNKEEPER_SWEEP_S="1") as inn:
         await have_image(inn, "nanobot")
-        await inn.create("echo", **echo_spec(), sleep=SOON)
+        await inn.create("echo", **echo_spec(), sleep=SOON | {"pause_after_s": 2})
         key = await inn.key("echo")
         async with inn.edge("echo", key) as edge, edge.stream("GET", "/events") as events:
             lines = events.aiter_lines()
-            for _ in range(200):  # a tenth of a second each, and a blank line after each
+            for _ in range(140):  # 7 s: a tenth of a second each, and a blank line after each
                 await anext(lines)
                 assert (await inn.show("echo"))["state"] == "running"
 

@@ -10,6 +10,8 @@ import aiodocker
 import pytest
 
 from tests.e2e.conftest import have_image
+from tests.support.chromium import chromium, there_is_chromium
+from tests.support.control_ui import says_hello
 from tests.support.installation import Installation
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -78,9 +80,12 @@ async def test_nanobot_from_create_to_purge(inn: Installation, docker: aiodocker
 
 
 @pytest.mark.openclaw
-async def test_openclaw_answers_through_the_edge(inn: Installation, docker: aiodocker.Docker) -> None:
+@pytest.mark.timeout(400)
+async def test_openclaw_answers_through_the_edge_and_its_page_opens_signed_in(
+    inn: Installation, docker: aiodocker.Docker
+) -> None:
     await have_image(inn, "openclaw")
-    await inn.create("oc", agent="openclaw")
+    await inn.create("oc", agent="openclaw", public_paths=["/v1/models"])
     key = await inn.key("oc")
     status, answer = await chat(inn, "oc", key, model="openclaw")
     assert status == 200, answer
@@ -96,6 +101,31 @@ async def test_openclaw_answers_through_the_edge(inn: Installation, docker: aiod
     assert "ik_" not in json.dumps(shown)
     config = (inn.data / "tenants/oc/persistence/.openclaw/openclaw.json").stat()
     assert (config.st_mode & 0o777, config.st_uid) == (0o600, 1000)
+
+    await a_stranger_on_a_public_path_is_not_signed_in(inn, key)
+    if there_is_chromium():
+        await who_passes_the_gate_is_signed_in(inn, key)
+
+
+async def who_passes_the_gate_is_signed_in(inn: Installation, key: str) -> None:
+    """OpenClaw's own page asks for nothing any more."""
+    async with chromium() as browser:
+        context = await browser.new_context(extra_http_headers={"Authorization": f"Bearer {key}"})
+        page = await context.new_page()
+        await page.goto(f"http://oc.localhost:{inn.edge_port}/")
+        await says_hello(page, answer="demo model")
+
+
+async def a_stranger_on_a_public_path_is_not_signed_in(inn: Installation, key: str) -> None:
+    """The gate lets everybody through there, and tells OpenClaw of those whom it knows."""
+    async with inn.edge("oc", key) as edge:
+        assert (await edge.get("/v1/models")).status_code == 200
+        foreign = await edge.get("/v1/models", headers={"Origin": f"http://another.localhost:{inn.edge_port}"})
+        assert foreign.status_code == 401, "another tenant's page makes a member's browser ask"
+    forged = {"X-Forwarded-User": "innkeeper", "X-Forwarded-Proto": "http", "X-OpenClaw-Scopes": "operator.admin"}
+    async with inn.edge("oc") as edge:
+        for headers in ({}, forged, {"Authorization": "Bearer of-their-own"}):
+            assert (await edge.get("/v1/models", headers=headers)).status_code == 401
 
 
 async def test_credentials_stay_where_they_belong(inn: Installation) -> None:

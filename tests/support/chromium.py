@@ -13,6 +13,11 @@ QUIETLY = ("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-backg
            "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
+def there_is_chromium() -> bool:
+    """For a test whose page is one part of many."""
+    return shutil.which("chromium") is not None
+
+
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """A browser; the test is skipped where there is none."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiodocker
+import httpx2
 
 from innkeeper.core.ports import Blueprint
 from innkeeper.core.tenant import Limits
@@ -79,6 +80,15 @@ class DockerBench:
     async def inspect(self, tenant: str) -> dict[str, Any]:
         """What the Engine says of a tenant's container."""
         return await self.docker.containers.container(f"{self.namespace}-{tenant}").show()
+
+    async def without_swap(self, tenant: str) -> None:
+        """Its memory is all that it gets: another test's swap would hold what is over the limit, for minutes."""
+        memory = (await self.inspect(tenant))["HostConfig"]["Memory"]
+        transport = httpx2.AsyncHTTPTransport(uds=ENGINE_SOCKET)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://engine") as engine:
+            path = f"/containers/{self.namespace}-{tenant}/update"
+            answer = await engine.post(path, json={"Memory": memory, "MemorySwap": memory})
+        assert answer.status_code == 200, answer.text
 
     async def stranger(self, tenant: str, found_labels: Mapping[str, str] | None = None) -> str:
         """Somebody else's container under the name that ours would have; its id."""

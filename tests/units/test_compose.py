@@ -24,12 +24,13 @@ from innkeeper.agents.openclaw import OpenClaw
 from innkeeper.core.instance import Place
 from innkeeper.core.ports import Agent, Blueprint
 from innkeeper.core.tenant import Limits
+from innkeeper.core.uses import McpServer, Uses
 from innkeeper.runtimes.docker_profile import container_config
 from innkeeper.units import compose
 from innkeeper.units.compose import keep_settings, render_compose
 from innkeeper.units.layout import FolderUnits
 from tests.agents.seats import GATEWAY_TOKEN, seat_for, spec_for
-from tests.support.chromium import chromium
+from tests.support.chromium import chromium, there_is_chromium
 from tests.support.control_ui import says_hello
 from tests.support.fake_provider import FakeProvider
 from tests.support.serving import free_port, serving
@@ -162,7 +163,8 @@ async def write_unit(units: FolderUnits, agent: Agent, tenant: str, image: str) 
         env=agent.env(spec),
     )
     text, env = render_compose(blueprint, port=agent.probe(spec).port)
-    seat = seat_for(agent, broker_url="http://192.0.2.7:8701")
+    uses = Uses(mcp={"docs": McpServer(url="http://192.0.2.7:1")})
+    seat = seat_for(agent, broker_url="http://192.0.2.7:8701", uses=uses)
     await units.write(tenant, agent.render(seat, {}), compose=text, env=env)
 
 
@@ -207,11 +209,13 @@ async def until_ready(agent: Agent, url: str) -> None:
         pytest.param(OpenClaw(), "innkeeper/openclaw:2026.9.6", id="openclaw", marks=pytest.mark.openclaw),
     ],
 )
-async def test_a_real_agent_runs_without_innkeeper(
+async def test_a_real_agent_runs_without_innkeeper_and_without_its_tools(
     docker: aiodocker.Docker, tmp_path: Path, agent: Agent, image: str
 ) -> None:
     provider = FakeProvider()
     async with alone(docker, tmp_path, agent, image, provider) as url:
+        if isinstance(agent, OpenClaw) and there_is_chromium():
+            await its_page_opens(url)
         answer = await chat(agent, url)
         refused = await chat(agent, url, token="wrong")
         forged = await chat(agent, url, token="wrong", **FORGED)
@@ -222,13 +226,9 @@ async def test_a_real_agent_runs_without_innkeeper(
     assert forged.status_code in (401, 403)
 
 
-@pytest.mark.docker
-@pytest.mark.openclaw
-@pytest.mark.browser
-@pytest.mark.timeout(400)
-async def test_openclaws_page_opens_without_innkeeper(docker: aiodocker.Docker, tmp_path: Path) -> None:
-    agent, image = OpenClaw(), "innkeeper/openclaw:2026.9.6"
-    async with alone(docker, tmp_path, agent, image, FakeProvider()) as url, chromium() as browser:
+async def its_page_opens(url: str) -> None:
+    """Its web interface, for whom its own login lets in."""
+    async with chromium() as browser:
         page = await browser.new_page()
         await page.goto(url)
         await page.get_by_role("textbox", name="Gateway secret").fill(GATEWAY_TOKEN)

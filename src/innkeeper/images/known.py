@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from innkeeper.images.recipes import Base, Prune, Recipe, Step, User
 from innkeeper.images.registries import BUILD
+from innkeeper.images.warming import CACHE, WARM_OPENCLAW
 
 NODE = "24.19.0"
 _LITELLM = "1.80.0"
@@ -117,7 +118,12 @@ OPENCLAW = Recipe(
                 "openclaw@{version}",
             ),
         ),
+        Step(says="starting openclaw once, for Node to compile it", argv=("node", "--eval", WARM_OPENCLAW, CACHE)),
         _SEAL,
+        # Node keeps it for its own user alone, and that is root's by now.
+        Step(
+            says="opening what is compiled to the agent", argv=("chmod", "--recursive", "a+rX", CACHE), user=User.ROOT
+        ),
         Step(
             says="linking openclaw",
             argv=("ln", "--symbolic", "/opt/agent/node_modules/.bin/openclaw", "/usr/local/bin/openclaw"),
@@ -142,6 +148,7 @@ OPENCLAW = Recipe(
     ),
     env={
         "HOME": "/data",
+        "NODE_COMPILE_CACHE": CACHE,
         "NODE_ENV": "production",
         "OPENCLAW_HOME": "/data",
         "OPENCLAW_STATE_DIR": "/data/.openclaw",
@@ -151,7 +158,7 @@ OPENCLAW = Recipe(
     # OpenClaw's fleet starts its official image with this command, relative to the image's own folder.
     workdir="/opt/agent/node_modules/openclaw",
     command=("node", "dist/index.js", "gateway", "--bind", "lan", "--port", "18789"),
-    disk_mb=3000,
+    disk_mb=3100,
 )
 
 NANOBOT = Recipe(
