@@ -143,7 +143,7 @@ def restore_control(
 
     desk: Desk = ctx.obj
     if (pid := running_pid(desk.settings)) is not None:
-        raise failed("still_running", f"The control plane runs (process {pid}).", "Stop it: innkeeper serve --stop.")
+        raise failed("still_running", f"The control plane runs (process {pid}).", "Stop it: innkeeper serve --down.")
     show.confirm("Put the database back from a snapshot?", yes=yes)
     done = put_control_back(desk.settings, snapshot=snapshot, target=target)
     if as_json:
@@ -206,6 +206,10 @@ def _counted(result: dict[str, Any]) -> str:
     return f"verified{' whole' if result.get('whole') else ''}: {', '.join(result.get('verified', ())) or 'nothing'}"
 
 
+def _times(failures: int) -> str:
+    return "once" if failures == 1 else f"{failures} times"
+
+
 def _list_all(client: Client, *, as_json: bool) -> None:
     page = client.document("/v1/backups", {"limit": 1})
     found = [page["control"], *client.items("/v1/backups")]
@@ -220,7 +224,7 @@ def _list_all(client: Client, *, as_json: bool) -> None:
             show.ago(each["last_good"]),
             *(show.ago(each["good"].get(target)) for target in page["targets"]),
             "LATE" if each["late"] else (each["next_due"] or "never")[:16].replace("T", " "),
-            f"{each['error']['code']}, {each['failures']} times" if each["error"] else None,
+            f"{each['error']['code']}, {_times(each['failures'])}" if each["error"] else None,
         )
         for each in found
     ]

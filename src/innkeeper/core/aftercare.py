@@ -90,6 +90,26 @@ class Aftercare:
         await self.verify(snapshot, target)
         return await self.put(snapshot.id, lambda now: replace(now, copies={**now.copies, target: copied}))
 
+    async def lost(self, owner: str, tenant: str, target: str) -> bool:
+        """Whether the repository there is gone, which held snapshots: those are forgotten of, and an alert tells."""
+        async with self._store.look() as tx:
+            known = [each for each in await tx.snapshots.of(owner) if target in each.copies]
+        if not known or await self._snapshots.exists(Repository(target=target, owner=owner)):
+            return False
+        async with self._store.begin() as tx:
+            for each in await tx.snapshots.of(owner):
+                if left := {place: there for place, there in each.copies.items() if place != target}:
+                    await tx.snapshots.put(replace(each, copies=left))
+                else:
+                    await tx.snapshots.drop([each.id])
+            if (state := await tx.snapshots.state(owner)) is not None:
+                good = {place: of for place, of in state.good.items() if place != target}
+                live = None if target == self._snapshots.targets[0] else state.live
+                await tx.snapshots.put_state(replace(state, good=good, live=live))
+        whose = tenant or "the control plane's database"
+        self.alert(tenant, "backup.lost", f"Nothing is left at the target {target} of {whose}, which had {len(known)}.")
+        return True
+
     # --- what is known of it ------------------------------------------------------------------------------------------
 
     async def add(self, snapshot: Snapshot) -> Snapshot:

@@ -130,7 +130,10 @@ class BackingUp:
 
     async def everywhere(self, snapshot: Snapshot, tell: Tell) -> Snapshot:
         """The snapshot, copied to every other target."""
-        for target in self._snapshots.targets:
+        for number, target in enumerate(self._snapshots.targets):
+            if number and await self._aftercare.lost(snapshot.owner, snapshot.tenant, target):
+                left = {place: there for place, there in snapshot.copies.items() if place != target}
+                snapshot = replace(snapshot, copies=left)
             if target not in snapshot.copies:
                 try:
                     snapshot = await self._aftercare.copy(snapshot, target, tell)
@@ -148,6 +151,7 @@ class BackingUp:
                 await tell.keep(**{SNAPSHOT: snapshot_id})
             else:
                 await self._aftercare.drop_strays(operation.tenant_id, operation.id)
+            await self._aftercare.lost(operation.tenant_id, operation.tenant, self._snapshots.targets[0])
             if (there := await self._there_already(operation, snapshot_id)) is not None:
                 return Done(snapshot=await self._verified(there, tell), way=Way.UNCHANGED)
             await self._snapshots.ready(Repository(target=self._snapshots.targets[0], owner=operation.tenant_id))
@@ -317,6 +321,10 @@ class Verifying:
     async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
         """The repositories with the snapshot that it names, or with all; `whole`: every byte of them."""
         whole = bool(operation.detail.get("whole"))
+        for target in self._snapshots.targets:
+            if await self._aftercare.lost(operation.tenant_id, operation.tenant, target):
+                says = f"Nothing is left of its repository at the target {target}."
+                raise SnapshotDamaged(says, hint="The next backup makes it anew, there as elsewhere.")
         found = await self._asked_for(operation)
         for number, target in enumerate(self._snapshots.targets):
             there = [each for each in found if target in each.copies]
