@@ -180,6 +180,7 @@ def _tell(client: Client, begun: list[dict[str, Any]], *, wait: bool, as_json: b
     wrong = [each for each in done if each["status"] == "failed"]
     if len(done) == 1 and wrong:
         raise Stop(wrong[0]["error"], ExitCode.FAILED, told=as_json)
+    wrong = [each for each in wrong if each["error"]["code"] != "nothing_to_save"]
     if wrong:
         names = ", ".join(each["tenant"] or "the database" for each in wrong)
         raise failed("backup_failed", f"{len(wrong)} of {len(done)} failed: {names}.", "See `innkeeper backup list`.")
@@ -223,10 +224,11 @@ def _list_all(client: Client, *, as_json: bool) -> None:
             each["tenant"] or "(the database)",
             show.ago(each["last_good"]),
             *(show.ago(each["good"].get(target)) for target in page["targets"]),
+            show.ago(each["proven_at"]) if each["tenant"] else None,
             "LATE" if each["late"] else (each["next_due"] or "never")[:16].replace("T", " "),
             f"{each['error']['code']}, {_times(each['failures'])}" if each["error"] else None,
         )
         for each in found
     ]
-    heads = ("TENANT", "AGE", *(target.upper() for target in page["targets"]), "NEXT (UTC)", "FAILING")
+    heads = ("TENANT", "AGE", *(target.upper() for target in page["targets"]), "PROVEN", "NEXT (UTC)", "FAILING")
     show.table(heads, rows, empty="There is nobody to back up.")

@@ -6,13 +6,15 @@ from there. Every failure is written down with its reason; the loop that begins 
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from innkeeper.core.aftercare import VERIFIED_AGAIN, Aftercare
-from innkeeper.core.backup_errors import BackupsOff
+from innkeeper.core.backup_errors import BackupsOff, NothingToSave
 from innkeeper.core.backup_plans import BackupPlan, BackupPlans
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Problem, StaleLease, Superseded, TenantLeaving, UnitFault, UnknownTenant
@@ -32,7 +34,7 @@ SINCE, ORIGIN, SNAPSHOT, AFRESH = "due_since", "origin", "taking", "afresh"
 """What stands in a backup's `detail`: which moment it must show at the least, why, under which id, and whether no
 earlier snapshot is to be trusted."""
 CONTROL_FOLDER = "/control"
-_NOBODYS_FAULT = (NotYet, StaleLease, Superseded, TenantLeaving, UnknownTenant)
+_NOBODYS_FAULT = (NothingToSave, NotYet, StaleLease, Superseded, TenantLeaving, UnknownTenant)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +181,8 @@ class BackingUp:
     async def _of_tenant(
         self, operation: Operation, snapshot_id: str, origin: Origin, kept_for: str | None, tell: Tell
     ) -> Done:
+        if await self._has_nothing_yet(operation):
+            raise NothingToSave(f"{operation.tenant} was never started: there is nothing to be saved yet.")
         afresh = bool(operation.detail.get(AFRESH))
         take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=afresh)
         if take.way is Way.UNCHANGED:
@@ -196,6 +200,13 @@ class BackingUp:
         snapshot = await self._verified(snapshot, tell)
         await self._keep_mark(take)
         return Done(snapshot=snapshot, way=take.way)
+
+    async def _has_nothing_yet(self, operation: Operation) -> bool:
+        """Whether it has no folder and never had one: one that is lost is another matter."""
+        if await asyncio.to_thread(os.path.lexists, self._stills.folder(operation.tenant)):
+            return False
+        async with self._store.look() as tx:
+            return not await tx.snapshots.of(operation.tenant_id)
 
     async def _keep_mark(self, take: Take) -> None:
         if take.mark is not None:
