@@ -77,6 +77,32 @@ async def test_where_nothing_changed_nothing_is_written(bench: Bench) -> None:
     assert bench.house.runtime.calls[Call.PAUSE] == 1, "the second time nobody was frozen"
 
 
+async def test_one_that_stays_the_newest_is_looked_through_again_at_every_target(bench: Bench) -> None:
+    tenant = await bench.tenant()
+    await bench.result()
+    checked: list[str] = []
+    check = bench.snapshots.check
+
+    async def watched(repository: Repository, *, share: tuple[int, int] | None = None) -> None:
+        checked.append(repository.target)
+        await check(repository, share=share)
+
+    bench.snapshots.check = watched  # type: ignore[method-assign]
+    bench.house.clock.turn(3600)
+    await bench.result()
+    assert checked == [], "lately"
+    bench.house.clock.turn(8 * 24 * 3600)
+    await bench.result()
+    assert checked == ["local", "remote"]
+    bench.house.clock.turn(8 * 24 * 3600)
+    snapshot, there = await bench.newest(), Repository(target="remote", owner=tenant.id)
+    await bench.snapshots.forget(there, [snapshot.copies["remote"]])
+    await bench.result()
+    [listed] = await bench.snapshots.listing(there)
+    assert (await bench.newest()).copies["remote"] == listed.id
+    assert [each.code for each in bench.alerts] == ["backup.lost"]
+
+
 async def test_a_new_secret_or_spec_is_a_reason_for_a_new_snapshot(bench: Bench) -> None:
     await bench.tenant()
     first = await bench.result()

@@ -110,6 +110,14 @@ class Aftercare:
         self.alert(tenant, "backup.lost", f"Nothing is left at the target {target} of {whose}, which had {len(known)}.")
         return True
 
+    async def dropped(self, snapshot: Snapshot, target: str) -> bool:
+        """Whether somebody else has dropped its copy there, which is told."""
+        listed = await self._snapshots.listing(Repository(target=target, owner=snapshot.owner))
+        if snapshot.copies[target] in {each.id for each in listed}:
+            return False
+        self.alert(snapshot.tenant, "backup.lost", f"{snapshot.id} doesn't lie at the target {target} any more.")
+        return True
+
     # --- what is known of it ------------------------------------------------------------------------------------------
 
     async def add(self, snapshot: Snapshot) -> Snapshot:

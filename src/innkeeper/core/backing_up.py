@@ -78,7 +78,7 @@ class BackingUp:
         began = self._clock.now()
         try:
             done = await self.one(operation, tell, origin=Origin(operation.detail.get(ORIGIN, Origin.ASKED)))
-            snapshot = await self.everywhere(done.snapshot, tell)
+            snapshot = await self.everywhere(done.snapshot, tell, since=began)
             await self._went_well(snapshot)
         except _NOBODYS_FAULT:
             raise
@@ -130,12 +130,13 @@ class BackingUp:
             await self._snapshots.unlock(Repository(target=first, owner=operation.tenant_id))
             return await self._one(operation, tell, origin, kept_for)
 
-    async def everywhere(self, snapshot: Snapshot, tell: Tell) -> Snapshot:
-        """The snapshot, copied to every other target."""
+    async def everywhere(self, snapshot: Snapshot, tell: Tell, *, since: datetime) -> Snapshot:
+        """The snapshot, copied to every other target; one that is there already is looked through, too, where it was
+        at the first one after `since`."""
         for number, target in enumerate(self._snapshots.targets):
-            if number and await self._aftercare.lost(snapshot.owner, snapshot.tenant, target):
-                left = {place: there for place, there in snapshot.copies.items() if place != target}
-                snapshot = replace(snapshot, copies=left)
+            if number and target in snapshot.copies:
+                again = snapshot.verified_at is not None and snapshot.verified_at >= since
+                snapshot = await self._still_there(snapshot, target, again=again)
             if target not in snapshot.copies:
                 try:
                     snapshot = await self._aftercare.copy(snapshot, target, tell)
@@ -144,6 +145,17 @@ class BackingUp:
                     snapshot = await self._aftercare.copy(snapshot, target, tell)
             await self._aftercare.good(snapshot, [target], read=False)
         return snapshot
+
+    async def _still_there(self, snapshot: Snapshot, target: str, *, again: bool) -> Snapshot:
+        """Without that copy, if its repository is gone, or it is when looked for; `again`: looked for, and through."""
+        gone = await self._aftercare.lost(snapshot.owner, snapshot.tenant, target)
+        if not gone and again:
+            gone = await self._aftercare.dropped(snapshot, target)
+            if not gone:
+                await self._aftercare.verify(snapshot, target)
+        if not gone:
+            return snapshot
+        return replace(snapshot, copies={place: id_ for place, id_ in snapshot.copies.items() if place != target})
 
     async def _one(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
         snapshot_id = tell.operation.detail.get(SNAPSHOT)
