@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,6 +63,11 @@ async def test_what_changes_is_in_the_next_one_and_what_doesnt_isnt_read(bench: 
     await bench.result()
     restored = await bench.restored(await bench.newest())
     assert content(restored / "persistence") == content(bench.home())
+
+
+async def test_what_was_added_is_told_whichever_pass_has_added_it(bench: Bench) -> None:
+    await bench.tenant(files={"large": os.urandom(3 << 20)})
+    assert (await bench.result())["bytes_added"] > 3 << 20
 
 
 async def test_where_nothing_changed_nothing_is_written(bench: Bench) -> None:
