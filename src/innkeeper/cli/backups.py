@@ -22,7 +22,6 @@ MaybeTenant = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The t
 SnapshotArgument = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Its id; see `innkeeper backup list NAME`.")]
 All = Annotated[bool, typer.Option("--all", help="Of every tenant, and of the database.")]
 Control = Annotated[bool, typer.Option("--control", help="Of the control plane's own database.")]
-MB = 1 << 20
 
 
 @app.command()
@@ -61,7 +60,7 @@ def index(ctx: typer.Context, name: MaybeTenant = None, control: Control = False
             show.ago(each["confirmed_at"]),
             "good" if each["good"] else "DAMAGED" if each["damaged"] else "not verified",
             show.ago(each["proven_at"]),
-            f"{each['bytes'] / MB:.1f} MB",
+            show.size(each["bytes"]),
             f"{each['frozen_ms']} ms",
             ", ".join(each["targets"]),
             each["origin"],
@@ -197,7 +196,7 @@ def _says(operation: dict[str, Any]) -> str:
     if result["way"] == "unchanged":
         return f"{whose}: unchanged since {result['taken_at'][:19]}, so {result['snapshot']} still holds"
     frozen = f", frozen for {result['frozen_ms']} ms" if result["consented"] is not None else ""
-    size = f"{result['bytes_added'] / MB:.1f} MB new of {result['bytes'] / MB:.1f} MB"
+    size = f"{show.size(result['bytes_added'])} new of {show.size(result['bytes'])}"
     return f"{whose}: {result['snapshot']} at {', '.join(result['targets'])}: {size}{frozen}"
 
 
