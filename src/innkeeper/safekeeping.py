@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from innkeeper import telemetry
 from innkeeper.backstage import Backstage
 from innkeeper.core.aftercare import Aftercare
-from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp, Retaining, Verifying
+from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp
 from innkeeper.core.backup_plans import BackupPlans, backup_plans_from
 from innkeeper.core.backups import Backups, Overview
 from innkeeper.core.errors import Problem
@@ -22,6 +22,7 @@ from innkeeper.core.mending import Mending, Repairing
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
+from innkeeper.core.retaining import Retaining, Verifying
 from innkeeper.core.seating import Seating
 from innkeeper.core.secret_errors import SecretMissing
 from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing

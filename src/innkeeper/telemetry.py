@@ -1,12 +1,13 @@
 """Logs and metrics of the control plane: set up once, named once, with no secret in either.
 
 Every log line is redacted after it was rendered, so that nothing gets past by its type or its depth. Metrics carry no
-tenant's name: ten thousand tenants must not mean ten thousand series.
+tenant's name, for ten thousand tenants shouldn't mean ten thousand series of each; but for one, the age of backups.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ from prometheus_client import (
 )
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from innkeeper.backup_ages import BackupAges
 from innkeeper.core.backups import Overview
 from innkeeper.core.denials import Denial
 from innkeeper.core.events import (
@@ -224,13 +226,14 @@ backups = _counter("backups", "Backups that ended well, by how they came about: 
 backup_frozen = _seconds("backup_frozen", "How long tenants stood still for a backup.")
 backup_seconds = _seconds("backup", "How long backups took, until they were verified and copied.")
 backup_bytes = _counter("backup_bytes", "What backups added to the first target.")
-backup_age = _gauge(
-    "backup_age_seconds", "The age of the oldest of all tenants' newest good backups; per tenant the API tells it."
-)
+backup_age = _gauge("backup_age_seconds", "The age of the oldest of all tenants' newest good ones. NaN: none.")
+backup_age.set(math.nan)
+backup_ages = BackupAges()
 backups_late = _gauge("backups_late", "Tenants whose backup is late.")
 backups_failing = _gauge("backups_failing", "Tenants whose last backup failed.")
 backups_missing = _gauge("backups_missing", "Tenants that were never backed up.")
-backup_control_age = _gauge("backup_control_age_seconds", "The age of the newest good backup of the database.")
+backup_control_age = _gauge("backup_control_age_seconds", "The age of the newest good one of the database. NaN: none.")
+backup_control_age.set(math.nan)
 
 access_denied = _counter(
     "access_denied", "Requests to the API that were denied, by reason: missing, credential, permission or sign_in.",
@@ -238,7 +241,8 @@ access_denied = _counter(
 )  # fmt: skip
 
 drills = _counter("drills", "Snapshots that were drilled, by outcome: proven, failed or untried.", "outcome")
-drill_proof_age = _gauge("drill_proof_age_seconds", "How long ago a snapshot of anybody's was last proven.")
+drill_proof_age = _gauge("drill_proof_age_seconds", "How long ago a snapshot of anybody's was last proven. NaN: never.")
+drill_proof_age.set(math.nan)
 drill_proven_tenants = _gauge("drill_proven_tenants", "Tenants of whom a snapshot was ever proven.")
 
 alerts = _counter("alerts", "What somebody has to look at, by code.", "code")
@@ -279,6 +283,7 @@ def count_event(event: Event) -> None:
             backups.labels(way=way).inc()
             backup_seconds.observe(seconds)
             backup_bytes.inc(bytes_added)
+            backup_ages.turn(event.tenant, seconds)
             if frozen_s is not None:
                 backup_frozen.observe(frozen_s)
         case AlertRaised(code=code, says=says):
@@ -294,7 +299,10 @@ def count_backups(overviews: Sequence[Overview], now: datetime) -> None:
     """Set the gauges of backups; to be given to `BackupLoops`."""
     tenants = [each for each in overviews if each.tenant]
     ages = [(now - each.standing.last_good).total_seconds() for each in tenants if each.standing.last_good is not None]
-    backup_age.set(max(ages, default=0.0))
+    backup_age.set(max(ages, default=math.nan))
+    backup_ages.set(
+        {each.tenant: (now - at).total_seconds() for each in tenants if (at := each.standing.last_good) is not None}
+    )
     backups_late.set(sum(each.standing.late for each in tenants))
     backups_failing.set(sum(each.failures > 0 for each in tenants))
     backups_missing.set(len(tenants) - len(ages))
@@ -305,4 +313,4 @@ def count_backups(overviews: Sequence[Overview], now: datetime) -> None:
 
 def exposition() -> bytes:
     """Every metric, in Prometheus's text format."""
-    return generate_latest(REGISTRY)
+    return generate_latest(REGISTRY) + backup_ages.exposition().encode()

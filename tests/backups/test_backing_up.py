@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ async def test_what_changes_is_in_the_next_one_and_what_doesnt_isnt_read(bench: 
     assert content(restored / "persistence") == content(bench.home())
 
 
+async def test_what_was_added_is_told_whichever_pass_has_added_it(bench: Bench) -> None:
+    await bench.tenant(files={"large": os.urandom(3 << 20)})
+    assert (await bench.result())["bytes_added"] > 3 << 20
+
+
 async def test_where_nothing_changed_nothing_is_written(bench: Bench) -> None:
     tenant = await bench.tenant()
     first = await bench.result()
@@ -76,6 +82,34 @@ async def test_where_nothing_changed_nothing_is_written(bench: Bench) -> None:
     assert (await bench.state()).good == dict.fromkeys(("local", "remote"), bench.house.clock.now())
     assert len(await bench.rows(tenant.id)) == 1
     assert bench.house.runtime.calls[Call.PAUSE] == 1, "the second time nobody was frozen"
+
+
+async def test_one_that_stays_the_newest_is_looked_through_again_at_every_target(bench: Bench) -> None:
+    tenant = await bench.tenant()
+    await bench.result()
+    checked: list[str] = []
+    check = bench.snapshots.check
+
+    async def watched(
+        repository: Repository, *, share: tuple[int, int] | None = None, despite: Collection[str] = ()
+    ) -> None:
+        checked.append(repository.target)
+        await check(repository, share=share, despite=despite)
+
+    bench.snapshots.check = watched  # type: ignore[method-assign]
+    bench.house.clock.turn(3600)
+    await bench.result()
+    assert checked == [], "lately"
+    bench.house.clock.turn(8 * 24 * 3600)
+    await bench.result()
+    assert checked == ["local", "remote"]
+    bench.house.clock.turn(8 * 24 * 3600)
+    snapshot, there = await bench.newest(), Repository(target="remote", owner=tenant.id)
+    await bench.snapshots.forget(there, [snapshot.copies["remote"]])
+    await bench.result()
+    [listed] = await bench.snapshots.listing(there)
+    assert (await bench.newest()).copies["remote"] == listed.id
+    assert [each.code for each in bench.alerts] == ["backup.lost"]
 
 
 async def test_a_new_secret_or_spec_is_a_reason_for_a_new_snapshot(bench: Bench) -> None:

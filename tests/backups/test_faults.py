@@ -248,6 +248,24 @@ async def test_a_target_that_was_emptied_begins_anew(running: Bench) -> None:
     assert [sorted(each.copies) for each in await running.rows(tenant.id)] == [["local", "remote"], ["remote"]]
 
 
+@pytest.mark.parametrize("place", ["first", "second"])
+async def test_a_target_that_was_emptied_is_found_out_though_nothing_changed(running: Bench, place: str) -> None:
+    await running.tenant()
+    await running.result()
+    target = "local" if place == "first" else "remote"
+    shutil.rmtree(running.data / place)
+    await running.result()
+    assert [each.code for each in running.alerts] == ["backup.lost"]
+    snapshot = await running.newest()
+    assert sorted(snapshot.copies) == sorted((await running.state()).good) == ["local", "remote"]
+    assert content(await running.restored(snapshot, target) / "persistence") == content(running.home())
+    shutil.rmtree(running.data / place)
+    looked = await running.over(await running.keeping.backups.verify("alice", None, whole=False, actor=SYSTEM))
+    assert looked.error is not None
+    assert f"at the target {target}" in looked.error.message
+    assert target not in (await running.state()).good
+
+
 async def test_snapshots_that_nothing_is_known_of_are_found_again(running: Bench) -> None:
     tenant = await running.tenant()
     await running.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,21 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.backup_plans import BackupPlan, BackupPlans, Keep, backup_plans_from, plan_from
 from innkeeper.core.backups import Overview
 from innkeeper.core.closing import Closing
 from innkeeper.core.errors import InvalidSpec
-from innkeeper.core.events import AlertRaised, Event
+from innkeeper.core.events import AlertRaised, BackupDone, Event
 from innkeeper.core.operations import Operation, OperationKind, Trouble
 from innkeeper.core.plans import plans_from
 from innkeeper.core.snapshots import BackupState, Origin
 from innkeeper.core.specs import SpecPatch
+from innkeeper.core.taking import Way
 from innkeeper.loops import backups
 from innkeeper.loops.backups import BackupLoops
 from innkeeper.settings import Settings
-from innkeeper.telemetry import REGISTRY, count_backups
+from innkeeper.telemetry import REGISTRY, count_backups, count_event, exposition
 from tests.backups.house import Bench, at_work, make
 from tests.support.house import House
 
@@ -177,6 +180,13 @@ def test_the_settings_say_what_holds_for_the_others(tmp_path: Path) -> None:
             Settings(data=tmp_path, **wrong)
 
 
+def ages_of_each() -> list[tuple[str, float]]:
+    """What `/metrics` tells by tenant."""
+    families = text_string_to_metric_families(exposition().decode())
+    [family] = [each for each in families if each.name == "innkeeper_tenant_backup_age_seconds"]
+    return [(sample.labels["tenant"], sample.value) for sample in family.samples]
+
+
 async def test_metrics_tell_the_oldest_and_how_many(bench: Bench) -> None:
     await bench.tenant("alice")
     await bench.tenant("bob")
@@ -210,6 +220,11 @@ async def test_metrics_tell_the_oldest_and_how_many(bench: Bench) -> None:
         return REGISTRY.get_sample_value(f"innkeeper_{name}")
 
     assert (value("backup_age_seconds"), value("backups_missing"), value("backups_failing")) == (7200, 1, 1)
+    assert [name for name, _ in ages_of_each()] == ["alice"]
+    assert dict(ages_of_each())["alice"] >= 7200
+    assert math.isnan(value("backup_control_age_seconds") or 0), "none at all isn't one of this moment"
+    count_event(BackupDone(tenant="bob", snapshot="snap_1", way=Way.SHADOW, seconds=2, frozen_s=None, bytes_added=0))
+    assert sorted(name for name, _ in ages_of_each()) == ["alice", "bob"]
 
 
 async def test_without_a_target_nothing_is_begun(tmp_path: Path) -> None:
@@ -238,7 +253,13 @@ async def test_who_was_never_started_has_nothing_to_be_saved_and_is_never_late(b
     await bench.keeping.loops.look()
     assert not [each for each in await begun(bench) if each.tenant]
     assert not [each for each in alerts if each.tenant]
+    async with at_work(bench):
+        asked = await bench.backup("asleep")
+    assert asked.error is not None
+    assert asked.error.code == "nothing_to_save"
+    async with bench.house.store.look() as tx:
+        assert await tx.snapshots.state((await bench.house.tenant("asleep")).id) is None, "no failure of a backup"
     bench.keeping.stills.folder("asleep").mkdir(parents=True)
     await bench.keeping.loops.look()
-    assert [each.tenant for each in await begun(bench) if each.tenant] == ["asleep"]
+    assert [each.tenant for each in await begun(bench) if each.tenant] == ["asleep", "asleep"]
     bench.keeping.stills.close()

@@ -24,7 +24,17 @@ async def kept(inn: Run, bench: Bench) -> AsyncIterator[Run]:
 
 async def test_create_list_show_verify_prune(kept: Run, bench: Bench) -> None:
     before = await kept("backup", "list")
-    assert before.out.splitlines()[0].split()[:2] == ["TENANT", "AGE"]
+    assert before.out.splitlines()[0].split() == [
+        "TENANT",
+        "AGE",
+        "LOCAL",
+        "REMOTE",
+        "PROVEN",
+        "NEXT",
+        "(UTC)",
+        "FAILING",
+    ]
+    assert "last good backup     never\n" in (await kept("tenant", "show", "alice")).out
     assert "never" in before.out
     created = await kept("backup", "create", "alice")
     assert created.code == 0, created.err
@@ -38,7 +48,7 @@ async def test_create_list_show_verify_prune(kept: Run, bench: Bench) -> None:
     assert "note" not in (await kept("backup", "show", "alice", snapshot["id"])).out
     assert (await kept("backup", "verify", "alice", "--whole")).out == f"alice: verified whole: {snapshot['id']}\n"
     assert (await kept("backup", "prune", "alice")).out == "alice: 0 snapshots dropped\n"
-    assert (await kept("backup", "list")).out.count("never") == 3, "the database has none yet"
+    assert (await kept("backup", "list")).out.count("never") == 4, "the database has none yet, and she is unproven"
 
 
 async def test_damage_is_mended_and_what_was_lost_is_shown(kept: Run, bench: Bench) -> None:
@@ -81,6 +91,7 @@ async def test_what_fails_is_told_by_the_exit_code(kept: Run, bench: Bench) -> N
     many = await kept("backup", "create", "--all")
     assert many.code == 1
     assert "2 of 2 failed" in many.err
+    assert "last good backup     never; fails: " in (await kept("tenant", "show", "alice")).out
     assert "2 times" in (await kept("backup", "list")).out
 
 

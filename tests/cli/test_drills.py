@@ -22,9 +22,13 @@ async def test_run_one_and_list_them(inn: Run, bench: Bench, tmp_path: Path) -> 
         said = await inn("drill", "run", "alice", "--snapshot", snapshot[:12])
         assert said.code == 0, said.err
         assert said.out == f"the snapshot {snapshot[:8]} of alice is proven: plain 1.0, 2 sessions\n"
+        shown = (await inn("tenant", "show", "alice")).out.splitlines()
+        [proven] = [line for line in shown if line.startswith("last proven restore ")]
+        assert proven.endswith(" ago")
         range_.damage(await range_.tenant())
         failed = await inn("drill", "run", "alice")
         assert (failed.code, "It failed at" in failed.err) == (1, True)
+    assert " ago; a drill failed " in (await inn("tenant", "show", "alice")).out
     listed = (await inn("drill", "list", "--json")).document
     assert [drill["outcome"] for drill in listed] == ["failed", "proven"]
     table = (await inn("drill", "list", "alice")).out

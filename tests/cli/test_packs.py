@@ -22,7 +22,7 @@ async def test_from_a_folder_to_a_workspace_and_its_conflicts(bench: Bench, inn:
     await bench.tenant()
     workspace = unit(tmp_path / "data") / "workspace"
     added = await inn("pack", "add", str(folder(tmp_path / "core", "1", "soul 1")))
-    assert (added.code, added.out.split(",")[0]) == (0, "core 1: 2 files")
+    assert (added.code, added.out) == (0, "core 1: 2 files, 12 bytes\n")
     listed = await inn("pack", "list", "--json")
     assert [(each["name"], each["version"], each["title"]) for each in listed.document] == [("core", "1", "Our house")]
     assert (await inn("tenant", "update", "alice", "--pack", "core")).code == 0
@@ -36,7 +36,9 @@ async def test_from_a_folder_to_a_workspace_and_its_conflicts(bench: Bench, inn:
 
     (workspace / "SOUL.md").write_text("mine")
     await inn("pack", "add", str(folder(tmp_path / "core", "2", "soul 2")))
-    assert "2 is to come" in (await inn("unit", "status", "alice")).out
+    shown = (await inn("unit", "status", "alice")).out
+    assert "core 1, delivered " in shown
+    assert " ago; 2 is to come" in shown
     hydrated = await inn("unit", "hydrate", "alice")
     assert "both changed: workspace/SOUL.md -> workspace/SOUL.md.new" in hydrated.out
     status = await inn("unit", "status", "alice")

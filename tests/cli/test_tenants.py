@@ -103,8 +103,8 @@ async def test_paths_are_opened_and_shut(inn: Run, bench: Bench) -> None:
         InboxPath(path="/hooks"),
     )
     shown = (await inn("tenant", "show", "alice")).out
-    assert "public path  /static/*" in shown
-    assert "inbox path   /telegram-webhook (id json:update_id, port 8787, said by the spec)" in shown
+    assert "public path          /static/*" in shown
+    assert "inbox path           /telegram-webhook (id json:update_id, port 8787, said by the spec)" in shown
     document = (await inn("tenant", "show", "alice", "--json")).document
     assert document["inbox"][1] == {"path": "/hooks", "id": "auto", "port": None, "by": "spec"}
 

@@ -94,6 +94,8 @@ class OwnersBackupDocument(BackupDocument):
     """Null for the control plane's own database."""
     good: dict[str, datetime]
     """By target, the newest moment that can be had back from there."""
+    proven_at: datetime | None
+    """When one of its snapshots was last brought up by a drill: the last proven restore; null: none ever was."""
 
 
 class BackupPage(ItemsOf[OwnersBackupDocument]):
@@ -145,10 +147,10 @@ def backup_document(one: Overview, now: datetime) -> BackupDocument:
     return BackupDocument.model_validate(_standing(one, now))
 
 
-def overview_document(one: Overview, now: datetime) -> OwnersBackupDocument:
+def overview_document(one: Overview, now: datetime, proven_at: datetime | None = None) -> OwnersBackupDocument:
     """How it stands, in a list of all."""
     return OwnersBackupDocument.model_validate(
-        {**_standing(one, now), "tenant": one.tenant or None, "good": dict(one.good)}
+        {**_standing(one, now), "tenant": one.tenant or None, "good": dict(one.good), "proven_at": proven_at}
     )
 
 

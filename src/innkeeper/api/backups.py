@@ -39,7 +39,7 @@ async def overview(inn: TheInn, page: Page) -> BackupPage:
     found, more = page.cut(await inn.backups.overview(after=page.after, limit=page.take))
     now = inn.clock.now()
     return BackupPage(
-        items=[overview_document(one, now) for one in found],
+        items=[overview_document(one, now, inn.proofs.proven_at(one.tenant, one.owner)) for one in found],
         next_cursor=cursor_after(found[-1].tenant) if more else None,
         control=overview_document(await inn.backups.how_control(), now),
         targets=list(inn.backups.targets),

@@ -22,7 +22,6 @@ MaybeTenant = Annotated[str | None, typer.Argument(metavar="[NAME]", help="The t
 SnapshotArgument = Annotated[str, typer.Argument(metavar="SNAPSHOT", help="Its id; see `innkeeper backup list NAME`.")]
 All = Annotated[bool, typer.Option("--all", help="Of every tenant, and of the database.")]
 Control = Annotated[bool, typer.Option("--control", help="Of the control plane's own database.")]
-MB = 1 << 20
 
 
 @app.command()
@@ -61,7 +60,7 @@ def index(ctx: typer.Context, name: MaybeTenant = None, control: Control = False
             show.ago(each["confirmed_at"]),
             _state(each),
             show.ago(each["proven_at"]),
-            f"{each['bytes'] / MB:.1f} MB",
+            show.size(each["bytes"]),
             f"{each['frozen_ms']} ms",
             ", ".join(f"{target} (DAMAGED)" if target in each["damage"] else target for target in each["targets"]),
             each["origin"],
@@ -174,7 +173,7 @@ def restore_control(
 
     desk: Desk = ctx.obj
     if (pid := running_pid(desk.settings)) is not None:
-        raise failed("still_running", f"The control plane runs (process {pid}).", "Stop it: innkeeper serve --stop.")
+        raise failed("still_running", f"The control plane runs (process {pid}).", "Stop it: innkeeper serve --down.")
     show.confirm("Put the database back from a snapshot?", yes=yes)
     done = put_control_back(desk.settings, snapshot=snapshot, target=target)
     if as_json:
@@ -211,6 +210,7 @@ def _tell(client: Client, begun: list[dict[str, Any]], *, wait: bool, as_json: b
     wrong = [each for each in done if each["status"] == "failed"]
     if len(done) == 1 and wrong:
         raise Stop(wrong[0]["error"], ExitCode.FAILED, told=as_json)
+    wrong = [each for each in wrong if each["error"]["code"] != "nothing_to_save"]
     if wrong:
         names = ", ".join(each["tenant"] or "the database" for each in wrong)
         raise failed("backup_failed", f"{len(wrong)} of {len(done)} failed: {names}.", "See `innkeeper backup list`.")
@@ -228,7 +228,7 @@ def _says(operation: dict[str, Any]) -> str:
         return f"{whose}: unchanged since {result['taken_at'][:19]}, so {result['snapshot']} still holds"
     frozen = f", frozen for {result['frozen_ms']} ms" if result["consented"] is not None else ""
     broken = result.get("broken_databases")
-    size = f"{result['bytes_added'] / MB:.1f} MB new of {result['bytes'] / MB:.1f} MB"
+    size = f"{show.size(result['bytes_added'])} new of {show.size(result['bytes'])}"
     return f"{whose}: {result['snapshot']} at {', '.join(result['targets'])}: {size}{frozen}" + (
         f", with broken databases: {', '.join(broken)}" if broken else ""
     )
@@ -253,6 +253,10 @@ def _repaired(result: dict[str, Any]) -> str:
     )
 
 
+def _times(failures: int) -> str:
+    return "once" if failures == 1 else f"{failures} times"
+
+
 def _list_all(client: Client, *, as_json: bool) -> None:
     page = client.document("/v1/backups", {"limit": 1})
     found = [page["control"], *client.items("/v1/backups")]
@@ -266,10 +270,11 @@ def _list_all(client: Client, *, as_json: bool) -> None:
             each["tenant"] or "(the database)",
             show.ago(each["last_good"]),
             *(show.ago(each["good"].get(target)) for target in page["targets"]),
+            show.ago(each["proven_at"]) if each["tenant"] else None,
             "LATE" if each["late"] else (each["next_due"] or "never")[:16].replace("T", " "),
-            f"{each['error']['code']}, {each['failures']} times" if each["error"] else None,
+            f"{each['error']['code']}, {_times(each['failures'])}" if each["error"] else None,
         )
         for each in found
     ]
-    heads = ("TENANT", "AGE", *(target.upper() for target in page["targets"]), "NEXT (UTC)", "FAILING")
+    heads = ("TENANT", "AGE", *(target.upper() for target in page["targets"]), "PROVEN", "NEXT (UTC)", "FAILING")
     show.table(heads, rows, empty="There is nobody to back up.")

@@ -63,21 +63,22 @@ def status(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> N
     if as_json:
         show.document(unit)
         return
-    size = unit["disk_bytes"]
     show.facts([
         ("tenant", unit["tenant"]),
-        ("on disk", None if size is None else f"{size / (1 << 20):.3g} MB"),
-        ("new versions", "at the next start" if unit["hydrate"] == "auto" else "when somebody asks"),
+        ("on disk", None if unit["disk_bytes"] is None else show.size(unit["disk_bytes"])),
+        ("new versions come", "at the next start" if unit["hydrate"] == "auto" else "when somebody asks"),
         *(("pack", _pack(each)) for each in unit["packs"]),
         *(("conflict", _conflict(each)) for each in unit["conflicts"]),
     ])  # fmt: skip
 
 
 def _pack(each: dict[str, Any]) -> str:
-    has = "nothing delivered yet" if each["version"] is None else f"{each['version']}, {show.ago(each['delivered_at'])}"
+    has = ": nothing delivered yet"
+    if each["version"] is not None:
+        has = f" {each['version']}, delivered {show.ago(each['delivered_at'])} ago"
     if each["current"]:
-        return f"{each['name']} {has}"
-    return f"{each['name']} {has}; " + (f"{each['wanted']} is to come" if each["wanted"] else "not given any more")
+        return f"{each['name']}{has}"
+    return f"{each['name']}{has}; " + (f"{each['wanted']} is to come" if each["wanted"] else "not given any more")
 
 
 def _conflict(each: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def add(
     if as_json:
         show.document(pack)
     else:
-        show.line(f"{pack['name']} {pack['version']}: {pack['files']} files, {pack['size'] / 1024:.3g} KB")
+        show.line(f"{pack['name']} {pack['version']}: {pack['files']} files, {show.size(pack['size'])}")
 
 
 @app.command("list")
@@ -52,7 +52,7 @@ def index(ctx: typer.Context, as_json: Json = False) -> None:
             each["version"],
             each["title"],
             str(each["files"]),
-            f"{each['size'] / 1024:.3g} KB",
+            show.size(each["size"]),
             each["added_at"],
         )
         for each in found

@@ -134,6 +134,14 @@ def duration(seconds: int | None) -> str:
     return f"{seconds} s"
 
 
+def size(found: int) -> str:
+    """`6.2 KB` for 6,349 bytes."""
+    for unit, name in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")):
+        if found >= unit:
+            return f"{found / unit:.1f} {name}"
+    return f"{found} bytes"
+
+
 class _Steps:
     """Progress for a pipe: each new thing once."""
 

@@ -94,6 +94,8 @@ def look(ctx: typer.Context, name: TenantArgument, as_json: Json = False) -> Non
             ("next wake", tenant["next_wake"]),
             *_waking(tenant["wake"]),
             ("last used", show.ago(tenant["last_activity"])),
+            ("last good backup", _good(tenant["backup"])),
+            ("last proven restore", _proof(tenant["proven"])),
             ("revision", tenant["revision"]),
             ("created", tenant["created_at"]),
         ]
@@ -209,6 +211,25 @@ _POINTS = {True: "yes", False: "no", None: "-"}
 def _inbox_path(each: dict[str, Any]) -> str:
     port = f", port {each['port']}" if each["port"] else ""
     return f"{each['path']} (id {each['id']}{port}, said by the {each['by']})"
+
+
+def _good(backup: dict[str, Any] | None) -> str:
+    """`6 h ago`, and what is wrong with those after it."""
+    if backup is None:
+        return "none: backups are off"
+    wrong = f"; fails: {backup['error']['code']}" if backup["error"] else ""
+    return f"{_past(backup['last_good'])}{' (LATE)' if backup['late'] else ''}{wrong}"
+
+
+def _proof(proven: dict[str, Any] | None) -> str:
+    """`2 d ago`, and whether a later drill failed."""
+    if proven is None:
+        return "never"
+    return _past(proven["at"]) + ("" if proven["ok"] else f"; a drill failed {_past(proven['tried_at'])}")
+
+
+def _past(moment: str | None) -> str:
+    return "never" if moment is None else f"{show.ago(moment)} ago"
 
 
 _RUNGS = ("pause", "page", "save", "stop")

@@ -114,6 +114,38 @@ class Aftercare:
             lambda now: replace(now, copies={**now.copies, target: copied}).lost_at(target, None),
         )
 
+    async def lost(self, owner: str, tenant: str, target: str) -> bool:
+        """Whether the repository there is gone, which held snapshots: those are forgotten of, and an alert tells.
+
+        SnapshotDamaged where something is left of it, which can be mended.
+        """
+        repository = Repository(target=target, owner=owner)
+        async with self._store.look() as tx:
+            known = [each for each in await tx.snapshots.of(owner) if target in each.copies]
+        if not known or await self._snapshots.exists(repository):
+            return False
+        if await self._snapshots.lies(repository):
+            raise SnapshotDamaged(f"The repository at the target {target} has no config any more.")
+        async with self._store.begin() as tx:
+            for each in await tx.snapshots.of(owner):
+                left = each.without(target)
+                await (tx.snapshots.put(left) if left.copies else tx.snapshots.drop([each.id]))
+            if (state := await tx.snapshots.state(owner)) is not None:
+                good = {place: of for place, of in state.good.items() if place != target}
+                live = None if target == self._snapshots.targets[0] else state.live
+                await tx.snapshots.put_state(replace(state, good=good, live=live))
+        whose = tenant or "the control plane's database"
+        self.alert(tenant, "backup.lost", f"Nothing is left at the target {target} of {whose}, which had {len(known)}.")
+        return True
+
+    async def dropped(self, snapshot: Snapshot, target: str) -> bool:
+        """Whether somebody else has dropped its copy there, which is told."""
+        listed = await self._snapshots.listing(Repository(target=target, owner=snapshot.owner))
+        if snapshot.copies[target] in {each.id for each in listed}:
+            return False
+        self.alert(snapshot.tenant, "backup.lost", f"{snapshot.id} doesn't lie at the target {target} any more.")
+        return True
+
     # --- what is known of it ------------------------------------------------------------------------------------------
 
     async def add(self, snapshot: Snapshot) -> Snapshot:

@@ -6,13 +6,15 @@ from there. Every failure is written down with its reason; the loop that begins 
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from innkeeper.core.aftercare import VERIFIED_AGAIN, Aftercare
-from innkeeper.core.backup_errors import BackupsOff
+from innkeeper.core.backup_errors import BackupsOff, NothingToSave
 from innkeeper.core.backup_plans import BackupPlan, BackupPlans
 from innkeeper.core.boarding import NotYet
 from innkeeper.core.errors import Problem, StaleLease, Superseded, TenantLeaving, UnitFault, UnknownTenant
@@ -25,7 +27,7 @@ from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
 from innkeeper.core.ports.stills import Stills
 from innkeeper.core.snapshot_errors import RepositoryLocked, SnapshotDamaged, TargetRefused
-from innkeeper.core.snapshots import SUSPECT, BackupState, Origin, Snapshot, newest_good, trouble_free
+from innkeeper.core.snapshots import BackupState, Origin, Snapshot, newest_good, trouble_free
 from innkeeper.core.taking import STILL, Take, Taking, Way
 from innkeeper.core.works import Tell
 
@@ -33,7 +35,7 @@ SINCE, ORIGIN, SNAPSHOT, AFRESH = "due_since", "origin", "taking", "afresh"
 """What stands in a backup's `detail`: which moment it must show at the least, why, under which id, and whether no
 earlier snapshot is to be trusted."""
 CONTROL_FOLDER = "/control"
-_NOBODYS_FAULT = (NotYet, StaleLease, Superseded, TenantLeaving, UnknownTenant)
+_NOBODYS_FAULT = (NothingToSave, NotYet, StaleLease, Superseded, TenantLeaving, UnknownTenant)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ class BackingUp:
         began = self._clock.now()
         try:
             done = await self.one(operation, tell, origin=Origin(operation.detail.get(ORIGIN, Origin.ASKED)))
-            snapshot = await self.everywhere(done.snapshot, operation, tell)
+            snapshot = await self.everywhere(done.snapshot, operation, tell, since=began)
             await self._went_well(snapshot)
         except _NOBODYS_FAULT:
             raise
@@ -159,14 +161,18 @@ class BackingUp:
             await self._snapshots.unlock(Repository(target=first, owner=operation.tenant_id))
             return await self._one(operation, tell, origin, kept_for)
 
-    async def everywhere(self, snapshot: Snapshot, operation: Operation, tell: Tell) -> Snapshot:
-        """The snapshot, copied to every other target; what is damaged there is mended first."""
+    async def everywhere(self, snapshot: Snapshot, operation: Operation, tell: Tell, *, since: datetime) -> Snapshot:
+        """The snapshot, copied to every other target; what is damaged there is mended first. One that is there already
+        is looked through, too, where it was at the first one after `since`."""
         first, *others = self._snapshots.targets
+        again = snapshot.verified_at is not None and snapshot.verified_at >= since
         for target in others:
             if await self._mending.is_due(snapshot.owner, target, tell):
                 await self._mending.mend(operation, target, tell)
             snapshot = await self._aftercare.put(snapshot.id, lambda now: now)
             try:
+                if target in snapshot.whole_at:
+                    snapshot = await self._still_there(snapshot, target, again=again)
                 snapshot = await self._copied(snapshot, target, tell)
             except (SnapshotDamaged, TargetRefused):
                 if not await self._mending.may(snapshot.owner, target):
@@ -188,6 +194,17 @@ class BackingUp:
             await self._snapshots.unlock(Repository(target=target, owner=snapshot.owner))
             return await self._aftercare.copy(snapshot, target, tell)
 
+    async def _still_there(self, snapshot: Snapshot, target: str, *, again: bool) -> Snapshot:
+        """Without that copy, if its repository is gone, or it is when looked for; `again`: looked for, and through."""
+        gone = await self._aftercare.lost(snapshot.owner, snapshot.tenant, target)
+        if not gone and again:
+            gone = await self._aftercare.dropped(snapshot, target)
+            if not gone:
+                await self._aftercare.verify(snapshot, target)
+        if not gone:
+            return snapshot
+        return await self._aftercare.put(snapshot.id, lambda now: now.without(target))
+
     async def _one(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
         snapshot_id = tell.operation.detail.get(SNAPSHOT)
         try:
@@ -196,6 +213,7 @@ class BackingUp:
                 await tell.keep(**{SNAPSHOT: snapshot_id})
             else:
                 await self._aftercare.drop_strays(operation.tenant_id, operation.id)
+            await self._aftercare.lost(operation.tenant_id, operation.tenant, self._snapshots.targets[0])
             if (there := await self._there_already(operation, snapshot_id)) is not None:
                 return Done(snapshot=await self._verified(there, tell), way=Way.UNCHANGED)
             await self._snapshots.ready(Repository(target=self._snapshots.targets[0], owner=operation.tenant_id))
@@ -223,6 +241,8 @@ class BackingUp:
     async def _of_tenant(
         self, operation: Operation, snapshot_id: str, origin: Origin, kept_for: str | None, tell: Tell
     ) -> Done:
+        if await self._has_nothing_yet(operation):
+            raise NothingToSave(f"{operation.tenant} was never started: there is nothing to be saved yet.")
         afresh = bool(operation.detail.get(AFRESH))
         take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=afresh)
         if take.way is Way.UNCHANGED:
@@ -262,6 +282,13 @@ class BackingUp:
             names = ", ".join(sorted(snapshot.broken))[:400]
             says = f"{snapshot.tenant} has SQLite files that aren't whole, and so has its backup: {names}"
             self._aftercare.alert(snapshot.tenant, "backup.databases", says)
+
+    async def _has_nothing_yet(self, operation: Operation) -> bool:
+        """Whether it has no folder and never had one: one that is lost is another matter."""
+        if await asyncio.to_thread(os.path.lexists, self._stills.folder(operation.tenant)):
+            return False
+        async with self._store.look() as tx:
+            return not await tx.snapshots.of(operation.tenant_id)
 
     async def _keep_mark(self, take: Take) -> None:
         if take.mark is not None:
@@ -358,56 +385,3 @@ class BackingUp:
 
     def _repository(self, snapshot: Snapshot) -> Repository:
         return Repository(target=self._snapshots.targets[0], owner=snapshot.owner)
-
-
-class Retaining:
-    """Drops by order what needn't be kept any more, and tidies up after it."""
-
-    kind = OperationKind.RETAIN
-
-    def __init__(self, *, store: Store, aftercare: Aftercare, plans: BackupPlans) -> None:
-        self._store = store
-        self._aftercare = aftercare
-        self._plans = plans
-
-    async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
-        """All of the owner's."""
-        await self._aftercare.unlock(operation.tenant_id)
-        async with self._store.look() as tx:
-            tenant = await tx.tenant(operation.tenant) if operation.tenant else None
-        tell.step("dropping and pruning")
-        plan = self._plans.default if tenant is None else self._plans.of(tenant)
-        return {"dropped": await self._aftercare.retain(operation.tenant_id, plan, prune=True)}
-
-
-class Verifying:
-    """Looks snapshots through by order."""
-
-    kind = OperationKind.VERIFY
-
-    def __init__(self, *, store: Store, snapshots: SnapshotStore, aftercare: Aftercare, clock: Clock) -> None:
-        self._store = store
-        self._snapshots = snapshots
-        self._aftercare = aftercare
-        self._clock = clock
-
-    async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
-        """The repositories with the snapshot that it names, or with all; `whole`: every byte of them."""
-        whole = bool(operation.detail.get("whole"))
-        found = await self._asked_for(operation)
-        for number, target in enumerate(self._snapshots.targets):
-            there = [each for each in found if each.damage.get(target, SUSPECT) == SUSPECT and target in each.copies]
-            tell.step(f"reading {'all' if whole else 'a part'} at {target}", number, len(self._snapshots.targets))
-            if there:
-                await self._aftercare.verify(there[0], target, whole=whole)
-        now = self._clock.now()
-        for each in found:
-            await self._aftercare.put(each.id, lambda its: replace(its, verified_at=now))
-            await self._aftercare.good(each, (), read=not whole)
-        return {"verified": [each.id for each in found], "whole": whole}
-
-    async def _asked_for(self, operation: Operation) -> list[Snapshot]:
-        only = operation.detail.get("snapshot")
-        async with self._store.look() as tx:
-            found = await tx.snapshots.of(operation.tenant_id)
-        return [each for each in found if only in (None, each.id) and each.wrong is None]

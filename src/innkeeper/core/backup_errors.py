@@ -12,6 +12,13 @@ class BackupsOff(Conflict):
     default_hint = "Set INNKEEPER_BACKUP_LOCAL or INNKEEPER_BACKUP_REMOTE."
 
 
+class NothingToSave(Conflict):
+    """The tenant was never started, so there is no data of it yet."""
+
+    code = "nothing_to_save"
+    default_hint = "Start it first: innkeeper tenant wake NAME. Backups by schedule leave it out until then."
+
+
 class UnknownSnapshot(NotFound):
     """There is no such snapshot of that tenant."""
 

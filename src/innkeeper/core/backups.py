@@ -38,7 +38,6 @@ class Overview:
     """By target, the newest moment that can be had back from there."""
     failures: int
     error: Trouble | None
-    last_proven: datetime | None = None
 
 
 class Backups:

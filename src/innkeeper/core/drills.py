@@ -175,7 +175,7 @@ class DrillWork:
                 raise NotYet(f"choosing a snapshot: {problem.message}", again_s=AGAIN_S) from problem
             raise
         if found is None:
-            which = f"snapshot that begins with {str(wanted)[:64]!r} and no other's does" if wanted else "snapshot yet"
+            which = f"snapshot that begins with {str(wanted)[:64]!r}, or more than one" if wanted else "snapshot yet"
             raise NothingToDrill(f"{operation.tenant} has no {which}.")
         return found
 

@@ -9,6 +9,7 @@ class InvalidPack(Invalid):
     """The pack doesn't hold: its manifest, or a file in it that can't be delivered; the message says which."""
 
     code = "invalid_pack"
+    default_hint = "A pack is pack.toml, with `name` and `version`, beside plain files and folders of those."
 
 
 class UnknownPack(NotFound):

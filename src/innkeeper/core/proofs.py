@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from innkeeper.core.drill import SPEAKING, Drill, Outcome
 from innkeeper.core.events import Bus, DrillEnded, Event, TenantGone
@@ -41,6 +42,11 @@ class Proofs:
         if last is None or last.tenant_id != tenant.id:
             return None
         return Proof(last=last, proven=proven if proven is not None and proven.tenant_id == tenant.id else None)
+
+    def proven_at(self, name: str, tenant_id: str) -> datetime | None:
+        """When a snapshot of that tenant's was last proven; None: none ever was."""
+        drill = self._proven.get(name)
+        return drill.ended_at if drill is not None and drill.tenant_id == tenant_id else None
 
     @property
     def proven(self) -> list[Drill]:

@@ -134,6 +134,8 @@ class _One:
         """The last good snapshot at the first target, and the mark that it was taken with …"""
         self._found: Mark | None = None
         """… and that of the folder as it was found at first."""
+        self._added = 0
+        """What the snapshots of the living folder have added to the repository, in bytes."""
 
     # --- the three ways -----------------------------------------------------------------------------------------------
 
@@ -269,6 +271,7 @@ class _One:
         saved = await self._save(
             folders, LIVE, at=self._clock.now(), parent=parent or state.live, excludes=self._excludes(tenant), tell=tell
         )
+        self._added += saved.bytes_added
         async with self._store.begin() as tx:
             state = await tx.snapshots.state(tenant.id) or state
             await tx.snapshots.put_state(replace(state, live=saved.id))
@@ -354,7 +357,7 @@ class _One:
             mark=None if mark is None else self._fingerprint(mark, manifest, unit),
             files=saved.files_new + saved.files_changed + saved.files_unmodified,
             bytes=saved.bytes_read if mark is None else mark.size,
-            bytes_added=saved.bytes_added,
+            bytes_added=self._added + saved.bytes_added,
             consented=_consent(still),
             frozen_ms=round((still.frozen_s or 0.0) * MS),
             copies={self._first.target: saved.id},
