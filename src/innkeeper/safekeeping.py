@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from innkeeper import telemetry
 from innkeeper.backstage import Backstage
 from innkeeper.core.aftercare import Aftercare
-from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp, Retaining, Verifying
+from innkeeper.core.backing_up import CONTROL_FOLDER, BackingUp
 from innkeeper.core.backup_plans import BackupPlans, backup_plans_from
 from innkeeper.core.backups import Backups, Overview
 from innkeeper.core.errors import Problem
@@ -28,6 +28,7 @@ from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.taking import STILL, Taking
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.tending import Retaining, Verifying
 from innkeeper.core.works import Work, Works
 from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source
