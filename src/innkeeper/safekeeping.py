@@ -29,6 +29,7 @@ from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing
 from innkeeper.core.stillness import Stillness
 from innkeeper.core.taking import STILL, Taking
 from innkeeper.core.tenant import Tenant
+from innkeeper.core.tending import Retaining, Verifying
 from innkeeper.core.works import Work, Works
 from innkeeper.keyring import Keyring
 from innkeeper.keyring.choice import master_source

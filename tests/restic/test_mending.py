@@ -77,6 +77,8 @@ SPOILS = [flipped, cut, emptied, Path.unlink]
 async def test_a_pack_is_put_aside_and_the_next_snapshot_is_whole(kept: Kept, spoil: Callable[[Path], object]) -> None:
     pack = kept.biggest()
     spoil(pack)
+    with pytest.raises(SnapshotDamaged):
+        await kept.store.check(LOCAL, share=(1, 1))
     mended = await kept.store.mend(LOCAL)
     assert list(mended.aside) == ([str(pack.relative_to(kept.folder))] if spoil is not Path.unlink else [])
     if mended.aside:

@@ -110,7 +110,7 @@ class Calls:
         if run.gone_silent:
             said.fail_silent(call.doing, run.said)
         if code:
-            said.fail(call.doing, run.said, code, restoring=call.restores)
+            said.fail(call.doing, run.said, code, restoring=call.restores, near=not run.patient)
 
     @asynccontextmanager
     async def running(self, repository: Repository, call: Call) -> AsyncIterator[Run]:

@@ -39,7 +39,8 @@ class Run:
 
     def __init__(self, process: asyncio.subprocess.Process, child: int | None, told: int, *, patient: bool) -> None:
         self._process = process
-        self._patient = patient
+        self.patient = patient
+        """Whether what it works on is far, so that it may try again what fails."""
         self._child = child
         self._told = told
         self._lacks = 0
@@ -126,7 +127,7 @@ class Run:
                 self._lacks += is_a_lack(text)
                 if self._lacks <= _LACKS or not is_a_lack(text):
                     self._said.append(text)
-                if not self._patient and is_retry(text):
+                if not self.patient and is_retry(text):
                     self._signal(signal.SIGINT)
                     # It may be stuck on the very disk that it should tidy up.
                     asyncio.get_running_loop().call_later(STOPS_WITHIN_S, self._signal, signal.SIGKILL)

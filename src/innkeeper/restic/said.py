@@ -149,9 +149,11 @@ def no_repository(said: Sequence[str]) -> bool:
     return bool(opening) and _NO_REPOSITORY.search(opening[-1]) is not None
 
 
-def fail(doing: str, said: Sequence[str], code: int, *, restoring: bool = False) -> NoReturn:
-    """Raise what it means; `doing` begins the sentence: "The snapshot of alice"."""
+def fail(doing: str, said: Sequence[str], code: int, *, restoring: bool = False, near: bool = False) -> NoReturn:
+    """Raise what it means; `doing` begins the sentence: "The snapshot of alice". `near`: all is on our disks."""
     kind, line = _meant(said)
+    if near and kind is TargetUnreachable:  # a file that ends too early, say
+        kind = SnapshotDamaged
     if kind is TargetFull and (restoring or CACHE in line):
         kind = DiskFull
     raise kind(f"{doing} failed: {_told(line) or f'restic ended with {code} and said nothing'}")
