@@ -6,13 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from innkeeper.agents.zeptoclaw import Zeptoclaw
-from innkeeper.core.errors import AgentConfigInvalid
+from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.openings import InboxPath
+from innkeeper.core.release import Release
+from innkeeper.core.specs import SpecPatch, new_spec
 from tests.agents.seats import BROKER_TOKEN, GATEWAY_TOKEN, seat_for, spec_for
 
 AGENT = Zeptoclaw()
@@ -72,9 +75,14 @@ def test_a_broken_file_is_kept_aside() -> None:
 
 
 def test_camel_case_in_the_spec_is_refused_by_name_and_told_right() -> None:
-    with pytest.raises(AgentConfigInvalid, match=r"channels\.telegram\.allowFrom") as told:
+    with pytest.raises(InvalidSpec, match=r"channels\.telegram\.allowFrom") as told:
         rendered(channels={"telegram": {"allowFrom": ["1"]}})
     assert "allow_from" in told.value.hint
+    release = Release(
+        agent="zeptoclaw", version="0.9.2", image="sha256:0", source="", size_mb=0, created_at=datetime.now(UTC)
+    )
+    with pytest.raises(InvalidSpec, match="allowFrom"):  # when it is asked for, not when the tenant is down for it
+        new_spec(AGENT, release, SpecPatch(config={"channels": {"telegram": {"allowFrom": ["1"]}}}), domain="localhost")
     assert rendered(swarm={"roles": {"bestFriend": {}}}), "names that somebody chose are theirs"
 
 

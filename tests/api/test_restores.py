@@ -102,6 +102,8 @@ async def test_a_tenant_that_is_gone_is_listed_and_restored_by_whoever_may_creat
     async with bench.client() as client:
         (found,) = (await client.get("/v1/restorable", params={"name": "alice"})).json()["items"]
     assert (found["tenant"], found["tenant_id"], found["targets"]) == ("alice", before.id, ["local"])
+    nowhere = await post(bench, "/v1/tenants/alice/restore", paths=["workspace/note.md"])
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "unknown_tenant"), "single paths bring nobody back"
     answer = await post(bench, "/v1/tenants/alice/restore", channels=True)
     assert (await asked(bench, answer)).mode is Mode.ANEW
     after = await bench.house.tenant("alice")

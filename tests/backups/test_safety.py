@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from innkeeper.core.access import SYSTEM
 from innkeeper.core.drill_catalogue import SnapshotCatalogue
+from innkeeper.core.errors import Invalid
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import LEASE_FOR
 from innkeeper.core.restore_asked import Asked, Mode, asked_of, told
 from innkeeper.core.safety import RecordedSnapshots, SafetySnapshots
-from innkeeper.core.shelf import Shelf
+from innkeeper.core.shelf import Restorable, Shelf
 from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.works import Tell
 from innkeeper.units.layout import FolderUnits
@@ -54,7 +56,17 @@ async def test_it_is_kept_for_the_restore_and_found_again(bench: Bench) -> None:
     shelf = Shelf(bench.snapshots, RepositoryKeys(), recorded=RecordedSnapshots(bench.house.store).of)
     found = await shelf.find(row.owner)
     assert (found.id, found.is_good, dict(found.copies)) == (row.id, True, dict(row.copies))
-    assert (await shelf.find(row.owner, snapshot=next(iter(row.copies.values()))[:8])).id == row.id
+    for said in (next(iter(row.copies.values()))[:8], row.id[:-4], "latest"):
+        assert (await shelf.find(row.owner, snapshot=said)).id == row.id
+
+    async def both(_owner: str) -> list[Restorable]:
+        return [
+            *await RecordedSnapshots(bench.house.store).of(row.owner),
+            replace(found, id=row.id[:-1] + "!", copies={}),
+        ]
+
+    with pytest.raises(Invalid, match="2 snapshots begin with"):
+        await Shelf(bench.snapshots, RepositoryKeys(), recorded=both).find(row.owner, snapshot=row.id[:-4])
 
 
 async def test_a_database_that_is_broken_in_the_folder_is_told_with_it(bench: Bench) -> None:

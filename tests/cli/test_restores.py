@@ -29,6 +29,8 @@ async def test_a_restore_is_asked_for_only_if_it_is_meant(bench: Bench, inn: Run
     assert (missing.code, "no snapshot" in missing.err) == (3, True)
     early = await inn("restore", "alice", "--at", "2020-01-01", "--yes")
     assert (early.code, "No snapshot is that old" in early.err) == (3, True)
+    minutes = await inn("restore", "alice", "--at", "30m", "--yes")
+    assert (minutes.code, "being restored already" in minutes.err) == (4, True)
     for wrong in (("restore",), ("restore", "alice", "--all"), ("restore", "alice", "--at", "soon", "--yes")):
         assert (await inn(*wrong)).code == 2
 

@@ -244,6 +244,11 @@ async def test_a_disk_that_is_missing_isnt_taken_for_an_empty_one(house: House) 
     await house.receipts.catch_up()
     snapshots.held["remote", tenant_id] = lost
     house.clock.turn(5)
+    with pytest.MonkeyPatch.context() as patch:
+        _dies_at(patch, house, "copies.destroy", 0, after=True)
+        with pytest.raises(Death):
+            await house.receipts.catch_up()
+    house.clock.turn(60)
     await house.receipts.catch_up()
     receipt = await receipt_of(house, tenant_id)
     assert (receipt.pending, len(receipt.supplements), snapshots.held) == ((), 1, {})
@@ -342,6 +347,7 @@ async def _told(effect: str | None, nth: int, *, after: bool) -> tuple[dict[str,
     house = House()
     snapshots = with_copies(house)
     tenant_id = await furnished(house)
+    house.should_be_there = {"local": 2, "remote": 1}
     await purge(house)
     died = False
     if effect is not None:

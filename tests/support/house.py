@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import httpx2
 
@@ -122,6 +123,9 @@ class PlainAgent:
 
     def caches(self) -> Sequence[str]:
         return ("cache",)
+
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Whatever it says."""
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         return path[-1] == "token"

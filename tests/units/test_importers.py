@@ -138,6 +138,10 @@ def test_marcobys_master_folder_and_its_backups(tmp_path: Path) -> None:
         ("    volumes: ['./persistence:/data', 'cache:/data/cache']\n", "cache"),
         ("    extends: {file: other.yml, service: x}\n", "extends"),
         ("    env_file: ../secrets.env\n", "secrets.env"),
+        ("    network_mode: ${NET:-host}\n", "network_mode: host"),
+        ("    networks: [outer]\nnetworks:\n  outer: {external: true, name: host}\nx-rest:\n", "networks: outer"),
+        ("    deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}\n", "reservations.devices"),
+        ("    use_api_socket: true\n", "use_api_socket"),
     ],
 )
 def test_what_a_compose_file_cant_bring_along_is_refused_by_name(compose: str, named: str, tmp_path: Path) -> None:
@@ -168,6 +172,64 @@ def test_other_images_are_named(tmp_path: Path) -> None:
     )
     (strange,) = looked(tmp_path, Seed.MARCOBY, unit)
     assert says(strange.refusals, "app (nginx)")
+    assert not says(strange.refusals, "half copied"), "it is there, and was read"
+
+
+@pytest.mark.parametrize(
+    "volumes",
+    [
+        "[{type: bind, source: persistence, target: /data}, {type: tmpfs, target: /tmp}]",
+        "['${PWD}/persistence:/data:rw']",
+        "['/data/marcoby-instances/client-alpha/persistence:/data']",
+        "['${ROOT:-.}/persistence/:/data/']",
+        "['./persistence/.openclaw:/home/node/.openclaw', './persistence/workspace:/home/node/.openclaw/workspace']",
+    ],
+)
+def test_a_units_data_are_found_however_they_are_mounted(volumes: str, tmp_path: Path) -> None:
+    unit = layouts.marcoby(tmp_path)
+    text = layouts.MARCOBY_COMPOSE.replace("volumes:\n      - ./persistence:/data\n", f"volumes: {volumes}\n")
+    layouts.write(unit / "docker-compose.yml", text)
+    (found,) = looked(tmp_path, Seed.MARCOBY, unit)
+    assert found.refusals == ()
+    assert went(found, "persistence/.openclaw/openclaw.json") is None, "its keys aren't copied with it"
+    assert went(found, "persistence/workspace") == "workspace"
+    assert "gateway" not in config(found)
+
+
+def test_data_that_are_called_otherwise_are_read_all_the_same(tmp_path: Path) -> None:
+    unit = layouts.marcoby(tmp_path, config=layouts.openclaw_config(channels={"telegram": {"botToken": TELEGRAM}}))
+    (unit / "persistence").rename(unit / "data")
+    (unit / "data/workspace").rename(unit / "data/brain")
+    text = layouts.MARCOBY_COMPOSE.replace("./persistence:", "./data:").replace("/data/workspace", "/data/brain")
+    layouts.write(unit / "docker-compose.yml", text)
+    (found,) = looked(tmp_path, Seed.MARCOBY, unit)
+    assert found.refusals == ()
+    assert (went(found, "data"), went(found, "data/brain")) == ("", "workspace")
+    assert found.secrets["TELEGRAM_BOT_TOKEN"] == TELEGRAM
+    assert "gateway" not in config(found)
+
+
+def test_variables_come_from_where_compose_has_them(tmp_path: Path) -> None:
+    unit = layouts.marcoby(tmp_path)
+    files = "    env_file: [.env, ./agent.env, {path: ./maybe.env, required: false}]\n    restart: always\n"
+    layouts.write(unit / "docker-compose.yml", layouts.MARCOBY_COMPOSE.replace("    restart: always\n", files))
+    layouts.write(
+        unit / ".env",
+        "\ufeffMARK=x\r\nexport TONE='${MARK} $5'\r\nHOST_A=a.example # here\r\nURL=https://${HOST_A}/${NO:-v1}?$x\r\n",
+    )
+    layouts.write(unit / "agent.env", f"MARK=y\nBRAVE_API_KEY={ANTHROPIC}\n")
+    (found,) = looked(tmp_path, Seed.MARCOBY, unit)
+    assert found.refusals == ()
+    assert spec(found).env == {
+        "MARK": "y", "TONE": "${MARK} $5", "HOST_A": "a.example", "URL": "https://a.example/v1?$x",
+        "COMPANY_NAME": "Alpha Ltd",
+    }  # fmt: skip
+    assert found.secrets == {"BRAVE_API_KEY": ANTHROPIC}
+    said = {each.name: each.source for each in found.values}
+    assert (said["URL"], said["BRAVE_API_KEY"], said["COMPANY_NAME"]) == (".env", "agent.env", "the compose file")
+    assert went(found, "agent.env") is None
+    (unit / "agent.env").unlink()
+    assert says(looked(tmp_path, Seed.MARCOBY, unit)[0].refusals, "agent.env: half copied")
 
 
 def test_anchors_are_read_and_bombs_of_them_are_not(tmp_path: Path) -> None:
@@ -240,6 +302,10 @@ def test_startclaws_volume_and_its_nightly_tarball(tmp_path: Path) -> None:
     assert config(found)["channels"]["telegram"] == {"enabled": True, "dmPolicy": "open"}
     (packed,) = looked(tmp_path, Seed.STARTCLAW, layouts.tarred(home, tmp_path / "user1-2026-02-08.tar.gz"))
     assert (packed.name, packed.secrets, packed.targets) == ("user1", found.secrets, found.targets)
+    assert [each.name for each in looked(tmp_path, Seed.STARTCLAW, home.parent)] == ["user1"], "not _data"
+    layouts.startclaw(tmp_path / "volumes", "user2")
+    layouts.startclaw(tmp_path / "volumes", "user3")
+    assert [each.name for each in looked(tmp_path, Seed.STARTCLAW, tmp_path / "volumes")] == ["user2", "user3"]
     (home / "config/openclaw.json").unlink()
     assert says(looked(tmp_path, Seed.STARTCLAW, home)[0].refusals, "config/openclaw.json")
 
@@ -252,7 +318,14 @@ def test_workforces_trees(tmp_path: Path) -> None:
     assert (first.name, second.name) == (first.key, second.key.lower())
     assert went(first, first.key) == ".openclaw"
     assert went(first, f"{first.key}/workspace") == "workspace"
-    assert went(first, f"{first.key}/config.json") == "workforce/config.json"
+    assert went(first, f"{first.key}/config.json") is None
+    assert json.loads(first.written["workforce/config.json"]) == json.loads(
+        (root / first.key / "config.json").read_text()
+    )
+    layouts.write(root / second.key / "config.json", {"plan": "pro", "composio": {"api_key": ANTHROPIC}})
+    (keyed,) = looked(tmp_path, Seed.WORKFORCE, root / second.key)
+    assert keyed.secrets == {"COMPOSIO_API_KEY": ANTHROPIC}
+    assert json.loads(keyed.written["workforce/config.json"]) == {"plan": "pro", "composio": {}}
     assert config(first)["agents"]["entries"] == {"sales": {"workspace": "/data/workspace"}}
     backup = layouts.tarred(tmp_path / "tenants", tmp_path / "tenants-backup-20261101.tar.gz", under="data/tenants")
     assert [each.name for each in looked(tmp_path, Seed.WORKFORCE, backup)] == [first.name, second.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from innkeeper.agents.silent import Silent
 from innkeeper.core.errors import InvalidSpec
@@ -50,6 +51,9 @@ class Custom(Silent):
     def caches(self) -> Sequence[str]:
         """Nothing is known of it."""
         return ()
+
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Whatever it says."""
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """Nothing is known of it, so nothing has to be inside: it calls what it needs by the broker."""

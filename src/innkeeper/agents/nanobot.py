@@ -63,6 +63,9 @@ class Nanobot(Silent):
         """None: it keeps what it has."""
         return ()
 
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Whatever it says."""
+
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials."""
         return is_channel_secret(path)

@@ -86,6 +86,9 @@ class OpenClaw:
         """The assets of its web interface, 54 MB, and what Node has compiled where an operator has it kept."""
         return _CACHES
 
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Whatever it says."""
+
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials, for all its accounts or for one."""
         return is_channel_secret(path)

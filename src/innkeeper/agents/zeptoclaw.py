@@ -18,7 +18,7 @@ from innkeeper.agents.channels import is_channel_secret
 from innkeeper.agents.fence import channel_fence
 from innkeeper.agents.jsonfile import Tree, said, shared_json, value_at
 from innkeeper.agents.silent import Silent
-from innkeeper.core.errors import AgentConfigInvalid
+from innkeeper.core.errors import InvalidSpec
 from innkeeper.core.openings import InboxPath, is_path
 from innkeeper.core.ports import ConfigFile, Entrance, Probe, Seat
 from innkeeper.core.tenant import Limits, Spec
@@ -66,7 +66,7 @@ class Zeptoclaw(Silent):
 
     def render(self, seat: Seat, existing: Mapping[str, bytes]) -> Sequence[ConfigFile]:
         """config.json with our keys set and the user's kept."""
-        _check_spelling(seat.config)
+        self.check_config(seat.config)
         theirs = said(_CONFIG_PATH, existing, seat.config)
         kept = existing.get(_FENCE_PATH)
         fence = channel_fence(theirs, seat.config, kept, path=_FENCE_PATH, up=seat.fenced, no_channels=_NO_CHANNELS)
@@ -83,6 +83,10 @@ class Zeptoclaw(Silent):
     def caches(self) -> Sequence[str]:
         """None: what it has lies in its workspace and its sessions."""
         return ()
+
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Its keys are in snake_case: others would be passed over without a word."""
+        _check_spelling(config)
 
     def keeps_secret(self, path: tuple[str, ...]) -> bool:
         """A channel's own credentials."""
@@ -206,11 +210,12 @@ _DEFAULTS = {
 }
 
 
-def _check_spelling(config: Tree) -> None:
-    """AgentConfigInvalid where a key of the spec's is in camelCase: it would be passed over without a word."""
+def _check_spelling(config: Mapping[str, Any]) -> None:
+    """InvalidSpec where a key of the spec's is in camelCase: it would be passed over without a word."""
     for path in _camel(config, ()):
-        raise AgentConfigInvalid(
+        raise InvalidSpec(
             f"config.{'.'.join(path)} isn't a key of ZeptoClaw's: its keys are in snake_case.",
+            field=f"config.{'.'.join(path)}",
             hint=f"Like `{re.sub('(?<=[a-z0-9])([A-Z])', lambda found: '_' + found[1].lower(), path[-1])}`.",
         )
 

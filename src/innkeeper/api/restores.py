@@ -30,7 +30,7 @@ class RestoreTenant(Body):
     """What is to be restored, and to where. Without anything: the newest snapshot, in place."""
 
     snapshot: str | None = Field(default=None, max_length=80, examples=["snap_01kadn3v9f2q6m8x4c7r5t0w1y"])
-    """A snapshot's id, or how its id in the repository begins (8 digits at least)."""
+    """A snapshot's id, or how that or its id in the repository begins (8 digits at least), or `latest`."""
     at: AwareDatetime | None = Field(default=None, examples=["2026-11-20T03:00:00Z"])
     """The newest snapshot that was taken by then."""
     as_name: TenantName | None = Field(default=None, alias="as")
@@ -113,6 +113,11 @@ async def _asked(
         if not is_here:
             raise UnknownTenant(f"There is no tenant {name}.")
         raise Forbidden("This credential isn't for making tenants.", hint=f"It would need `{Action.CREATE}`.")
+    if asked.paths is not None and not is_here:
+        raise UnknownTenant(
+            f"There is no tenant {name} here whose data `paths` could come into.",
+            hint=f"Have all of it as another one, `innkeeper restore {name} --as NEW`, and take them from there.",
+        )
     work = _work(asked, name, is_here=is_here, inn=inn, guest=guest, once=once)
     return await until_over(work, request=request, inn=inn)
 

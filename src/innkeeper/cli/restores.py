@@ -17,19 +17,22 @@ from innkeeper.cli.paths import path_part
 from innkeeper.cli.restored_files import take_out
 from innkeeper.core.path_spelling import spelt
 
-_SPAN = re.compile(r"([1-9][0-9]{0,5})([hd])")
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_SPAN = re.compile(r"([1-9][0-9]{0,5})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 def restore(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="The tenant's name, also of a lost one.")] = None,
-    snapshot: Annotated[str | None, typer.Option(metavar="ID", help="This snapshot; see `backup list`.")] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="This snapshot, or how its id begins, or `latest`; see `backup list`."),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="The newest snapshot that was taken by then: `2026-11-20`, `2026-11-20T03:00`, in UTC, or `12h` ago.",
+            help="The newest that was taken by then: `2026-11-20`, `2026-11-20T03:00` in UTC, `30m` or `3d` ago.",
         ),
     ] = None,
     as_name: Annotated[
@@ -212,6 +215,6 @@ def _moment(said: str | None) -> str | None:
         moment = datetime.fromisoformat(said)
     except (ValueError, OverflowError):
         raise wrong_usage(
-            f"--at: {said[:40]!r} is no time.", hint="Like 12h, 3d, 2026-11-20 or 2026-11-20T03:00Z."
+            f"--at: {said[:40]!r} is no time.", hint="Like 30m, 12h, 3d, 2026-11-20 or 2026-11-20T03:00Z."
         ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()

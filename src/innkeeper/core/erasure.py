@@ -173,8 +173,12 @@ class Erasure:
     async def _destroy_snapshots(self, tenant: Tenant) -> Mapping[str, Any]:
         async with self._store.look() as tx:
             receipt = await tx.erasures.of(tenant.id)
-        recorded = receipt.journal["found"]["recorded"] if receipt else {}
-        return await self._snapshots.destroyed(tenant.id, recorded)
+        should_be_there = receipt.should_be_there if receipt else {}
+
+        async def begin(target: str) -> None:
+            await note_begun(self._store, tenant.id, target)
+
+        return await self._snapshots.destroyed(tenant.id, should_be_there, begin=begin)
 
     async def _erase_unit(self, tenant: Tenant) -> Mapping[str, Any]:
         await self._units.erase(tenant.name)
@@ -217,6 +221,14 @@ class Erasure:
         return replace(
             receipt, issued_at=now, signed=sign(statement, self._signer), pending=pending, failures=0, try_at=now
         )
+
+
+async def note_begun(store: Store, tenant_id: str, target: str) -> None:
+    """Write down that a tenant's snapshots at the target are being removed, so that half of them is never taken for a
+    disk that is missing."""
+    async with store.begin(synced=True) as tx:
+        if (present := await tx.erasures.of(tenant_id)) is not None:
+            await tx.erasures.put(present.begun_at(target))
 
 
 async def _asked(tx: Transaction, tenant: Tenant) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ DESTROY_AGAIN_S = 3600.0
 
 Recorded = Callable[[str], Awaitable[Mapping[str, int]]]
 """How many snapshots of a tenant there should be, by target, as far as the store knows of them."""
+Begin = Callable[[str], Awaitable[None]]
+"""Writes down, before anything goes at a target, that it is there: whoever comes after a crash may find it empty."""
 
 
 class FormerSnapshots:
@@ -42,23 +44,29 @@ class FormerSnapshots:
         """How many there should be, by target."""
         return await self._recorded(tenant_id) if self._recorded else {}
 
-    async def destroyed(self, tenant_id: str, recorded: Mapping[str, int]) -> Mapping[str, str | None]:
+    async def destroyed(self, tenant_id: str, recorded: Mapping[str, int], *, begin: Begin) -> Mapping[str, str | None]:
         """Remove them everywhere; by target, why that came to nothing or to not all."""
-        tries = (self.destroy_at(each, tenant_id, recorded.get(each, 0), within_s=DESTROY_S) for each in self.targets)
+        tries = (
+            self.destroy_at(each, tenant_id, recorded.get(each, 0), begin=begin, within_s=DESTROY_S)
+            for each in self.targets
+        )
         return dict(zip(self.targets, await asyncio.gather(*tries), strict=True))
 
     async def destroy_at(
-        self, target: str, tenant_id: str, recorded: int, *, within_s: float = DESTROY_AGAIN_S
+        self, target: str, tenant_id: str, recorded: int, *, begin: Begin, within_s: float = DESTROY_AGAIN_S
     ) -> str | None:
         """The same at one target. Where there should be some and there is nothing at all, a disk may be missing, which
-        is not the same as being erased."""
+        is not the same as being erased: `recorded` is how many there should be, 0 once `begin` was told of the target.
+        """
         if self._store is None:
             return "No target is set any more"
         repository = Repository(target=target, owner=tenant_id)
         try:
             async with asyncio.timeout(within_s):
-                if recorded and not await self._store.lies(repository):
-                    return f"None of the {recorded} snapshots that should be there was found; is its disk there?"
+                if recorded:
+                    if not await self._store.lies(repository):
+                        return f"None of the {recorded} snapshots that should be there was found; is its disk there?"
+                    await begin(target)
                 left = await self._store.destroy(repository)
         except TimeoutError:
             return f"It wasn't done within {within_s:g} s"

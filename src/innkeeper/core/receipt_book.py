@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from innkeeper.core.erasure import note_begun
 from innkeeper.core.erasure_statement import supplement_of
 from innkeeper.core.events import AlertRaised, Bus
 from innkeeper.core.former_snapshots import FormerSnapshots
@@ -57,8 +58,12 @@ class ReceiptBook:
         target = target_of(pending)
         if target is None:
             return False
-        recorded = receipt.journal.get("found", {}).get("recorded", {}).get(target, 0)
-        return await self._snapshots.destroy_at(target, receipt.tenant_id, recorded) is None
+
+        async def begin(target: str) -> None:
+            await note_begun(self._store, receipt.tenant_id, target)
+
+        should_be_there = receipt.should_be_there.get(target, 0)
+        return await self._snapshots.destroy_at(target, receipt.tenant_id, should_be_there, begin=begin) is None
 
     async def _write(self, receipt: ErasureReceipt, gone: set[str]) -> AlertRaised | None:
         """Write down what is gone by now, with a supplement for snapshots; what there is to tell somebody."""

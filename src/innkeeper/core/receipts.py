@@ -57,6 +57,9 @@ class Signed:
         }
 
 
+_BEGUN = "begun:"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ErasureReceipt:
     """An erasure from its begin on, and its receipt once it has ended."""
@@ -81,6 +84,16 @@ class ErasureReceipt:
     def noted(self, step: str, facts: Mapping[str, Any]) -> ErasureReceipt:
         """With what a step has done; what stands there already stays."""
         return replace(self, journal={step: facts, **self.journal})
+
+    def begun_at(self, target: str) -> ErasureReceipt:
+        """With that snapshots at a target were there, and are being removed."""
+        return self.noted(f"{_BEGUN}{target}", {})
+
+    @property
+    def should_be_there(self) -> Mapping[str, int]:
+        """By target, how many snapshots have to be found there; none where their removal has begun: it may be done."""
+        recorded = self.journal.get("found", {}).get("recorded", {})
+        return {target: count for target, count in recorded.items() if f"{_BEGUN}{target}" not in self.journal}
 
     def document(self) -> dict[str, Any]:
         """The file that people keep."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from innkeeper.core.errors import Problem
+from innkeeper.core.errors import Invalid, Problem
 from innkeeper.core.ids import is_id
 from innkeeper.core.manifest import FOLDER, PATH, READ_LIMIT_BYTES, Manifest, read_manifest
 from innkeeper.core.ports.snapshots import CONTROL, Kept, Repository, SnapshotStore, Tell
@@ -43,7 +43,11 @@ _ANOTHER_MAY_HAVE_IT = (
 AT_ONCE = 4
 """So many repositories are asked at the same time."""
 SHORT = 8
-"""So many digits of an id say which one is meant."""
+"""So many digits of an id say which one is meant, if no other begins with them."""
+SEVERAL = 5
+"""So many of them are named where it could be several."""
+LATEST = "latest"
+"""What restic calls the newest one, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,9 @@ class Restorable:
 
     def is_meant(self, asked: str) -> bool:
         """Whether that is one of its ids, or how one begins."""
+        digits = asked.removeprefix("snap_")
         return asked == self.id or (
-            len(asked) >= SHORT and any(copy.startswith(asked) for copy in self.copies.values())
+            len(digits) >= SHORT and any(each.startswith(asked) for each in (self.id, *self.copies.values()))
         )
 
 
@@ -113,9 +118,10 @@ class Shelf:
     ) -> Restorable:
         """The one of that id, or of those that are good the newest, or the newest that was taken by `at`.
 
-        Raises SnapshotMissing; SnapshotDamaged for one that is known to be, unless `damaged_too`.
+        Raises SnapshotMissing; SnapshotDamaged for one that is known to be, unless `damaged_too`; Invalid where it
+        could be several.
         """
-        if snapshot is not None:
+        if snapshot is not None and snapshot != LATEST:
             found = await self._meant(tenant_id, snapshot)
             if found.damaged is not None and not damaged_too:
                 raise SnapshotDamaged(
@@ -134,8 +140,12 @@ class Shelf:
 
     async def _meant(self, tenant_id: str, snapshot: str) -> Restorable:
         for look in (self._recorded, self._listed):
-            if meant := [each for each in await look(tenant_id) if each.is_meant(snapshot)]:
-                return meant[-1]
+            meant = {each.id: each for each in await look(tenant_id) if each.is_meant(snapshot)}
+            if len(meant) > 1 and snapshot not in meant:
+                listed = ", ".join(list(meant)[-SEVERAL:])
+                raise Invalid(f"{len(meant)} snapshots begin with {snapshot[:60]!r}: {listed}.", field="snapshot")
+            if meant:
+                return meant.get(snapshot) or next(iter(meant.values()))
         raise SnapshotMissing(f"There is no snapshot {snapshot[:60]!r} of it.")
 
     async def everybody(self, *, name: str | None = None, tenant_id: str | None = None) -> Sequence[Restorable]:

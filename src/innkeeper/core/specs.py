@@ -134,6 +134,8 @@ def changed_spec(
         uses=changed_uses(spec.uses, patch.uses or {}),
         packs=spec.packs if patch.packs is None else checked_packs(patch.packs),
     )
+    if patch.config is not None:
+        agent.check_config(changed.config)
     _check_limits(changed.limits, agent)
     _check_env(changed.env)
     _check_hostnames(changed.hostnames, domain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -28,9 +29,16 @@ _READ = frozenset({
     "innkeeper.end",
     "hydration.json",
 })  # fmt: skip
-"""The names of files that importers read; of an archive these alone are remembered."""
+_VARIABLES = re.compile(r"(?s).*\.env|\.env\..*")
+"""What compose's `env_file` calls its files, mostly."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def is_read(name: str) -> bool:
+    """Whether importers read files of that name; of an archive these alone are remembered."""
+    return name in _READ or _VARIABLES.fullmatch(name) is not None
+
 
 Place = Callable[[str], str | None]
 """From an entry's path to where it is poured; None: nowhere."""
@@ -82,7 +90,7 @@ class FolderTree:
     def read(self, path: str) -> bytes | None:
         """Read again each time: it is small."""
         above, _, name = path.rpartition("/")
-        if name not in _READ or path not in self.entries:
+        if not is_read(name) or path not in self.entries:
             return None
         with self._opened(above) as parent:
             return read_file(parent.fd, name, limit=_most(name))
@@ -218,7 +226,7 @@ class TarTree:
             self.members += 1
             self.last = entry.path
             name = entry.path.rpartition("/")[2]
-            if name in _READ and entry.kind is Kind.FILE and entry.size <= _most(name):
+            if is_read(name) and entry.kind is Kind.FILE and entry.size <= _most(name):
                 room -= entry.size
                 if room < 0:
                     raise ImportTooLarge("There are too many config files in the archive.")

@@ -118,6 +118,10 @@ class Agent(Protocol):
         on for the agent. `path` are the keys down to it."""
         ...
 
+    def check_config(self, config: Mapping[str, Any]) -> None:
+        """Raise InvalidSpec for what a tenant's own config can't say to it, before that is taken over."""
+        ...
+
     def command(self, spec: Spec) -> tuple[str, ...]:
         """The program and its arguments; empty: the image's own."""
         ...

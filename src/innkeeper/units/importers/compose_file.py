@@ -7,8 +7,9 @@ host than a tenant gets is refused by name, so that nobody believes it came alon
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -29,14 +30,17 @@ class Compose:
     services: Mapping[str, Mapping[str, Any]]
     other: tuple[str, ...] = ()
     """Top-level parts beside the services that matter: includes."""
+    of_host: frozenset[str] = frozenset()
+    """Networks that are the host's own, by the names that services call them by."""
 
 
 class UnreadableComposeError(Exception):
     """Why the file can't be taken."""
 
 
-def read_compose(content: bytes, path: str) -> Compose:
-    """The services, with anchors and merges resolved; UnreadableComposeError."""
+def read_compose(content: bytes, path: str, values: Mapping[str, str] = MappingProxyType({})) -> Compose:
+    """The services, with anchors and merges resolved and `${NAME}` put in, but for their `environment`;
+    UnreadableComposeError."""
     if len(content) > SIZE_MAX_BYTES:
         raise UnreadableComposeError(f"{path} has more than {SIZE_MAX_BYTES >> 10} KiB.")
     try:
@@ -56,9 +60,41 @@ def read_compose(content: bytes, path: str) -> Compose:
     if not isinstance(services, dict) or not all(isinstance(each, dict) for each in services.values()):
         raise UnreadableComposeError(f"{path} has no services.")
     return Compose(
-        services={str(name): service for name, service in services.items()},
+        services={str(name): _resolved(service, values) for name, service in services.items()},
         other=tuple(key for key in ("include", "extends") if document.get(key)),
+        of_host=_of_host(filled_everywhere(document.get("networks"), values)),
     )
+
+
+def _resolved(service: Mapping[str, Any], values: Mapping[str, str]) -> Mapping[str, Any]:
+    return {
+        str(key): value if key == "environment" else filled_everywhere(value, values) for key, value in service.items()
+    }
+
+
+def filled_everywhere(node: Any, values: Mapping[str, str]) -> Any:
+    """The same with compose's `${NAME}` put in; what it lacks stays as it is written."""
+    if isinstance(node, dict):
+        return {key: filled_everywhere(value, values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled_everywhere(each, values) for each in node]
+    if not isinstance(node, str):
+        return node
+    text, lacking = filled_in(node, values)
+    return node if lacking else text
+
+
+def _of_host(networks: Any) -> frozenset[str]:
+    """Those that are Docker's `host`, whatever the file calls them."""
+    found = set()
+    for name, each in networks.items() if isinstance(networks, dict) else ():
+        said = each if isinstance(each, dict) else {}
+        outer = said.get("external")
+        formerly = outer.get("name") if isinstance(outer, dict) else None
+        called = said.get("name") or formerly or (name if outer else "")
+        if called == "host" or said.get("driver") == "host":
+            found.add(str(name))
+    return frozenset(found)
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:
@@ -80,16 +116,21 @@ def _size(node: yaml.Node, known: dict[int, int]) -> int:
     return size
 
 
-def dangers(name: str, service: Mapping[str, Any]) -> list[str]:
+def dangers(name: str, service: Mapping[str, Any], of_host: Collection[str] = ()) -> list[str]:
     """What the service has of the host that a tenant never gets, each named; such a file isn't taken over."""
     found = []
-    if service.get("privileged"):
+    if str(service.get("privileged") or "no").lower() not in _NO:
         found.append("`privileged`")
     for key in ("network_mode", "pid", "ipc", "uts", "userns_mode", "cgroup"):
         value = str(service.get(key) or "")
         if value == "host" or value.startswith(("container:", "service:")):
             found.append(f"`{key}: {value[:40]}`")
     found += [f"`{key}`" for key in _NEVER if service.get(key)]
+    networks = service.get("networks")
+    joined = [str(each) for each in networks] if isinstance(networks, (dict, list)) and networks else ["default"]
+    found += [f"`networks: {each[:40]}`, the host's own" for each in joined if each in of_host]
+    if _at(service, "deploy", "resources", "reservations", "devices"):
+        found.append("`deploy.resources.reservations.devices`")
     options = service.get("security_opt")
     for option in options if isinstance(options, list) else ():
         if re.search(r"unconfined|disable|no-new-privileges[:=]false", str(option)):
@@ -98,9 +139,10 @@ def dangers(name: str, service: Mapping[str, Any]) -> list[str]:
     return [f"Service {name} has {what}, which no tenant gets." for what in found]
 
 
+_NO = ("no", "false", "off", "n", "0")
 _NEVER = (
     "devices", "device_cgroup_rules", "device_requests", "gpus", "cap_add", "cgroup_parent", "volumes_from", "runtime",
-    "credential_spec", "extends", "sysctls",
+    "credential_spec", "extends", "sysctls", "use_api_socket",
 )  # fmt: skip
 NOT_TAKEN = (
     "command", "entrypoint", "user", "ports", "networks", "healthcheck", "depends_on", "build", "configs", "secrets",
@@ -110,12 +152,17 @@ NOT_TAKEN = (
 
 
 def mounts(service: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The service's volumes as source and target; an anonymous one has no source."""
+    """The service's volumes as source and target; an anonymous one has no source. Memory isn't one."""
     found = []
     volumes = service.get("volumes")
     for each in volumes if isinstance(volumes, list) else ():
         if isinstance(each, dict):
-            found.append((str(each.get("source") or ""), str(each.get("target") or "")))
+            if each.get("type") == "tmpfs":
+                continue
+            source = str(each.get("source") or "")
+            if each.get("type") == "bind" and source and source[0] not in "./~$":
+                source = f"./{source}"  # of a bind that is written out it's a path; in short it would be a volume
+            found.append((source, str(each.get("target") or "")))
         else:
             # A default in a variable has a colon of its own: `${DATA:-./data}:/data`.
             parts = re.split(r":(?![^{}]*\})", str(each))
@@ -139,11 +186,16 @@ def _scalar(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def env_files(service: Mapping[str, Any]) -> list[str]:
-    """The files whose variables the service is given."""
+def env_files(service: Mapping[str, Any]) -> list[tuple[str, bool]]:
+    """The files whose variables the service is given, and whether each has to be there; the last one has its way."""
     said = service.get("env_file")
     listed = said if isinstance(said, list) else [said] if said else []
-    return [str(each.get("path") if isinstance(each, dict) else each) for each in listed]
+    return [
+        (str(each.get("path") or ""), each.get("required") is not False)
+        if isinstance(each, dict)
+        else (str(each), True)
+        for each in listed
+    ]
 
 
 def filled_in(text: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -169,9 +221,7 @@ def filled_in(text: str, values: Mapping[str, str]) -> tuple[str, list[str]]:
 
 def limits(service: Mapping[str, Any]) -> tuple[int | None, float | None]:
     """Megabytes and CPUs that the service may use at most, as far as it says so."""
-    deploy = service.get("deploy")
-    resources = deploy.get("resources") if isinstance(deploy, dict) else None
-    most = resources.get("limits") if isinstance(resources, dict) else None
+    most = _at(service, "deploy", "resources", "limits")
     most = most if isinstance(most, dict) else {}
     return _megabytes(most.get("memory", service.get("mem_limit"))), _cpus(most.get("cpus", service.get("cpus")))
 
@@ -186,3 +236,10 @@ def _cpus(said: object) -> float | None:
         return float(str(said)) if said is not None else None
     except ValueError:
         return None
+
+
+def _at(tree: Mapping[str, Any], *keys: str) -> Any:
+    here: Any = tree
+    for key in keys:
+        here = here.get(key) if isinstance(here, dict) else None
+    return here

@@ -10,6 +10,7 @@ from innkeeper.core.adoption import Adoption, Asked, Becomes, Move, Value, name_
 from innkeeper.core.import_errors import SourceMissing
 from innkeeper.core.openings import InboxPath
 from innkeeper.core.ports import Agent
+from innkeeper.core.references import names_secret
 from innkeeper.core.secrets import NAME as SECRET_NAME
 from innkeeper.core.secrets import VALUE_MAX_BYTES
 from innkeeper.core.specs import LimitsPatch, SpecPatch
@@ -105,6 +106,18 @@ class Dossier:
         self.secrets[kept] = value
         self.tell(name, source, Becomes.SECRET, kept, why)
         return kept
+
+    def secrets_out_of(self, node: Any, where: str, path: tuple[str, ...] = ()) -> None:
+        """Put a config's credentials into the vault, and have it lack them: one that nobody reads any more."""
+        for key in list(node) if isinstance(node, dict) else ():
+            below = (*path, str(key))
+            if isinstance(node[key], str) and node[key] and names_secret(str(key)):
+                called = "_".join(below).upper()
+                self.secret(".".join(below), node.pop(key), where, why="nothing refers to it yet", called=called)
+            else:
+                self.secrets_out_of(node[key], where, below)
+        for each in node if isinstance(node, list) else ():
+            self.secrets_out_of(each, where, path)
 
     def set_config(self, path: tuple[str, ...], value: Any) -> None:
         """Lay a value over the agent's own config, by the tenant's spec."""

@@ -1,14 +1,21 @@
-"""Reading an `.env` as docker compose and python-dotenv do; what can't be read is told by its line, never quoted."""
+"""Reading an `.env` as docker compose and python-dotenv do; what can't be read is told by its line, never quoted.
+
+A value may refer to variables above it, but for one in single quotes. What a `$` with no such name behind it means, the
+two don't agree on, and passwords have them: it stays as it is written.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dotenv.parser import parse_stream
 
 LINES_MAX = 5000
+_REFERENCE = re.compile(r"\$(?:(?P<plain>[A-Za-z_]\w*)|\{(?P<name>[A-Za-z_]\w*)(?::?-(?P<default>[^}$]*))?\})")
+_SINGLE = re.compile(r"[^=]*=[^\S\r\n]*'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +41,7 @@ class EnvFile:
 
 
 def read_env(content: bytes, path: str) -> EnvFile:
-    """All that it sets; its values aren't expanded."""
+    """All that it sets, with what its values refer to put in."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -55,8 +62,21 @@ def read_env(content: bytes, path: str) -> EnvFile:
             if "\0" in binding.value or "\0" in binding.key:
                 faults.append(f"{path}, line {line}: there is a NUL in it.")
             else:
-                found[binding.key] = Variable(name=binding.key, value=binding.value, line=line)
+                value = binding.value
+                if not _SINGLE.match(binding.original.string.lstrip()):
+                    value = _filled_in(value, found)
+                found[binding.key] = Variable(name=binding.key, value=value, line=line)
     return EnvFile(variables=tuple(found.values()), faults=tuple(faults))
+
+
+def _filled_in(value: str, above: Mapping[str, Variable]) -> str:
+    def put_in(match: re.Match[str]) -> str:
+        known = above.get(match["plain"] or match["name"])
+        if known is not None and (known.value or match["default"] is None):
+            return known.value
+        return match[0] if match["default"] is None else match["default"]
+
+    return _REFERENCE.sub(put_in, value)
 
 
 def _blank_lines(text: str) -> int:

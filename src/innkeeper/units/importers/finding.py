@@ -18,6 +18,8 @@ from innkeeper.units.trees import Tree
 DEPTH_MAX = 8
 """How many folders with nothing beside them are gone down: `tar` of an absolute path makes those."""
 
+_VOLUMES_DATA = "_data"
+
 
 class Layout(Protocol):
     """How one system lays a unit out."""
@@ -87,7 +89,7 @@ def _below(layout: _Layout, whole: Source) -> list[Source]:
         if layout.is_unit(here):
             return [here]
         children = [
-            replace(here, top=here.at(name), key=name)
+            _child(here, name)
             for name in names_in(here.tree, here.top)
             if here.has(name, Kind.FOLDER) and not name.startswith(".volumes")
         ]
@@ -96,6 +98,14 @@ def _below(layout: _Layout, whole: Source) -> list[Source]:
             return units
         here = children[0]
     return []
+
+
+def _child(here: Source, name: str) -> Source:
+    """A folder of it; Docker keeps a volume in one called `_data`, and calls the folder above it by its name."""
+    if name == _VOLUMES_DATA:
+        return replace(here, top=here.at(name))
+    inner = f"{name}/{_VOLUMES_DATA}"
+    return replace(here, top=here.at(inner if here.has(inner, Kind.FOLDER) else name), key=name)
 
 
 def _agent(asked: Asked, layout: _Layout, agents: Mapping[str, Agent]) -> Agent:

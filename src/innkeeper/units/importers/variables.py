@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from innkeeper.core.adoption import Becomes
 from innkeeper.core.credential_patterns import without_patterns
@@ -42,14 +43,16 @@ def is_credential(name: str, value: str) -> bool:
 def adopt_variables(
     dossier: Dossier,
     values: Mapping[str, str],
-    where: str,
+    otherwise: str,
     *,
     given: Collection[str] | None,
     used: Collection[str] = (),
+    places: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Decide of each variable. `given`: those that the agent really had (None: all); `used`: those that its config has
-    taken in already."""
+    taken in already; `places`: where those were said, if not in `otherwise`."""
     for name, value in values.items():
+        where = places.get(name, otherwise)
         if name in used:
             kept = next((each for each, secret in dossier.secrets.items() if secret == value), "")
             becomes = Becomes.SECRET if kept else Becomes.SETTING
@@ -75,8 +78,13 @@ def adopt_variables(
             dossier.secret(name, value, where, why="nothing refers to it yet")
         elif given is not None and name not in given:
             dossier.tell(name, where, Becomes.IGNORED, why="the compose file doesn't give it to the agent")
-        elif not _NAME.fullmatch(name) or "\n" in value or "\r" in value:
-            dossier.refusals.append(f"{where}: {name[:60]!r} can't be a variable here: its name or its value won't do.")
+        elif not _NAME.fullmatch(name):
+            dossier.refusals.append(f"{where}: {name[:60]!r} is no name that a variable can have here.")
+        elif "\n" in value or "\r" in value:
+            dossier.refusals.append(
+                f"{where}: {name} has several lines, which no variable can have here. Take it out of a copy of the "
+                "source, and give it to the agent as a file."
+            )
         else:
             dossier.env[name] = value
             dossier.tell(name, where, Becomes.SETTING, f"env.{name}")

@@ -13,6 +13,7 @@ from innkeeper.units.importers.variables import settle_providers
 from innkeeper.units.tar_headers import Kind
 
 _AGENTS, _CONFIG = "agents", "config.json"
+_KEPT = "workforce/config.json"
 _OPENCLAWS = frozenset(
     {"agents", "channels", "models", "gateway", "tools", "session", "hooks", "skills", "env", "plugins"}
 )
@@ -53,10 +54,11 @@ def _take_config(dossier: Dossier, target: str) -> None:
         dossier.move(_CONFIG, None, f"written anew as {target}, without keys")
         adopt_config(dossier, content, source.at(_CONFIG), target, {})
     else:
-        dossier.move(_CONFIG, "workforce/config.json")
-        dossier.tell(
-            _CONFIG, source.at(_CONFIG), Becomes.KEPT, "workforce/config.json", "it is none of the agent's own"
-        )
+        dossier.move(_CONFIG, None if tree else _KEPT, f"kept as {_KEPT}, without keys" if tree else "")
+        dossier.tell(_CONFIG, source.at(_CONFIG), Becomes.KEPT, _KEPT, "it is none of the agent's own")
+        if tree:
+            dossier.secrets_out_of(tree, source.at(_CONFIG))
+            dossier.written[_KEPT] = json.dumps(tree, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def _introduce(dossier: Dossier, target: str) -> None:

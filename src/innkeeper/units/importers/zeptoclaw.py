@@ -57,7 +57,7 @@ def _take_config(dossier: Dossier) -> None:
         # Nobody reads it, so there is no reason to have keys lie in it; what isn't a key may tell how it was.
         target = f"{_HOME}/{CONFIG}"
         dossier.move(CONFIG, None, f"kept as {target}, without keys: {source.agent.title} has its own")
-        _move_out(dossier, tree, where, ())
+        dossier.secrets_out_of(tree, where)
     dossier.written[target] = json.dumps(tree, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
@@ -118,19 +118,6 @@ def _inside(dossier: Dossier, path: tuple[str, ...]) -> tuple[str, ...]:
     return (*path[:2], "botToken") if dossier.source.agent.name == "openclaw" and path[2] == "token" else path
 
 
-def _move_out(dossier: Dossier, node: Any, where: str, path: tuple[str, ...]) -> None:
-    for key in list(node) if isinstance(node, dict) else ():
-        below = (*path, str(key))
-        if isinstance(node[key], str) and node[key] and names_secret(str(key)):
-            dossier.secret(
-                ".".join(below), node.pop(key), where, why="nothing refers to it yet", called="_".join(below).upper()
-            )
-        else:
-            _move_out(dossier, node[key], where, below)
-    for each in node if isinstance(node, list) else ():
-        _move_out(dossier, each, where, path)
-
-
 def _kept_secrets(node: Any, path: tuple[str, ...]) -> list[str]:
     found: list[str] = []
     for key, value in node.items() if isinstance(node, dict) else ():
@@ -175,7 +162,7 @@ def _take_limits(dossier: Dossier) -> None:
     for name in (f"tenant-{source.key}", f"zc-{source.key}", source.key):
         service: Mapping[str, Any] | None = compose.services.get(name)
         if service is not None:
-            dossier.refusals += dangers(name, service)
+            dossier.refusals += dangers(name, service, compose.of_host)
             dossier.put_limits(*limits(service), where=path)
             return
     dossier.notes.append(f"{path} has no service for it: it gets the default limits.")
