@@ -21,7 +21,7 @@ from innkeeper.core.errors import Invalid, Problem, StaleLease, UnknownOperation
 from innkeeper.core.ids import is_id
 from innkeeper.core.kept_json import spec_document
 from innkeeper.core.once import Once
-from innkeeper.core.operations import Operation, OperationKind, Status
+from innkeeper.core.operations import SEALED, Operation, OperationKind, Status
 from innkeeper.core.ports import Clock, Seals, Store
 from innkeeper.core.ports.exports import Copied, Crates, Lock, Packed, PackingList, SavedImages
 from innkeeper.core.seating import Seating
@@ -39,7 +39,6 @@ LITTLE_BYTES = 32 << 20
 """So much is copied again in a fraction of a second: no further pass is worth it."""
 PASSPHRASE_MAX = 1024
 MB = 1 << 20
-_PASSPHRASE = "passphrase"  # noqa: S105 - where it stands, sealed
 _TOLD = 20
 
 
@@ -98,22 +97,23 @@ class Exports:
             if wish.lock.passphrase is not None:
                 # After its line in the trail, which lasts longer than the passphrase has to.
                 sealed = self._seals.seal(tenant.id, _sealed_as(operation), wish.lock.passphrase.encode())
-                detail = {**asked, _PASSPHRASE: b64encode(sealed).decode()}
+                detail = {**asked, SEALED: b64encode(sealed).decode()}
                 operation = replace(operation, detail=detail)
                 await tx.put_operation(operation)
         self._works.tell(operation)
         return operation
 
     async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
-        """Copy, hold still, copy what changed, pack. Found half done it is done from the beginning."""
+        """Copy, hold still, copy what changed, pack. Found half done it is done from the beginning; found packed, with
+        its passphrase gone, it is as good as over."""
+        if (result := operation.detail.get(RESULT)) is not None and await self._crates.file(operation.id) is not None:
+            return dict(result)
         try:
             return await self._carry_out(operation, tell)
         except (NotYet, StaleLease):
             raise
         except Problem:
             await self._crates.discard(operation.id)
-            if _PASSPHRASE in operation.detail:
-                await tell.keep(**{_PASSPHRASE: None})
             raise
 
     async def wants_secrets(self, name: str, operation_id: str) -> bool:
@@ -194,9 +194,7 @@ class Exports:
         if asked["with_image"]:
             await self._crates.put_image(crate, self._images.saved(image))
         packed = await self._pack(operation, tenant, still, copied, image, tell)
-        if _PASSPHRASE in asked:
-            await tell.keep(**{_PASSPHRASE: None})
-        return {
+        result = {
             "file": packed.name,
             "bytes": packed.bytes,
             "sha256": packed.sha256,
@@ -210,6 +208,9 @@ class Exports:
             "left_out_count": len(copied.left_out),
             "kept_until": (self._clock.now() + KEPT_FOR).isoformat(),
         }
+        if SEALED in asked:  # in one write: without it nothing could be packed anew, so whoever comes next needn't
+            await tell.keep(**{RESULT: result, SEALED: None})
+        return result
 
     async def _copy_while_it_lives(self, crate: str, name: str, leave_out: Sequence[str]) -> None:
         for _ in range(PASSES):
@@ -255,9 +256,12 @@ class Exports:
         return await self._crates.pack(operation.id, tenant.name, packing, at=self._clock.now(), on_bytes=on_bytes)
 
     def _lock(self, operation: Operation, tenant: Tenant) -> Lock:
-        sealed = operation.detail.get(_PASSPHRASE)
+        sealed = operation.detail.get(SEALED)
         if operation.detail["with_passphrase"] and not sealed:
-            raise Invalid("The passphrase isn't kept any more.", hint="Ask for the export anew.")
+            raise Invalid(
+                "What was packed was removed before the export was over, and the passphrase isn't kept any more.",
+                hint="Ask for the export anew.",
+            )
         plain = self._seals.unseal(tenant.id, _sealed_as(operation), b64decode(sealed)).decode() if sealed else None
         return Lock(recipients=tuple(operation.detail["recipients"]), passphrase=plain)
 

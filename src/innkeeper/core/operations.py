@@ -31,6 +31,8 @@ from innkeeper.core.plan import Step, decide
 from innkeeper.core.redaction import redact
 from innkeeper.core.tenant import Tenant
 
+SEALED = "passphrase"
+"""Where in a work's `detail` a secret stands, encrypted, for as long as the work may need it."""
 FAULTS_TOLERATED = 3
 """So many failures in a row end the operations that wait for it; the reconciler goes on regardless."""
 
@@ -202,7 +204,9 @@ def worked(operation: Operation, progress: Progress, detail: Mapping[str, Any], 
 
 
 def work_ended(operation: Operation, now: datetime, trouble: Trouble | None = None) -> Operation:
-    """A work that is over; with `trouble` it failed."""
+    """A work that is over, and holds no secret any more; with `trouble` it failed."""
+    if operation.detail.get(SEALED) is not None:
+        operation = replace(operation, detail={**operation.detail, SEALED: None})
     return _end(operation, now, trouble)
 
 
