@@ -31,6 +31,8 @@ from innkeeper.core.works import Tell
 SINCE, ORIGIN, SNAPSHOT, AFRESH = "due_since", "origin", "taking", "afresh"
 """What stands in a backup's `detail`: which moment it must show at the least, why, under which id, and whether no
 earlier snapshot is to be trusted."""
+AHEAD = "taking_ahead"
+"""The id of one that was taken ahead."""
 CONTROL_FOLDER = "/control"
 _NOBODYS_FAULT = (NotYet, StaleLease, Superseded, TenantLeaving, UnknownTenant)
 
@@ -112,21 +114,31 @@ class BackingUp:
         )  # fmt: skip
         return {**result, **await self._retained(operation)}
 
-    async def one(self, operation: Operation, tell: Tell, *, origin: Origin, kept_for: str | None = None) -> Done:
+    async def one(
+        self,
+        operation: Operation,
+        tell: Tell,
+        *,
+        origin: Origin,
+        kept_for: str | None = None,
+        ahead: bool = False,
+    ) -> Done:
         """A snapshot at the first target, verified, on behalf of the operation; also for works of other kinds, which
         hold the same lease. `kept_for` is an operation that needs it: retention leaves it alone until that has ended.
+
+        `ahead`: the operation takes another one afterwards, so one that isn't sound is dropped, and nobody is alarmed.
 
         Found half done, it is gone on with.
         """
         if not self._snapshots.targets:
             raise BackupsOff("There is no place for backups.")
         try:
-            return await self._one(operation, tell, origin, kept_for)
+            return await self._one(operation, tell, origin, kept_for, ahead)
         except RepositoryLocked:
             # Nobody else works on it, for we have the lease of its name: whoever has locked it is dead.
             first = self._snapshots.targets[0]  # the others are unlocked when it is their turn
             await self._snapshots.unlock(Repository(target=first, owner=operation.tenant_id))
-            return await self._one(operation, tell, origin, kept_for)
+            return await self._one(operation, tell, origin, kept_for, ahead)
 
     async def everywhere(self, snapshot: Snapshot, tell: Tell) -> Snapshot:
         """The snapshot, copied to every other target."""
@@ -140,12 +152,13 @@ class BackingUp:
             await self._aftercare.good(snapshot, [target], read=False)
         return snapshot
 
-    async def _one(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
-        snapshot_id = tell.operation.detail.get(SNAPSHOT)
+    async def _one(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None, ahead: bool) -> Done:
+        kept_as = AHEAD if ahead else SNAPSHOT
+        snapshot_id = tell.operation.detail.get(kept_as)
         try:
             if snapshot_id is None:
                 snapshot_id = new_id("snap")
-                await tell.keep(**{SNAPSHOT: snapshot_id})
+                await tell.keep(**{kept_as: snapshot_id})
             else:
                 await self._aftercare.drop_strays(operation.tenant_id, operation.id)
             if (there := await self._there_already(operation, snapshot_id)) is not None:
@@ -153,7 +166,7 @@ class BackingUp:
             await self._snapshots.ready(Repository(target=self._snapshots.targets[0], owner=operation.tenant_id))
             if operation.tenant_id == CONTROL:
                 return await self._of_control(operation, snapshot_id, origin, tell)
-            return await self._of_tenant(operation, snapshot_id, origin, kept_for, tell)
+            return await self._of_tenant(operation, snapshot_id, origin, kept_for, ahead, tell)
         finally:
             await self._stills.clear(operation.id)
 
@@ -173,7 +186,13 @@ class BackingUp:
     # --- a tenant's ---------------------------------------------------------------------------------------------------
 
     async def _of_tenant(
-        self, operation: Operation, snapshot_id: str, origin: Origin, kept_for: str | None, tell: Tell
+        self,
+        operation: Operation,
+        snapshot_id: str,
+        origin: Origin,
+        kept_for: str | None,
+        ahead: bool,
+        tell: Tell,
     ) -> Done:
         afresh = bool(operation.detail.get(AFRESH))
         take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=afresh)
@@ -182,6 +201,8 @@ class BackingUp:
         sound, fault = await self._aftercare.unsound(take, operation.id)
         if fault is not None:
             await self._snapshots.forget(self._repository(take.snapshot), list(take.snapshot.copies.values()))
+            if ahead:
+                raise SnapshotDamaged(fault)
             take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=True)
             sound, fault = await self._aftercare.unsound(take, operation.id)
         snapshot = replace(take.snapshot, databases=sound, damaged=fault, kept_for=kept_for)

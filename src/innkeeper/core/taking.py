@@ -301,7 +301,8 @@ class _One:
         return self._stillness.of(
             tenant.name,
             patience_s=PATIENCE_S,
-            without_consent_after_s=self._consent_wait_s,
+            # Who is about to be brought down needn't be waited for.
+            without_consent_after_s=0.0 if self._origin is Origin.SAFETY else self._consent_wait_s,
             at_most_s=at_most_s,
         )
 
