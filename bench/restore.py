@@ -47,7 +47,8 @@ async def _large(folder: Path, files: int, size_mb: int, rounds: int) -> list[Ro
     house = RestoringHouse(folder)
     keeping = make(folder, house, snapshots=house.repositories, entries_max=100_000).keeping
     units = FolderUnits(folder / "tenants")
-    house.safety_by = SafetySnapshots(backing_up=keeping.backing_up, store=house.store, units=units).take
+    safety = SafetySnapshots(backing_up=keeping.backing_up, store=house.store, units=units)
+    house.safety_by, house.ahead_by = safety.take, safety.ahead
     works = WorkLoops(keeping.works, store=house.store, bus=house.bus, clock=house.clock, holder="backups")
     works.add(house.restoring)
     supervisor = Supervisor()

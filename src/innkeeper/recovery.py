@@ -81,6 +81,7 @@ def recovery(
     specs = RestoredSpecs(store=store, runtime=runtime, agents=agents)
     staging = Staging(shelf=shelf, stages=stages, specs=specs)
     proving = Proving(store=store, runtime=runtime, agents=agents)
+    safety = SafetySnapshots(backing_up=kept.backing_up, store=store, units=units)
     in_place = RestoreInPlace(
         store=store,
         staging=staging,
@@ -89,7 +90,8 @@ def recovery(
         seals=keyring,
         closing=behind.closing,
         proving=proving,
-        safety=SafetySnapshots(backing_up=kept.backing_up, store=store, units=units).take,
+        safety=safety.take,
+        ahead=safety.ahead,
         bus=bus,
         clock=clock,
     )

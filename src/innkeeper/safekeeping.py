@@ -22,7 +22,6 @@ from innkeeper.core.mending import Mending, Repairing
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.control_copies import ControlCopies
 from innkeeper.core.ports.snapshots import CONTROL, Repository, SnapshotStore
-from innkeeper.core.retaining import Retaining, Verifying
 from innkeeper.core.seating import Seating
 from innkeeper.core.secret_errors import SecretMissing
 from innkeeper.core.snapshot_errors import SnapshotDamaged, SnapshotMissing

@@ -23,7 +23,7 @@ from innkeeper.core.ports.snapshots import LOCAL, REMOTE, Repository
 from innkeeper.core.proving import Proving
 from innkeeper.core.restore_anew import RestoreAnew
 from innkeeper.core.restore_asked import Mode
-from innkeeper.core.restore_in_place import RestoreInPlace, Safety
+from innkeeper.core.restore_in_place import Ahead, RestoreInPlace, Safety
 from innkeeper.core.restore_paths import RestorePaths
 from innkeeper.core.restored_spec import RestoredSpecs
 from innkeeper.core.restores import Restores
@@ -105,7 +105,9 @@ class RestoringHouse(House):
         self.adopted: list[tuple[str, str]] = []
         self.safety_fails: Exception | None = None
         self.safety_by: Safety | None = None
-        """Who takes them instead."""
+        """Who takes them instead …"""
+        self.ahead_by: Ahead | None = None
+        """… and ahead, while the tenant lives."""
         keys = RepositoryKeys()
         self.repository_keys = keys
         places = [Target(name=name, folder=_made(root / f"{name}-repositories")) for name in targets]
@@ -150,6 +152,7 @@ class RestoringHouse(House):
                     closing=self.closing,
                     proving=proving,
                     safety=self._safety,
+                    ahead=self._ahead,
                     bus=self.bus,
                     clock=self.clock,
                 ),
@@ -178,6 +181,10 @@ class RestoringHouse(House):
         saved = await self.save(tenant.name)
         self.safeties.append(saved)
         return saved
+
+    async def _ahead(self, tenant: Tenant, operation: Operation, tell: Tell) -> None:
+        if self.ahead_by is not None:
+            await self.ahead_by(tenant, operation, tell)
 
     async def _adopt(self, tenant_id: str, name: str) -> None:
         self.adopted.append((tenant_id, name))

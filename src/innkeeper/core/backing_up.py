@@ -34,6 +34,8 @@ from innkeeper.core.works import Tell
 SINCE, ORIGIN, SNAPSHOT, AFRESH = "due_since", "origin", "taking", "afresh"
 """What stands in a backup's `detail`: which moment it must show at the least, why, under which id, and whether no
 earlier snapshot is to be trusted."""
+AHEAD = "taking_ahead"
+"""The id of one that was taken ahead."""
 CONTROL_FOLDER = "/control"
 _NOBODYS_FAULT = (NothingToSave, NotYet, StaleLease, Superseded, TenantLeaving, UnknownTenant)
 
@@ -44,6 +46,15 @@ class Done:
 
     snapshot: Snapshot
     way: Way
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Errand:
+    """What a snapshot is taken for; see `BackingUp.one`."""
+
+    origin: Origin
+    kept_for: str | None
+    ahead: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,37 +140,44 @@ class BackingUp:
         )  # fmt: skip
         return {**result, **await self._settled(operation, tell), **await self._retained(operation)}
 
-    async def one(self, operation: Operation, tell: Tell, *, origin: Origin, kept_for: str | None = None) -> Done:
+    async def one(
+        self, operation: Operation, tell: Tell, *, origin: Origin, kept_for: str | None = None, ahead: bool = False
+    ) -> Done:
         """A snapshot at the first target, verified, on behalf of the operation; also for works of other kinds, which
         hold the same lease. `kept_for` is an operation that needs it: retention leaves it alone until that has ended.
+
+        `ahead`: the operation takes another one afterwards, so one that isn't sound is dropped, and nobody is alarmed.
 
         Found half done, it is gone on with.
         """
         if not self._snapshots.targets:
             raise BackupsOff("There is no place for backups.")
+        errand = _Errand(origin=origin, kept_for=kept_for, ahead=ahead)
+        if ahead:  # there is another one to come, which mends what this one finds
+            return await self._unlocked(operation, tell, errand)
         first = self._snapshots.targets[0]
         if await self._mending.is_due(operation.tenant_id, first, tell):
             await self._mending.mend(operation, first, tell)
         try:
-            done = await self._unlocked(operation, tell, origin, kept_for)
+            done = await self._unlocked(operation, tell, errand)
         except (SnapshotDamaged, TargetRefused):  # a key that is damaged opens nothing, just as another one
             if not await self._mending.may(operation.tenant_id, first):
                 raise
             await self._mending.mend(operation, first, tell)
-            done = await self._unlocked(operation, tell, origin, kept_for)
+            done = await self._unlocked(operation, tell, errand)
         if done.snapshot.damaged is not None:  # not by the repository, so there is nothing to be mended
             hint = "It is kept, but isn't relied on. See whether the agent's data is whole."
             raise SnapshotDamaged(done.snapshot.damaged, hint=hint)
         return done
 
-    async def _unlocked(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
+    async def _unlocked(self, operation: Operation, tell: Tell, errand: _Errand) -> Done:
         try:
-            return await self._one(operation, tell, origin, kept_for)
+            return await self._one(operation, tell, errand)
         except RepositoryLocked:
             # Nobody else works on it, for we have the lease of its name: whoever has locked it is dead.
             first = self._snapshots.targets[0]  # the others are unlocked when it is their turn
             await self._snapshots.unlock(Repository(target=first, owner=operation.tenant_id))
-            return await self._one(operation, tell, origin, kept_for)
+            return await self._one(operation, tell, errand)
 
     async def everywhere(self, snapshot: Snapshot, operation: Operation, tell: Tell, *, since: datetime) -> Snapshot:
         """The snapshot, copied to every other target; what is damaged there is mended first. One that is there already
@@ -205,12 +223,13 @@ class BackingUp:
             return snapshot
         return await self._aftercare.put(snapshot.id, lambda now: now.without(target))
 
-    async def _one(self, operation: Operation, tell: Tell, origin: Origin, kept_for: str | None) -> Done:
-        snapshot_id = tell.operation.detail.get(SNAPSHOT)
+    async def _one(self, operation: Operation, tell: Tell, errand: _Errand) -> Done:
+        kept_as = AHEAD if errand.ahead else SNAPSHOT
+        snapshot_id = tell.operation.detail.get(kept_as)
         try:
             if snapshot_id is None:
                 snapshot_id = new_id("snap")
-                await tell.keep(**{SNAPSHOT: snapshot_id})
+                await tell.keep(**{kept_as: snapshot_id})
             else:
                 await self._aftercare.drop_strays(operation.tenant_id, operation.id)
             await self._aftercare.lost(operation.tenant_id, operation.tenant, self._snapshots.targets[0])
@@ -218,8 +237,8 @@ class BackingUp:
                 return Done(snapshot=await self._verified(there, tell), way=Way.UNCHANGED)
             await self._snapshots.ready(Repository(target=self._snapshots.targets[0], owner=operation.tenant_id))
             if operation.tenant_id == CONTROL:
-                return await self._of_control(operation, snapshot_id, origin, tell)
-            return await self._of_tenant(operation, snapshot_id, origin, kept_for, tell)
+                return await self._of_control(operation, snapshot_id, errand.origin, tell)
+            return await self._of_tenant(operation, snapshot_id, errand, tell)
         finally:
             await self._stills.clear(operation.id)
 
@@ -238,21 +257,21 @@ class BackingUp:
 
     # --- a tenant's ---------------------------------------------------------------------------------------------------
 
-    async def _of_tenant(
-        self, operation: Operation, snapshot_id: str, origin: Origin, kept_for: str | None, tell: Tell
-    ) -> Done:
+    async def _of_tenant(self, operation: Operation, snapshot_id: str, errand: _Errand, tell: Tell) -> Done:
         if await self._has_nothing_yet(operation):
             raise NothingToSave(f"{operation.tenant} was never started: there is nothing to be saved yet.")
         afresh = bool(operation.detail.get(AFRESH))
-        take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=afresh)
+        take = await self._taking.of(operation, snapshot_id, origin=errand.origin, tell=tell, afresh=afresh)
         if take.way is Way.UNCHANGED:
-            return Done(snapshot=await self._confirmed(take.snapshot, kept_for, tell), way=take.way)
+            return Done(snapshot=await self._confirmed(take.snapshot, errand.kept_for, tell), way=take.way)
         looked = await self._looked_through(take, operation)
         if looked.fault is not None:
             await self._snapshots.forget(self._repository(take.snapshot), list(take.snapshot.copies.values()))
-            take = await self._taking.of(operation, snapshot_id, origin=origin, tell=tell, afresh=True)
+            if errand.ahead:
+                raise SnapshotDamaged(looked.fault)
+            take = await self._taking.of(operation, snapshot_id, origin=errand.origin, tell=tell, afresh=True)
             looked = await self._looked_through(take, operation)
-        snapshot = replace(take.snapshot, databases=looked.sound, damaged=looked.fault, kept_for=kept_for)
+        snapshot = replace(take.snapshot, databases=looked.sound, damaged=looked.fault, kept_for=errand.kept_for)
         snapshot = replace(snapshot, broken={**take.carried, **looked.broken})
         await self._tell_broken(snapshot)
         await self._aftercare.add(snapshot)

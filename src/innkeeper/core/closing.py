@@ -11,7 +11,8 @@ from innkeeper.core.ladder import Rung
 from innkeeper.core.ports import Runtime, Store, Transaction
 from innkeeper.core.tenant import Tenant, Wanted
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = (0.02, 0.25)
+"""At first and at the longest: each wait is twice as long as the one before."""
 
 
 class Closing:
@@ -39,7 +40,7 @@ class Closing:
 
     async def until_down(self, tenant: Tenant, *, timeout_s: float) -> None:
         """Wait until the runtime says that no instance is there; TenantNotReady when it takes too long."""
-        why = "it is still there"
+        why, nap_s = "it is still there", LOOK_EVERY_S[0]
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -48,7 +49,8 @@ class Closing:
                             return
                     except Problem as problem:
                         why = problem.message
-                    await asyncio.sleep(LOOK_EVERY_S)
+                    await asyncio.sleep(nap_s)
+                    nap_s = min(LOOK_EVERY_S[1], 2 * nap_s)
         except TimeoutError:
             raise TenantNotReady(f"{tenant.name} isn't down after {timeout_s:.0f} s: {why}.") from None
 

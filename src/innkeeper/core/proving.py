@@ -10,7 +10,8 @@ from innkeeper.core.instance import State
 from innkeeper.core.ports import Agent, Runtime, Store
 from innkeeper.core.tenant import Tenant, Wanted
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = (0.02, 0.25)
+"""At first and at the longest: each wait is twice as long as the one before."""
 MARGIN_S = 120.0
 """Beside the agent's own start: for its turn, for room, and for a busy machine."""
 
@@ -30,13 +31,15 @@ class Proving:
         """Return when it is ready, or was and sleeps since. Raises TenantFailed when it can't run, TenantNotReady when
         it isn't in time, Superseded when it is being deleted."""
         agent = self._agents.get(opened.spec.agent)
+        nap_s = LOOK_EVERY_S[0]
         within_s = (agent.start_timeout_s if agent else 0) + self._margin_s
         try:
             async with asyncio.timeout(within_s):
                 while True:
                     if await self._is_ready(opened):
                         return
-                    await asyncio.sleep(LOOK_EVERY_S)
+                    await asyncio.sleep(nap_s)
+                    nap_s = min(LOOK_EVERY_S[1], 2 * nap_s)
         except TimeoutError:
             why = await self._why(opened)
             raise TenantNotReady(f"{opened.name} isn't ready after {within_s:.0f} s: {why}", hint="") from None

@@ -6,9 +6,10 @@ its place again unless what was restored becomes ready.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,8 @@ from innkeeper.core.works import Tell
 DOWN_MARGIN_S = 60.0
 """Beside the agent's own grace."""
 STORE_AGAIN_S = 5.0
+AHEAD_S = 30.0
+"""So much longer than staging the snapshot may saving the present state ahead take; then the tenant is brought down."""
 RETURNS, RETURN_AGAIN_S = 5, 30.0
 """How often the way back is tried before somebody is called: the runtime may be away for a while."""
 FORMER = "former.json"
@@ -45,6 +48,8 @@ ALERT = "restore.stuck"
 Safety = Callable[[Tenant, Operation, Tell], Awaitable[str | None]]
 """Takes a snapshot of the tenant as it is, closed; its id, or None where there is nothing to be snapshotted. It is kept
 at least until the operation has ended."""
+Ahead = Callable[[Tenant, Operation, Tell], Coroutine[Any, Any, None]]
+"""Saves what it can of the same before, while the tenant lives."""
 
 
 class RestoreInPlace:
@@ -61,6 +66,7 @@ class RestoreInPlace:
         closing: Closing,
         proving: Proving,
         safety: Safety,
+        ahead: Ahead,
         bus: Bus,
         clock: Clock,
     ) -> None:
@@ -72,6 +78,7 @@ class RestoreInPlace:
         self._closing = closing
         self._proving = proving
         self._safety = safety
+        self._ahead = ahead
         self._bus = bus
         self._clock = clock
 
@@ -126,12 +133,28 @@ class RestoreInPlace:
     async def _stage(self, way: Way) -> Phase:
         """Take the snapshot down and see whether it can be run here, while the tenant lives on."""
         tenant = await self._tenant(way)
-        manifest = await self._staging.take_down(way.asked, way.stage, way.tell)
-        spec = await self._specs.of(manifest, now=tenant.spec, whole=way.asked.whole_spec)
-        async with self._store.look() as tx:
-            there = {each.name for each in await tx.secrets.versions(tenant.id)}
-        check_referred(spec, there | names_of(manifest))
+        async with self._saving_ahead(tenant, way):
+            manifest = await self._staging.take_down(way.asked, way.stage, way.tell)
+            spec = await self._specs.of(manifest, now=tenant.spec, whole=way.asked.whole_spec)
+            async with self._store.look() as tx:
+                there = {each.name for each in await tx.secrets.versions(tenant.id)}
+            check_referred(spec, there | names_of(manifest))
         return Phase.CLOSING
+
+    @asynccontextmanager
+    async def _saving_ahead(self, tenant: Tenant, way: Way) -> AsyncIterator[None]:
+        """Save the present state at the same time, so that little is left for when the tenant is down; that it can't
+        be is found out then, too."""
+        if not way.asked.safety:
+            yield
+            return
+        saving = asyncio.create_task(self._ahead(tenant, way.operation, way.tell), name=f"ahead:{tenant.name}")
+        try:
+            yield
+            await asyncio.wait([saving], timeout=AHEAD_S)
+        finally:
+            saving.cancel()
+            await _to_its_end(saving)
 
     async def _close(self, way: Way) -> Phase:
         """Bring the instance down, and go on only when the runtime says that there is none."""
@@ -321,6 +344,20 @@ class RestoreInPlace:
         safety = way.kept.get(SAFETY)
         again = f"`innkeeper restore {way.name} --snapshot {safety}`" if safety else "a restore of any snapshot"
         return RestoreStuck(says, hint=f"Mend the cause; then {again} takes it from there.")
+
+
+async def _to_its_end(task: asyncio.Task[None]) -> None:
+    """Wait for what was cancelled, though we be cancelled meanwhile; whatever becomes of it."""
+    cancelled = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    if not task.cancelled():
+        task.exception()  # looked at, so that nobody complains that it wasn't
 
 
 class _Undone(Exception):

@@ -39,6 +39,12 @@ class SafetySnapshots:
             return kept.id
         return done.snapshot.id
 
+    async def ahead(self, tenant: Tenant, operation: Operation, tell: Tell) -> None:
+        """One of the tenant while it lives. Where it writes nothing more until it is down, that is the one; else its
+        last writes are all that is left to be saved. What is wrong with it is told by `take`, which doesn't need it."""
+        if await self._units.exists(tenant.name):
+            await self._backing_up.one(operation, tell, origin=Origin.SAFETY, kept_for=operation.id, ahead=True)
+
 
 class RecordedSnapshots:
     """What the store knows of a tenant's snapshots."""

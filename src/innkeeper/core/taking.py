@@ -9,6 +9,7 @@ it doesn't, or where there is too much for shadows, the snapshot is taken of the
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -136,6 +137,8 @@ class _One:
         """… and that of the folder as it was found at first."""
         self._added = 0
         """What the snapshots of the living folder have added to the repository, in bytes."""
+        self._count: tuple[int, int] | None = None
+        """What was written between the two, once it was counted."""
 
     # --- the three ways -----------------------------------------------------------------------------------------------
 
@@ -144,18 +147,18 @@ class _One:
         now, tenant = self._clock.now(), await self._look()
         if self._before is None or self._found is None:
             return None
-        (last, before), mark = self._before, self._found
-        if mark.digest != before.digest or self._stills.written(before, mark) != (0, 0):
+        (last, _), mark = self._before, self._found
+        if await self._written() != (0, 0):  # most nights, so nothing dearer is asked before
             return None
-        said = await self._manifest(tenant, now, None)
-        if last.mark != self._fingerprint(mark, said, await self._unit()):
+        said, unit = await self._manifest(tenant, now, None), await self._unit()
+        if last.mark != _fingerprint(await self._stills.digest(mark), said, unit):
             return None
         return Take(snapshot=replace(last, confirmed_at=max(now, last.confirmed_at)), way=Way.UNCHANGED)
 
     async def shadowed(self, *, from_the_living: bool) -> Take:
         """Raises TooMuch, NotExact."""
         tenant = await self._look()
-        parent = None if from_the_living else self._little_changed()
+        parent = None if from_the_living else await self._little_changed()
         parent = parent or await self._of_the_living(tenant)
         self._tell.step("waiting until it may be held still", 1, 4)
         bytes_max = COPIED_AT_MOST if from_the_living else COPIED_AT_FIRST
@@ -174,9 +177,13 @@ class _One:
         tenant, unit = await self._tenant(), await self._unit()
         manifest = await self._manifest(tenant, at, _consent(still))
         beside = await self._stills.beside(self._operation.id, unit=unit, manifest=manifest.dumped())
-        saved = await self._save(
-            {PERSISTENCE: shadow.folder, **beside}, STILL, at=at, parent=parent.id, by_time_and_size=True
-        )
+        digesting = asyncio.create_task(self._stills.digest(shadow.mark), name=f"digest:{tenant.name}")
+        try:
+            saved = await self._save(
+                {PERSISTENCE: shadow.folder, **beside}, STILL, at=at, parent=parent.id, by_time_and_size=True
+            )
+        finally:
+            digest = await digesting  # restic takes longer by far
         written = shadow.copies + len(unit) + 1
         if (saved.files_unmodified, saved.files_new + saved.files_changed) != (shadow.placeholders, written):
             await self._snapshots.forget(self._first, [saved.id])
@@ -188,7 +195,7 @@ class _One:
         last = {} if self._before is None else self._before[0].broken
         unwritten = [path for path in last if path not in databases and self._stills.with_journals(shadow.mark, [path])]
         return Take(
-            snapshot=self._snapshot(tenant, at, still, saved, shadow.mark, manifest, unit),
+            snapshot=self._snapshot(tenant, at, still, saved, shadow.mark, _fingerprint(digest, manifest, unit)),
             way=Way.SHADOW,
             mark=shadow.mark,
             databases=databases,
@@ -208,7 +215,7 @@ class _One:
             saved = await self._save(folders, STILL, at=at, parent=parent, excludes=self._excludes(tenant))
         databases = await self._databases_in(saved.id)
         return Take(
-            snapshot=self._snapshot(tenant, at, still, saved, None, manifest, unit),
+            snapshot=self._snapshot(tenant, at, still, saved),
             way=Way.PLAIN,
             databases=databases,
             journals=[each for path in databases for each in (path, f"{path}-wal", f"{path}-journal")],
@@ -238,13 +245,20 @@ class _One:
                 self._found = await self._stills.mark(tenant.name, leave_out=self._leave_out(tenant), since=kept)
         return tenant
 
-    def _little_changed(self) -> _Parent | None:
-        """The last snapshot, where so little was written since that it can be copied while everything stands still."""
+    async def _written(self) -> tuple[int, int] | None:
+        """How many files, and how many bytes, were written since the last snapshot; None where nobody knows."""
         if self._before is None or self._found is None:
             return None
-        last, before = self._before
-        if not _is_little(*self._stills.written(before, self._found)):
+        if self._count is None:
+            self._count = await self._stills.written(self._before[1], self._found)
+        return self._count
+
+    async def _little_changed(self) -> _Parent | None:
+        """The last snapshot, where so little was written since that it can be copied while everything stands still."""
+        count = await self._written()
+        if self._before is None or count is None or not _is_little(*count):
             return None
+        last, before = self._before
         return _Parent(id=last.copies[self._first.target], mark=before)
 
     async def _of_the_living(self, tenant: Tenant) -> _Parent:
@@ -253,7 +267,7 @@ class _One:
         parent = _Parent(id=await self._save_living(tenant, None), mark=mark)
         for _ in range(PASSES - 1):
             now = await self._stills.mark(tenant.name, leave_out=self._leave_out(tenant), since=parent.mark)
-            if _is_little(*self._stills.written(parent.mark, now)):
+            if _is_little(*await self._stills.written(parent.mark, now)):
                 break
             parent = _Parent(id=await self._save_living(tenant, parent.id), mark=now)
         return parent
@@ -295,7 +309,8 @@ class _One:
         return self._stillness.of(
             tenant.name,
             patience_s=PATIENCE_S,
-            without_consent_after_s=self._consent_wait_s,
+            # Who is about to be brought down needn't be waited for.
+            without_consent_after_s=0.0 if self._origin is Origin.SAFETY else self._consent_wait_s,
             at_most_s=at_most_s,
         )
 
@@ -327,21 +342,14 @@ class _One:
             secrets=[SealedSecret(version=each, sealed=its) for each, its in sealed if its is not None],
         )
 
-    def _fingerprint(self, mark: Mark, manifest: Manifest, unit: Mapping[str, bytes]) -> str:
-        told = hashlib.sha256(f"{mark.digest} {manifest.essence}".encode())
-        for name, content in sorted(unit.items()):
-            told.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
-        return told.hexdigest()
-
     def _snapshot(
         self,
         tenant: Tenant,
         at: datetime,
         still: Still,
         saved: Saved,
-        mark: Mark | None,
-        manifest: Manifest,
-        unit: Mapping[str, bytes],
+        mark: Mark | None = None,
+        fingerprint: str | None = None,
     ) -> Snapshot:
         return Snapshot(
             id=self._id,
@@ -354,7 +362,7 @@ class _One:
             agent=tenant.spec.agent,
             release=tenant.spec.release,
             revision=tenant.revision,
-            mark=None if mark is None else self._fingerprint(mark, manifest, unit),
+            mark=fingerprint,
             files=saved.files_new + saved.files_changed + saved.files_unmodified,
             bytes=saved.bytes_read if mark is None else mark.size,
             bytes_added=self._added + saved.bytes_added,
@@ -368,6 +376,13 @@ class _One:
 
     def _excludes(self, tenant: Tenant) -> Sequence[str]:
         return [f"{PERSISTENCE}/{path}" for path in self._leave_out(tenant)]
+
+
+def _fingerprint(digest: str, manifest: Manifest, unit: Mapping[str, bytes]) -> str:
+    told = hashlib.sha256(f"{digest} {manifest.essence}".encode())
+    for name, content in sorted(unit.items()):
+        told.update(name.encode() + b"\0" + hashlib.sha256(content).digest())
+    return told.hexdigest()
 
 
 def _consent(still: Still) -> bool | None:

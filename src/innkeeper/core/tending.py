@@ -11,6 +11,7 @@ from innkeeper.core.backup_plans import BackupPlans
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.ports.snapshots import SnapshotStore
+from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.snapshots import SUSPECT, Snapshot
 from innkeeper.core.works import Tell
 
@@ -49,6 +50,10 @@ class Verifying:
     async def carry_out(self, operation: Operation, tell: Tell) -> Mapping[str, Any]:
         """The repositories with the snapshot that it names, or with all; `whole`: every byte of them."""
         whole = bool(operation.detail.get("whole"))
+        for target in self._snapshots.targets:
+            if await self._aftercare.lost(operation.tenant_id, operation.tenant, target):
+                says = f"Nothing is left of its repository at the target {target}."
+                raise SnapshotDamaged(says, hint="The next backup makes it anew, there as elsewhere.")
         found = await self._asked_for(operation)
         for number, target in enumerate(self._snapshots.targets):
             there = [each for each in found if each.damage.get(target, SUSPECT) == SUSPECT and target in each.copies]

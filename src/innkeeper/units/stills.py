@@ -78,9 +78,13 @@ class FolderStills:
         """Mark it as it is."""
         return await self._at_work("", lambda stop: self._mark(tenant, leave_out, _folder_mark(since)))
 
-    def written(self, since: Mark, now: Mark) -> tuple[int, int]:
+    async def written(self, since: Mark, now: Mark) -> tuple[int, int]:
         """How many files, and how many bytes."""
-        return _sure(since).written_since(_sure(now))
+        return await self._at_work("", lambda stop: _sure(since).written_since(_sure(now)))
+
+    async def digest(self, mark: Mark) -> str:
+        """Of all that is known of it."""
+        return await self._at_work("", lambda stop: _sure(mark).digest)
 
     async def prepare(self, operation: str, *, since: Mark, bytes_max: int) -> None:
         """In memory where there is plenty of it."""

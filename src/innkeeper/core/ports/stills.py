@@ -16,11 +16,6 @@ class Mark(Protocol):
     """What is in a folder as of one moment, told without reading any file."""
 
     @property
-    def digest(self) -> str:
-        """The same for a folder that nobody has touched since."""
-        ...
-
-    @property
     def files(self) -> int: ...
 
     @property
@@ -77,8 +72,12 @@ class Stills(Protocol):
         """Mark it as it is. TooMuch."""
         ...
 
-    def written(self, since: Mark, now: Mark) -> tuple[int, int]:
+    async def written(self, since: Mark, now: Mark) -> tuple[int, int]:
         """How many files of `now` were written since, and how many bytes those have."""
+        ...
+
+    async def digest(self, mark: Mark) -> str:
+        """The same for a folder that nobody has touched since."""
         ...
 
     async def prepare(self, operation: str, *, since: Mark, bytes_max: int) -> None:
