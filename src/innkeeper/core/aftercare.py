@@ -146,6 +146,15 @@ class Aftercare:
         self.alert(snapshot.tenant, "backup.lost", f"{snapshot.id} doesn't lie at the target {target} any more.")
         return True
 
+    async def tell_broken(self, snapshot: Snapshot) -> None:
+        """Alert once when other databases of the tenant are broken than before."""
+        async with self._store.look() as tx:
+            before = [each for each in await tx.snapshots.of(snapshot.owner) if each.id != snapshot.id]
+        if snapshot.broken and (not before or before[0].broken.keys() != snapshot.broken.keys()):
+            names = ", ".join(sorted(snapshot.broken))[:400]
+            says = f"{snapshot.tenant} has SQLite files that aren't whole, and so has its backup: {names}"
+            self.alert(snapshot.tenant, "backup.databases", says)
+
     # --- what is known of it ------------------------------------------------------------------------------------------
 
     async def add(self, snapshot: Snapshot) -> Snapshot:

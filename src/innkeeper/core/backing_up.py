@@ -273,7 +273,7 @@ class BackingUp:
             looked = await self._looked_through(take, operation)
         snapshot = replace(take.snapshot, databases=looked.sound, damaged=looked.fault, kept_for=errand.kept_for)
         snapshot = replace(snapshot, broken={**take.carried, **looked.broken})
-        await self._tell_broken(snapshot)
+        await self._aftercare.tell_broken(snapshot)
         await self._aftercare.add(snapshot)
         if looked.fault is not None:
             self._aftercare.alert(operation.tenant, "backup.damaged", f"{snapshot.id}: {looked.fault}")
@@ -292,15 +292,6 @@ class BackingUp:
             broken={path: says for path, says in found.items() if path in living},
             fault=f"It holds SQLite files that aren't whole: {ours}"[:1000] if ours else None,
         )
-
-    async def _tell_broken(self, snapshot: Snapshot) -> None:
-        """Once, when others are broken than before."""
-        async with self._store.look() as tx:
-            before = [each for each in await tx.snapshots.of(snapshot.owner) if each.id != snapshot.id]
-        if snapshot.broken and (not before or before[0].broken.keys() != snapshot.broken.keys()):
-            names = ", ".join(sorted(snapshot.broken))[:400]
-            says = f"{snapshot.tenant} has SQLite files that aren't whole, and so has its backup: {names}"
-            self._aftercare.alert(snapshot.tenant, "backup.databases", says)
 
     async def _has_nothing_yet(self, operation: Operation) -> bool:
         """Whether it has no folder and never had one: one that is lost is another matter."""
