@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class Saving:
         safety = SafetySnapshots(backing_up=self.keeping.backing_up, store=self.house.store, units=units)
         self.house.safety_by, self.house.ahead_by = safety.take, safety.ahead
         self.saves: list[str] = []
+        self.then: Callable[[], object] = lambda: None
+        """What happens right after each."""
         self.is_down = False
         self.house.bus.on_event(self._note)
         self._save = self.house.repositories.save
@@ -52,7 +54,9 @@ class Saving:
 
     async def _counted(self, *which: Any, **how: Any) -> Any:
         self.saves.append("down" if self.is_down else "alive")
-        return await self._save(*which, **how)
+        saved = await self._save(*which, **how)
+        self.then()
+        return saved
 
     async def over(self, operation: Any) -> Any:
         ended = await self.house.ended(operation)
@@ -147,7 +151,9 @@ async def test_one_that_takes_too_long_isnt_waited_for(saving: Saving, monkeypat
 
 async def test_one_taken_ahead_that_isnt_sound_leaves_nothing_behind(saving: Saving) -> None:
     house, rows = saving.house, await saving.rows()
-    (house.data() / "memory.db").write_bytes(BROKEN)
+    database = house.data() / "memory.db"
+    database.write_bytes(BROKEN)
+    saving.then = lambda: database.write_bytes(b"")  # whole again: so it is the snapshot that isn't
     tenant = await house.tenant()
     operation = house.works.new(OperationKind.RESTORE, tenant)
     async with house.store.begin() as tx:
