@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,6 @@ class Saving:
         safety = SafetySnapshots(backing_up=self.keeping.backing_up, store=self.house.store, units=units)
         self.house.safety_by, self.house.ahead_by = safety.take, safety.ahead
         self.saves: list[str] = []
-        self.then: Callable[[], object] = lambda: None
-        """What happens right after each."""
         self.is_down = False
         self.house.bus.on_event(self._note)
         self._save = self.house.repositories.save
@@ -54,9 +52,7 @@ class Saving:
 
     async def _counted(self, *which: Any, **how: Any) -> Any:
         self.saves.append("down" if self.is_down else "alive")
-        saved = await self._save(*which, **how)
-        self.then()
-        return saved
+        return await self._save(*which, **how)
 
     async def over(self, operation: Any) -> Any:
         ended = await self.house.ended(operation)
@@ -153,7 +149,13 @@ async def test_one_taken_ahead_that_isnt_sound_leaves_nothing_behind(saving: Sav
     house, rows = saving.house, await saving.rows()
     database = house.data() / "memory.db"
     database.write_bytes(BROKEN)
-    saving.then = lambda: database.write_bytes(b"")  # whole again: so it is the snapshot that isn't
+    restore = house.repositories.restore
+
+    async def looked_through(*which: Any, **how: Any) -> None:
+        database.write_bytes(b"")  # whole again by now: so it is the snapshot that isn't
+        await restore(*which, **how)
+
+    house.repositories.restore = looked_through  # type: ignore[method-assign]
     tenant = await house.tenant()
     operation = house.works.new(OperationKind.RESTORE, tenant)
     async with house.store.begin() as tx:
