@@ -226,13 +226,13 @@ backups = _counter("backups", "Backups that ended well, by how they came about: 
 backup_frozen = _seconds("backup_frozen", "How long tenants stood still for a backup.")
 backup_seconds = _seconds("backup", "How long backups took, until they were verified and copied.")
 backup_bytes = _counter("backup_bytes", "What backups added to the first target.")
-backup_age = _gauge("backup_age_seconds", "The age of the oldest of all tenants' newest good ones. NaN: none.")
+backup_age = _gauge("backup_age_seconds", "The age of the oldest of the tenants' newest good backups. NaN: none.")
 backup_age.set(math.nan)
 backup_ages = BackupAges()
 backups_late = _gauge("backups_late", "Tenants whose backup is late.")
 backups_failing = _gauge("backups_failing", "Tenants whose last backup failed.")
 backups_missing = _gauge("backups_missing", "Tenants that were never backed up.")
-backup_control_age = _gauge("backup_control_age_seconds", "The age of the newest good one of the database. NaN: none.")
+backup_control_age = _gauge("backup_control_age_seconds", "The age of the database's newest good backup. NaN: none.")
 backup_control_age.set(math.nan)
 
 access_denied = _counter(

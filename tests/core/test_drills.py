@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from innkeeper.core.instance import Execution
 from innkeeper.core.operations import Status
 from innkeeper.core.ports import Blueprint
 from innkeeper.core.redaction import hide
-from innkeeper.core.snapshots import Origin, Snapshot
+from innkeeper.core.snapshots import SUSPECT, Origin, Snapshot
+from innkeeper.core.tenant import Tenant
 from innkeeper.core.works import RESULT
 from tests.support.drills import Range, a_range, described
 
@@ -190,19 +191,41 @@ async def test_one_is_asked_for_by_how_its_id_begins(range_: Range) -> None:
     assert range_.alerts == []
 
 
+def recorded(tenant: Tenant, snapshot: str, copy: str, at: datetime) -> Snapshot:
+    """As the store keeps one."""
+    return Snapshot(
+        id=snapshot,
+        owner=tenant.id,
+        tenant=tenant.name,
+        taken_at=at,
+        confirmed_at=at,
+        origin=Origin.SCHEDULE,
+        copies={"local": copy},
+        verified_at=at,
+    )
+
+
+async def test_damage_that_is_found_is_written_down_so_that_the_next_backup_mends_it(range_: Range) -> None:
+    tenant = await range_.tenant()
+    copy = await range_.snapshot({"notes.txt": b"x" * 100_000})
+    async with range_.house.store.begin() as tx:
+        await tx.snapshots.put(recorded(tenant, "snap_100000", copy, range_.house.clock.now()))
+    range_.damage(tenant)
+    await range_.drilled()
+    async with range_.house.store.look() as read:
+        [drill] = await read.drills.newest()
+        [known] = await read.snapshots.of(tenant.id)
+    assert drill.code == "snapshot_damaged", drill
+    assert (known.damage, known.is_good) == ({"local": SUSPECT}, False)
+
+
 async def test_what_the_store_knows_of_snapshots_counts(range_: Range) -> None:
     """A good one is drilled rather than a newer one that nobody has verified, and is proven then."""
     tenant, clock = await range_.tenant(), range_.house.clock
     copies = [await range_.snapshot(), await range_.snapshot({"notes.txt": b"later"})]
     known = [
-        Snapshot(
-            id=f"snap_{number}00000",
-            owner=tenant.id,
-            tenant="alice",
-            taken_at=clock.now() + timedelta(hours=number),
-            confirmed_at=clock.now() + timedelta(hours=number),
-            origin=Origin.SCHEDULE,
-            copies={"local": copy},
+        replace(
+            recorded(tenant, f"snap_{number}00000", copy, clock.now() + timedelta(hours=number)),
             verified_at=clock.now() if number == 0 else None,
         )
         for number, copy in enumerate(copies)

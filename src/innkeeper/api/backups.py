@@ -128,7 +128,7 @@ async def repair(
     body: RepairBackups | None = None,
     wait: Wait = 0,
 ) -> OperationDocument:
-    """All of the tenant's repositories is read, or of the one at that target; files that aren't as they were written
+    """All of the tenant's repositories are read, or the one at that target; files that aren't as they were written
     are put aside, and what another target has is copied back. One that is under way is answered with."""
     operation = await inn.backups.repair(name, (body or RepairBackups()).target, actor=guest.actor, once=once)
     return await accepted(operation, wait=wait, request=request, response=response, inn=inn)

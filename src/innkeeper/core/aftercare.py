@@ -19,6 +19,7 @@ from innkeeper.core.ports.stills import Stills
 from innkeeper.core.retention import to_drop
 from innkeeper.core.snapshot_errors import SnapshotDamaged
 from innkeeper.core.snapshots import SUSPECT, BackupState, Origin, Snapshot
+from innkeeper.core.suspicion import suspect
 from innkeeper.core.taking import LIVE, STILL, Take
 from innkeeper.core.works import Tell
 
@@ -77,15 +78,9 @@ class Aftercare:
             raise
 
     async def suspect(self, snapshot: Snapshot, target: str) -> None:
-        """Write down that there is damage at that target, of which nobody knows yet what it has taken: no copy there
-        counts as good until it is mended."""
+        """Write down that there is damage at that target."""
         async with self._store.begin() as tx:
-            for each in await tx.snapshots.of(snapshot.owner):
-                if target in each.whole_at:
-                    await tx.snapshots.put(each.lost_at(target, SUSPECT))
-            if (state := await tx.snapshots.state(snapshot.owner)) is not None:
-                good = {place: at for place, at in state.good.items() if place != target}
-                await tx.snapshots.put_state(replace(state, good=good))
+            await suspect(tx, snapshot.owner, target)
 
     async def _lost(self, owner: str, target: str) -> Sequence[str]:
         """The copies there of which it is known what they lack."""

@@ -32,7 +32,8 @@ from innkeeper.core.once import Once
 from innkeeper.core.operations import Operation, OperationKind
 from innkeeper.core.ports import Clock, Store
 from innkeeper.core.redaction import redact
-from innkeeper.core.snapshot_errors import BackupToolMissing, RepositoryLocked, TargetUnreachable
+from innkeeper.core.snapshot_errors import BackupToolMissing, RepositoryLocked, SnapshotDamaged, TargetUnreachable
+from innkeeper.core.suspicion import suspect
 from innkeeper.core.works import Tell, Works
 
 FAILED, UNTRIED = "drill.failed", "drill.untried"
@@ -159,6 +160,8 @@ class DrillWork:
             known = await tx.snapshots.get(drill.snapshot)
             if known is not None and drill.outcome is Outcome.PROVEN:
                 await tx.snapshots.put(replace(known, proven_at=drill.ended_at))
+            if known is not None and drill.code == SnapshotDamaged.code:
+                await suspect(tx, drill.tenant_id, drill.target)  # so that the next backup mends it
         self._bus.publish(DrillEnded(tenant=drill.tenant, drill=drill))
         return drill
 
