@@ -84,7 +84,7 @@ async def test_one_that_comes_without_its_secrets_is_here_and_says_what_it_lacks
     assert "alice has no secret 'TG'" in said.err
 
 
-async def test_what_doesnt_open_takes_nothing_in(inn: Run, tmp_path: Path) -> None:
+async def test_what_doesnt_open_takes_nothing_in(inn: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = exported(tmp_path)
     identity, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
     whole = pyrage.encrypt(plain, [identity.to_public()])
@@ -100,6 +100,9 @@ async def test_what_doesnt_open_takes_nothing_in(inn: Run, tmp_path: Path) -> No
     (tmp_path / "words").write_text("wrong\n")
     said = await inn("unit", "import", str(file), "--passphrase-file", str(tmp_path / "words"))
     assert said.code == 1, said.err
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    said = await inn("unit", "import", str(file))
+    assert (said.code, "is encrypted, and there is no passphrase" in said.err) == (2, True), said.err
     plain_file = tmp_path / "unit.tar"
     plain_file.write_bytes(plain[:5000])
     said = await inn("unit", "import", str(plain_file))

@@ -41,7 +41,9 @@ def plain_pieces(file: Path, *, identity: Path | None, passphrase: str | None) -
             with _decrypted(source, identity) as plain:
                 yield plain
         else:
-            words = value_from(passphrase or "-", asking="Passphrase")
+            hint = "Say --identity for the key that opens it, or --passphrase-file."
+            closed = wrong_usage(f"{file} is encrypted, and there is no passphrase.", hint=hint)
+            words = value_from(passphrase or "-", asking="Passphrase", unless=closed)
             yield _opened(source, words)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from innkeeper.cli.exits import wrong_usage
+from innkeeper.cli.exits import Stop, wrong_usage
 
 FromFile = Annotated[
     str | None,
@@ -24,14 +24,17 @@ LONGEST_READ = 1 << 20
 """Characters; the control plane says what is too long."""
 
 
-def value_from(file: str | None, *, asking: str) -> str:
-    """The value, where it isn't typed by the rule above; several lines, as of a key in PEM, stay as they are."""
+def value_from(file: str | None, *, asking: str, unless: Stop | None = None) -> str:
+    """The value, where it isn't typed by the rule above; several lines, as of a key in PEM, stay as they are.
+
+    Without any Stop is raised: `unless`, or one that says so.
+    """
     typed = file in (None, "-") and sys.stdin.isatty()
     text = getpass.getpass(f"{asking}: ") if typed else _read(file)
     line = text.removesuffix("\n").removesuffix("\r")
     value = text if "\n" in line else line
     if not value:
-        raise wrong_usage("The value is empty.")
+        raise unless or wrong_usage("The value is empty.")
     return value
 
 

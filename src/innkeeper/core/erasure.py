@@ -20,7 +20,7 @@ from innkeeper.core.erasure_statement import People, asked_of, statement_of
 from innkeeper.core.errors import Problem
 from innkeeper.core.former_snapshots import FormerSnapshots
 from innkeeper.core.ids import new_id
-from innkeeper.core.leftovers import FORMER
+from innkeeper.core.leftovers import FORMER, unpurged
 from innkeeper.core.operations import Operation, finish
 from innkeeper.core.ports import Clock, DataKeys, Lease, Signer, Store, Transaction, Units
 from innkeeper.core.ports.host import Extent
@@ -155,7 +155,15 @@ class Erasure:
                 if (found := await traces.extent(whose)) is not None:
                     places[traces.place] = _extent(found)
         recorded = dict(await self._snapshots.recorded(tenant.id))
-        return {"unit": unit, "places": places, "snapshots": snapshots, "recorded": recorded}
+        async with self._store.look() as tx:
+            namesakes = [each for each in await unpurged(tx, tenant.name) if each != tenant.id]
+        return {
+            "unit": unit,
+            "places": places,
+            "snapshots": snapshots,
+            "recorded": recorded,
+            "namesakes": namesakes,
+        }
 
     async def _give_back(self, tenant: Tenant) -> Mapping[str, Any]:
         return await self._disconnect(tenant)

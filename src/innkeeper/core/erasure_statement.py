@@ -127,6 +127,11 @@ def _kept(
                 f"What is left of its snapshots at the target {target}.",
                 f"It couldn't be removed ({says}). It can't be read without the key, and is tried again.",
             )
+    for each in receipt.journal["found"].get("namesakes", ()):
+        yield (
+            f"The key and the snapshots of {each}, a former tenant of this name that was deleted without a purge.",
+            "It may have been somebody else's: the same command erases them, too, one tenant at a time.",
+        )
     for each in receipt.journal["key"]["held_in"]:
         yield (
             f"Its data key in the export of the keyring to {each['file']} of {each['at']}.",

@@ -29,10 +29,7 @@ async def former(tx: Transaction, name: str, *, has_folder: bool, now: datetime)
 
     Of whom the trail doesn't tell any more, a folder is all that can be found.
     """
-    sought = Sought(tenant=name, action="tenant.erased")
-    lines = await tx.chain.lines(sought, newest_first=True, limit=_LOOKED_AT)
-    ids = [id_ for line in lines if (id_ := line["tenant_id"]) and not _was_purged(line)]
-    tenant_id = next(iter([each for each in ids if await tx.erasures.of(each) is None]), None)
+    tenant_id = next(iter(await unpurged(tx, name)), None)
     if tenant_id is None and not has_folder:
         return None
     tenant = Tenant(
@@ -45,6 +42,14 @@ async def former(tx: Transaction, name: str, *, has_folder: bool, now: datetime)
     )
     await tx.add_tenant(tenant)
     return tenant
+
+
+async def unpurged(tx: Transaction, name: str) -> list[str]:
+    """The ids of those of the name that were deleted without a purge, as far as the trail tells; the last first."""
+    sought = Sought(tenant=name, action="tenant.erased")
+    lines = await tx.chain.lines(sought, newest_first=True, limit=_LOOKED_AT)
+    ids = dict.fromkeys(id_ for line in lines if (id_ := line["tenant_id"]) and not _was_purged(line))
+    return [each for each in ids if await tx.erasures.of(each) is None]
 
 
 def _was_purged(line: Line) -> bool:
