@@ -98,6 +98,29 @@ async def test_what_it_keeps_is_found_by_whoever_carries_it_out_again(house: Hou
     assert found == [{}, {"phase": "half"}]
 
 
+async def test_two_who_write_something_down_at_once_both_do(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, first = house.store.record_work, True
+
+    async def slowly(lease: Lease, operation: Operation) -> None:
+        nonlocal first
+        took_s, first = (1.0 if first else 0.0), False
+        await asyncio.sleep(took_s)
+        await record(lease, operation)
+
+    async def body(operation: Operation, tell: Tell) -> Mapping[str, Any]:
+        monkeypatch.setattr(house.store, "record_work", slowly)
+        await asyncio.gather(tell.keep(one=1), tell.keep(two=2))
+        async with house.store.look() as tx:
+            kept = await tx.operation(operation.id)
+        assert kept
+        return {"kept": {key: value for key, value in kept.detail.items() if key in ("one", "two")}}
+
+    async with carrying_out(house, Job(OperationKind.EXPORT, body)):
+        operation = await works_of(house).begin(OperationKind.EXPORT, "alice", actor=SYSTEM)
+        ended = await house.control.wait(operation.id, timeout_s=60)
+    assert ended.detail[RESULT] == {"kept": {"one": 1, "two": 2}}
+
+
 async def test_its_progress_is_told_and_written_down(house: House) -> None:
     told: list[int] = []
 

@@ -7,6 +7,7 @@ way on whatever goes by one name.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -36,6 +37,8 @@ class Tell:
         self._lease, self._store, self._bus, self._clock = lease, store, bus, clock
         self._progress = operation.progress
         self._told = operation.progress
+        self._turn = asyncio.Lock()
+        """Two who write at once would leave what the slower one knew."""
 
     def step(self, step: str, done: int = 0, of: int = 1) -> None:
         """What is being done now, and how much of it is; written down within a second or so."""
@@ -46,12 +49,14 @@ class Tell:
 
         Raises StaleLease.
         """
-        await self._write({**self.operation.detail, **facts})
+        async with self._turn:
+            await self._write({**self.operation.detail, **facts})
 
     async def flush(self) -> None:
         """Write down how far it is, where that moved."""
-        if self._progress != self._told:
-            await self._write(self.operation.detail)
+        async with self._turn:
+            if self._progress != self._told:
+                await self._write(self.operation.detail)
 
     async def _write(self, detail: Mapping[str, Any]) -> None:
         progress = self._progress
