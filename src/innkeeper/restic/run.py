@@ -19,7 +19,7 @@ from innkeeper.restic.sandbox import Sandbox
 
 STOPS_WITHIN_S = 10.0
 """How long restic may take to remove its lock when it is asked to end."""
-_ASKS_AGAIN_S = 0.1
+_ASKS_AGAIN_S = 0.5
 PATIENCE_S = 60.0
 """How long a far target may make no progress before it counts as gone."""
 _MOVES_BYTES = 64 * 1024
