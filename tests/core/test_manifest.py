@@ -32,7 +32,13 @@ def test_what_went_in_comes_out() -> None:
     tenant = elaborate_tenant()
     back = read_manifest(manifest.dumped()).tenant(slot=5)
     assert (back.id, back.name, back.spec, back.slot) == (tenant.id, tenant.name, tenant.spec, 5)
-    assert back.token_epoch == tenant.token_epoch
+    assert (back.token_epoch, back.hostname) == (tenant.token_epoch, "before")
+
+
+def test_one_of_before_there_were_such_names_has_its_own() -> None:
+    told = json.loads(elaborate().dumped())
+    del told["tenant"]["born_as"]
+    assert read_manifest(json.dumps(told).encode()).hostname == told["tenant"]["name"]
 
 
 def test_secrets_are_never_shown() -> None:

@@ -59,6 +59,7 @@ async def test_another_has_the_data_and_nothing_else_of_the_first(running: Resto
     assert ended.status is Status.DONE, ended.error
     assert house.remembered("bob") == ["first day"]
     assert (bob.id != alice.id, bob.spec.hostnames, bob.fenced, bob.closed) == (True, (), True, None)
+    assert (bob.hostname, house.runtime.blueprints["bob"].hostname) == ("alice", "alice"), "as its data know it"
     assert f"gateway-{bob.id}-{bob.token_epoch}" in (house.data("bob") / "plain.json").read_text()
     assert await house.vault.reveal("KEY", bob) == "value", "sealed anew by its own key"
     assert ended.detail[RESULT]["fenced"] is True

@@ -133,6 +133,7 @@ async def test_in_place_as_another_and_single_paths(places: Path) -> None:
             found = inn.data / "tenants/oc/persistence/workspace/back/workspace/note.md"
             assert found.read_text() == "written after the snapshot"
 
+            await inn.cli_json("backup", "create", "oc")  # of a living one, whose lease on its data isn't over
             told = await restored(inn, "oc", "--as", "twin")
             assert told["result"]["fenced"] is True
             await says(inn, "twin", "what did I tell you?")

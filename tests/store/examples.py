@@ -78,6 +78,7 @@ def elaborate_tenant() -> Tenant:
         wanted=Wanted.ASLEEP,
         rung=Rung.PAGED,
         purge=True,
+        born_as="before",
         token_epoch=3,
         last_activity=NOON + timedelta(microseconds=1),
         seen=elaborate_seen(),

@@ -61,7 +61,7 @@ def test_it_says_what_innkeeper_asks_the_engine_for() -> None:
     asked = container_config(BLUEPRINT, place, namespace="n", pool="p", dns=[], host_has_ipv6=False)
     host, service = asked["HostConfig"], service_of(BLUEPRINT)
     assert service["image"] == asked["Image"]
-    assert service["hostname"] == asked["Hostname"]
+    assert service["hostname"] == asked["Hostname"] == "alice"
     assert service["user"] == asked["User"]
     assert service["read_only"] is host["ReadonlyRootfs"] is True
     assert service["init"] is host["Init"] is True

@@ -124,6 +124,7 @@ async def test_what_is_exported_is_taken_in(tmp_path: Path, lock: str, with_secr
     tenant = await house.tenant(called)
     here, there = unit(data, called), unit(tmp_path / "one", "alice")
     assert tenant.fenced
+    assert tenant.hostname == "alice", "as its data know it"
     assert tenant.spec.env == {"LANG": "C"}
     assert tenant.spec.packs == ("core@1",)
     assert (here / "persistence/workspace/MEMORY.md").read_text() == "He likes tea.\n"

@@ -104,6 +104,8 @@ class Adoption:
     """By their names in the vault."""
     written: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Files of persistence that aren't copied but written, for a secret was in them."""
+    hostname: str | None = None
+    """Of the instance that its data are of, where the source tells."""
     env: str = field(default="", repr=False)
     """The unit's own `.env`, as far as it is kept."""
     delivered: bytes = field(default=b"", repr=False)

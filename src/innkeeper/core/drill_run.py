@@ -56,6 +56,8 @@ class DrillRun:
     repository: Repository
     snapshot: str
     tell: Callable[[str, int, int], None]
+    hostname: str | None = None
+    """Of the instance that the snapshot was taken of."""
     release: str | None = None
     sessions: int | None = None
     now: str = "beginning"
@@ -80,7 +82,7 @@ class DrillRun:
             manifest = read_manifest(said)
             if manifest.tenant_id != self.tenant_id:
                 raise SnapshotDamaged(f"Its manifest says that it is of another tenant, {manifest.name}.")
-            spec = manifest.spec
+            spec, self.hostname = manifest.spec, manifest.hostname
             agent = self.gear.agents.get(spec.agent)
             if agent is None:
                 raise UnknownAgent(f"This control plane knows no agent {spec.agent!r}.")
@@ -163,6 +165,7 @@ class DrillRun:
             mount=agent.mount(spec),
             command=agent.command(spec),
             env={**spec.env, **agent.env(spec), **agent.fence(spec)},
+            born_as=self.hostname,
         )
 
     async def started(self, blueprint: Blueprint) -> None:

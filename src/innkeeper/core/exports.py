@@ -187,6 +187,7 @@ class Exports(HandingOut):
             "exported_at": self._clock.now().isoformat(),
             "tenant": tenant.name,
             "tenant_id": tenant.id,
+            "hostname": tenant.hostname,
             "agent": tenant.spec.agent,
             "release": tenant.spec.release,
             "image": tenant.spec.image,

@@ -196,6 +196,7 @@ class Importing:
                 created_at=now,
                 closed=operation.id,
                 fenced=operation.detail["fenced"],
+                born_as=adoption.hostname,
             )
             await tx.add_tenant(tenant)
             start = Operation(

@@ -56,11 +56,17 @@ class Manifest:
     wanted: Wanted
     created_at: datetime
     fenced: bool = False
+    born_as: str | None = None
     consented: bool | None = None
     """Whether its agent had come to rest; None: nothing of it ran."""
     packs: Mapping[str, Any] = field(default_factory=dict)
     """Which content was delivered to it, as its folder tells."""
     secrets: Sequence[SealedSecret] = ()
+
+    @property
+    def hostname(self) -> str:
+        """That of the instance that it was taken from."""
+        return self.born_as or self.name
 
     @property
     def essence(self) -> str:
@@ -81,6 +87,7 @@ class Manifest:
             wanted=self.wanted,
             token_epoch=self.token_epoch,
             fenced=self.fenced,
+            born_as=self.born_as,
         )
 
     def dumped(self) -> bytes:
@@ -101,6 +108,7 @@ class Manifest:
                     "wanted": self.wanted,
                     "created_at": stamp(self.created_at),
                     "fenced": self.fenced,
+                    "born_as": self.born_as,
                     "spec": spec_document(self.spec),
                 },
                 "consented": self.consented,
@@ -132,6 +140,7 @@ def manifest_of(
         wanted=tenant.wanted,
         created_at=tenant.created_at,
         fenced=tenant.fenced,
+        born_as=tenant.born_as,
         consented=consented,
         packs=packs,
         secrets=secrets,
@@ -176,10 +185,17 @@ def _read(told: Mapping[str, Any]) -> Manifest:
         wanted=Wanted(tenant["wanted"]),
         created_at=moment(tenant["created_at"]),
         fenced=bool(tenant["fenced"]),
+        born_as=_name_or_none(tenant.get("born_as")),
         consented=None if consented is None else bool(consented),
         packs=dict(told["packs"]),
         secrets=tuple(_secret_in(each, str(tenant["id"]), tenant["name"]) for each in told["secrets"]),
     )
+
+
+def _name_or_none(told: object) -> str | None:
+    if told is not None and not (isinstance(told, str) and NAME.fullmatch(told)):
+        raise ValueError(told)
+    return told
 
 
 def _secret_out(secret: SealedSecret) -> Mapping[str, object]:

@@ -108,6 +108,7 @@ class Seating:
             mount=agent.mount(spec),
             command=agent.command(spec),
             env={**spec.env, **agent.env(spec), **(agent.fence(spec) if tenant.fenced else {})},
+            born_as=tenant.born_as,
         )
 
     def entrance(self, tenant: Tenant) -> Entrance:

@@ -148,6 +148,13 @@ class Tenant:
     """The operation that has its folder to itself: until that lets go, nothing of it runs."""
     fenced: bool = False
     """Its agent's channels are off, until somebody says that no other instance of it serves them any more."""
+    born_as: str | None = None
+    """What the tenant was called that its data were taken from; None: they are its own."""
+
+    @property
+    def hostname(self) -> str:
+        """That of its instances. OpenClaw doesn't start for minutes where the last owner of its data had another."""
+        return self.born_as or self.name
 
     @cached_property
     def openings(self) -> Openings | None:

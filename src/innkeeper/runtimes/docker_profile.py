@@ -28,7 +28,7 @@ def container_config(
     _check(blueprint.limits)
     config: dict[str, Any] = {
         "Image": blueprint.image,
-        "Hostname": blueprint.tenant,
+        "Hostname": blueprint.hostname,
         "User": USER,
         "Env": [f"{name}={value}" for name, value in blueprint.env.items()],
         "Labels": _labels(blueprint, namespace, pool),

@@ -54,6 +54,7 @@ def tenant_values(tenant: Tenant) -> dict[str, object]:
         "id": tenant.id,
         "slot": tenant.slot,
         "created_at": stamp(tenant.created_at),
+        "born_as": tenant.born_as,
         "last_activity": _stamp_or_none(tenant.last_activity),
         **changing_values(tenant),
         **seen_values(tenant.seen),
@@ -85,6 +86,7 @@ def tenant_of(row: AnyRow) -> Tenant:
         past,
         closed,
         fenced,
+        born_as,
     ) = row
     return Tenant(
         name=name,
@@ -103,6 +105,7 @@ def tenant_of(row: AnyRow) -> Tenant:
         past=_past_of(past) if past else NOTHING,
         closed=closed,
         fenced=bool(fenced),
+        born_as=born_as,
     )
 
 

@@ -49,6 +49,7 @@ tenants = Table(
     Column("past", Text),  # what was measured; null: nothing yet
     Column("closed", EXACT),
     Column("fenced", Boolean, nullable=False, server_default=false()),
+    Column("born_as", EXACT),
     Column("state", EXACT, nullable=False, index=True),  # seen.state, to be counted
     Column("lease_holder", EXACT),
     Column("lease_token", EXACT),

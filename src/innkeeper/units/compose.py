@@ -94,7 +94,7 @@ def service_of(blueprint: Blueprint, port: int) -> dict[str, Any]:
         **({} if "sha256:" in blueprint.image else {"pull_policy": "never"}),
         # An underscore can't be in a tenant's name: this is never the name of an instance of Innkeeper's.
         "container_name": f"unit_{blueprint.tenant}",
-        "hostname": blueprint.tenant,
+        "hostname": blueprint.hostname,
         "user": "1000:1000",
         "read_only": True,
         "tmpfs": ["/tmp:rw,nosuid,nodev,size=256m,mode=1777"],  # noqa: S108 - inside the container

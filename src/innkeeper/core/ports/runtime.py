@@ -51,6 +51,13 @@ class Blueprint:
     mount: str = "/data"
     command: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    born_as: str | None = None
+    """The hostname that its data know, where that isn't the tenant's name."""
+
+    @property
+    def hostname(self) -> str:
+        """The instance's own, for life: agents write it into what they keep."""
+        return self.born_as or self.tenant
 
 
 class Runtime(Protocol):

@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from innkeeper.core.adoption import Adoption, Becomes
+from innkeeper.core.adoption import Adoption, Becomes, name_from
 from innkeeper.core.delivery import delivery_of
 from innkeeper.core.pack_errors import HydrationUnreadable
 from innkeeper.core.references import references
 from innkeeper.core.specs import LimitsPatch, SpecPatch
-from innkeeper.core.tenant import Spec
+from innkeeper.core.tenant import NAME, Spec
 from innkeeper.units.importers.dossier import Dossier, Source
 from innkeeper.units.tar_headers import Kind
 from innkeeper.units.trees import TarTree
@@ -81,7 +81,11 @@ def read(source: Source) -> Adoption:
     patch = replace(patch, release=asked.release or patch.release)
     adoption = replace(dossier, source=replace(source, asked=replace(asked, name=asked.name or name))).adoption()
     env = (source.read(".env") or b"").decode(errors="replace")
-    return replace(adoption, key=source.key, patch=patch, env=_without_port(env), delivered=delivered)
+    hostname = manifest.get("hostname")
+    hostname = hostname if isinstance(hostname, str) and NAME.fullmatch(hostname) else name_from(name) or None
+    return replace(
+        adoption, key=source.key, patch=patch, env=_without_port(env), delivered=delivered, hostname=hostname
+    )
 
 
 def patch_of(kept: Any, *, own_image: bool = False) -> SpecPatch:
