@@ -196,7 +196,7 @@ class Importing:
                 created_at=now,
                 closed=operation.id,
                 fenced=operation.detail["fenced"],
-                born_as=adoption.hostname,
+                born_as=adoption.hostname if adoption.hostname != operation.tenant else None,
             )
             await tx.add_tenant(tenant)
             start = Operation(

@@ -186,7 +186,7 @@ class Restores:
             created_at=self._clock.now(),
             wanted=manifest.wanted if manifest.wanted is not Wanted.GONE else Wanted.AUTO,
             fenced=not channels_on,
-            born_as=manifest.hostname,
+            born_as=manifest.hostname if manifest.hostname != other else None,
         )
         return await self._made(made, found, actor=actor, once=once)
 
@@ -214,7 +214,8 @@ class Restores:
         as_it_was = manifest.tenant(slot=0)
         wanted = as_it_was.wanted if as_it_was.wanted is not Wanted.GONE else Wanted.AUTO
         epoch = as_it_was.token_epoch + EPOCHS_BETWEEN
-        return replace(as_it_was, name=name, wanted=wanted, token_epoch=epoch, fenced=fenced, born_as=manifest.hostname)
+        born_as = manifest.hostname if manifest.hostname != name else None
+        return replace(as_it_was, name=name, wanted=wanted, token_epoch=epoch, fenced=fenced, born_as=born_as)
 
     async def _made(self, made: Tenant, found: Restorable, *, actor: Actor, once: Once | None) -> Operation:
         """Its row, closed, and the operation, in one transaction."""
