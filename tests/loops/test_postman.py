@@ -298,14 +298,17 @@ async def test_killed_while_the_tenant_works_on_it(office: Office, code: int) ->
         await office.send(*"ab")
         while not office.courier.carried:
             await asyncio.sleep(0.1)
-    async with office.open():
+    async with office.open() as postman:
         await asyncio.sleep(100)
         assert office.courier.bodies == [b"a"], "it isn't sent again while its end isn't known"
+        assert list(postman.tenants) == ["alice"], "whoever were put to sleep now would have it, and not be heard"
         [first, _] = await office.messages()
         assert first.state is MessageState.DELIVERING
         office.courier.answer = None
         go_on.set()
         await office.until_empty()
+        await asyncio.sleep(1)
+        assert list(postman.tenants) == []
     assert office.courier.bodies == ([b"a", b"a", b"b"] if code == 500 else [b"a", b"b"])
     ended = [message.state for message in await office.messages()]
     assert ended == [MessageState.DEAD if code == 404 else MessageState.DELIVERED, MessageState.DELIVERED]

@@ -7,6 +7,7 @@ at work: the next one looks up in its record how that ended, before it goes on w
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from enum import StrEnum
@@ -74,12 +75,15 @@ class Postman:
         self._count = count
         self._queue = KeyedQueue()
         self._paths: dict[str, set[str]] = {}
+        self._left: Counter[str] = Counter()
+        """By tenant, what a control plane that died has left under way."""
         bus.on_event(self._follow)
 
     @property
     def tenants(self) -> Collection[str]:
-        """Those to whom something is being delivered."""
-        return self._places.tenants
+        """Those to whom something is being delivered, by us or still by order of who died. Whoever were put to sleep
+        meanwhile would have it in the end, though nobody waited for the answer: it would be sent once more."""
+        return {*self._places.tenants, *self._left}
 
     def start(self, supervisor: Supervisor) -> None:
         """Hand the loop to the supervisor."""
@@ -103,11 +107,12 @@ class Postman:
                 pass
 
     async def _run(self) -> None:
+        left = [each for each in await self._deliveries.under_way() if self._is_ours(each)]
+        self._left = Counter(each.tenant for each in left)
         afterwards = await self._courier.look_back()  # before anything new is under way
         async with asyncio.TaskGroup() as group:
-            for message in await self._deliveries.under_way():
-                if self._is_ours(message):
-                    group.create_task(self._resolve(message, afterwards), name=f"resolve:{message.id}")
+            for message in left:
+                group.create_task(self._resolve(message, afterwards), name=f"resolve:{message.id}")
             group.create_task(self._look_forever(), name="postman:look")
             while True:
                 key = await self._queue.get()
@@ -135,7 +140,10 @@ class Postman:
 
     async def _resolve(self, message: Message, afterwards: Afterwards) -> None:
         """Go on with a message that was under way when its control plane died."""
-        await self._look_up(message, afterwards)
+        try:
+            await self._look_up(message, afterwards)
+        finally:
+            self._left -= Counter([message.tenant])
         self.call(message.lane)
 
     async def _look_up(self, message: Message, afterwards: Afterwards) -> None:
