@@ -164,8 +164,8 @@ class Aftercare:
             now = await tx.snapshots.get(snapshot_id)
             if now is None:
                 raise SnapshotDamaged(f"The snapshot {snapshot_id} was dropped meanwhile.")
-            changed = change(now)
-            await tx.snapshots.put(changed)
+            if (changed := change(now)) != now:
+                await tx.snapshots.put(changed)
         return changed
 
     async def good(self, snapshot: Snapshot, targets: Iterable[str], *, read: bool) -> None:

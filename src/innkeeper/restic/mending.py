@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from innkeeper.core.errors import Problem
@@ -82,10 +83,8 @@ class Mending:
             await self._aside("config")
         polynomial = random_polynomial()
         if self.like is not None:
-            try:
+            with suppress(Problem):  # it may be no better there
                 polynomial = await polynomial_of(self.calls, self.like)
-            except Problem:  # it is no better there
-                polynomial = random_polynomial()
         await self.files.put("config", config_anew(master, polynomial))
         await self._lines("cat", "config")
         return True
